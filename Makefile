@@ -1,0 +1,58 @@
+# Every target works on a machine that has only Python >= 3.11 and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+UV_VERSION := 0.13.8
+STAMP := $(VENV)/.installed
+URL ?= http://127.0.0.1:5000
+OCI_VERSION ?= dev
+export OCI_VERSION
+
+.DEFAULT_GOAL := help
+
+$(UV):
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+
+$(STAMP): $(UV) pyproject.toml uv.lock
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(UV) sync --active --frozen --all-extras --all-groups --inexact
+	@touch $(STAMP)
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 20
+
+.PHONY: install
+install: $(STAMP) ## make .venv with every extra
+
+.PHONY: run
+run: install ## serve on 127.0.0.1:5000, open, data in ./data
+	$(BIN)/gati-registry serve --open --listen 127.0.0.1:5000 --data data
+
+.PHONY: test
+test: install ## the tests (real clients are driven where they are found)
+	$(BIN)/python -m pytest -m "not proof"
+
+.PHONY: lint
+lint: install ## formatting, lint, types, floors
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: proofs
+proofs: install ## the long proofs: kill -9, power loss, faults, scale, fuzzing
+	$(BIN)/python -m pytest -m proof -s --timeout 7200
+
+.PHONY: real-clients
+real-clients: install ## fetch the programs the client tests drive into a cache outside the repo
+	$(BIN)/python -m tests.clients.fetch
+
+.PHONY: conformance
+conformance: install ## run our conformance suite against URL=http://HOST:PORT
+	$(BIN)/python -m gati_conformance $(URL)
+
+.PHONY: bench
+bench: install ## measure against the peers; writes docs/benchmarks.md
+	$(BIN)/python -m bench

@@ -1,0 +1,35 @@
+"""The rows of the benchmark, in the order in which they run.
+
+Reading comes first, while the page cache still holds what is read.
+"""
+
+from __future__ import annotations
+
+from bench.model import Row, Scale
+from bench.rows.artifacts import SMALL_ARTIFACTS
+from bench.rows.authenticated import AUTHENTICATED
+from bench.rows.blobs import BESIDE_DOWNLOADS, download_row, upload_row
+from bench.rows.lists import CATALOG, REFERRERS, TAGS
+from bench.rows.manifests import GET_BY_DIGEST, GET_BY_TAG, HEAD_BY_TAG
+from bench.rows.standing import MEMORY, START
+
+
+def all_rows(scale: Scale) -> list[Row]:
+    """Every row, for runs of this scale."""
+    return [
+        GET_BY_TAG,
+        GET_BY_DIGEST,
+        HEAD_BY_TAG,
+        AUTHENTICATED,
+        download_row(1),
+        download_row(scale.streams),
+        BESIDE_DOWNLOADS,
+        REFERRERS,
+        CATALOG,
+        TAGS,
+        SMALL_ARTIFACTS,
+        upload_row(1, 1.8),
+        upload_row(scale.streams, 1.1),
+        START,
+        MEMORY,
+    ]

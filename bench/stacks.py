@@ -1,0 +1,393 @@
+"""The servers that are measured: how each is found, configured and started.
+
+Every stack listens on loopback without TLS, may use all cores, and stores in a folder of its own on the same
+file system. Nothing is pinned; load generator and server share the cores.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import http.client
+import json
+import os
+import platform
+import re
+import shlex
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Protocol
+
+from bench.load import Address
+
+USER, PASSWORD = "admin", "bench-password"
+BASIC = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
+# Made by `htpasswd -nbB admin bench-password`: bcrypt at that program's default cost, 5.
+_HTPASSWD = "admin:$2y$05$ZaVuQFz.q9co5o2uR8m.ZO4S/ygln55k65bHZed3onGJ219il93xC"
+_SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
+
+
+class Missing(Exception):
+    """The program of a stack is not on this machine; the message says how to get it."""
+
+
+class Unsupported(Exception):
+    """The stack does not offer what a row measures; the message is what the table shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """How to start a server: command, additions to the environment, and the files that it reads."""
+
+    command: list[str]
+    environment: Mapping[str, str] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+class Stack(Protocol):
+    """One server program in one configuration."""
+
+    @property
+    def name(self) -> str:
+        """How the command line and the tables name it."""
+
+    @property
+    def kind(self) -> str:
+        """`ours`, `peer` (a registry) or `files` (serves files only)."""
+
+    def version(self) -> str:
+        """The program's version, in words.
+
+        Raises:
+            Missing: the program is not here.
+        """
+
+    def launch(self, port: int, data: Path, folder: Path, secured: bool) -> Launch:
+        """How to start it.
+
+        Args:
+            port: on 127.0.0.1.
+            data: where it stores; exists.
+            folder: where the launch's `files` will have been written.
+            secured: answer only to Basic USER and PASSWORD.
+
+        Raises:
+            Unsupported: it cannot be secured that way.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Gati:
+    """This registry, from the source tree that the benchmark runs in."""
+
+    server: str
+    workers: int
+    kind: str = "ours"
+
+    @property
+    def name(self) -> str:
+        return f"{self.server}-{self.workers}"
+
+    def version(self) -> str:
+        packages = [f"{name} {metadata.version(name)}" for name in ("gati-registry", self.server)]
+        return f"{', '.join(packages)}, Python {platform.python_version()}"
+
+    def launch(self, port: int, data: Path, folder: Path, secured: bool) -> Launch:
+        command = [sys.executable, "-m", "gati_registry", "serve", "--listen", f"127.0.0.1:{port}"]
+        command += ["--data", str(data), "--server", self.server, "--workers", str(self.workers)]
+        # As for the peers: errors only, no line for each request.
+        environment = {"GATI_LOG__LEVEL": "error"}
+        if secured:
+            environment["GATI_ADMIN_PASSWORD_FILE"] = str(folder / "password")
+            return Launch(command, environment, {"password": PASSWORD})
+        return Launch([*command, "--open"], environment)
+
+
+_DISTRIBUTION_CONFIG = """\
+version: 0.1
+log:
+  level: error
+  accesslog:
+    disabled: true
+storage:
+  filesystem:
+    rootdirectory: {data}
+  cache:
+    blobdescriptor: inmemory
+  delete:
+    enabled: true
+  maintenance:
+    uploadpurging:
+      enabled: false
+http:
+  addr: 127.0.0.1:{port}
+  secret: bench
+"""
+_DISTRIBUTION_AUTH = """\
+auth:
+  htpasswd:
+    realm: bench
+    path: {folder}/htpasswd
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Distribution:
+    """CNCF distribution with its filesystem driver, an in-memory descriptor cache, no redis."""
+
+    major: int
+    kind: str = "peer"
+
+    @property
+    def name(self) -> str:
+        return f"distribution-{self.major}"
+
+    def _program(self) -> str:
+        if self.major == 2:
+            found, remedy = shutil.which("docker-registry"), "apt-get install docker-registry"
+        else:
+            found, remedy = _cached("distribution", "registry"), "make real-clients"
+        if found is None:
+            raise Missing(f"the program is not here ({remedy})")
+        return found
+
+    def version(self) -> str:
+        done = subprocess.run([self._program(), "--version"], capture_output=True, text=True, check=True)
+        return done.stdout.strip().rpartition("/")[2].removeprefix("v3 ").removeprefix("distribution ")
+
+    def launch(self, port: int, data: Path, folder: Path, secured: bool) -> Launch:
+        text = _DISTRIBUTION_CONFIG + (_DISTRIBUTION_AUTH if secured else "")
+        files = {"config.yml": text.format(data=data, port=port, folder=folder)}
+        if secured:
+            files["htpasswd"] = _HTPASSWD + "\n"
+        # Version 3 sends traces to localhost:4318 unless it is told not to.
+        environment = {"OTEL_TRACES_EXPORTER": "none"}
+        return Launch([self._program(), "serve", str(folder / "config.yml")], environment, files)
+
+
+@dataclass(frozen=True, slots=True)
+class Zot:
+    """zot with local storage, everything else as it comes, told to sync what it writes."""
+
+    name: str = "zot"
+    kind: str = "peer"
+
+    def _program(self) -> str:
+        found = _cached("zot", "zot")
+        if found is None:
+            raise Missing("the program is not here (build it from its source, put it on PATH)")
+        return found
+
+    def version(self) -> str:
+        program = Path(self._program())
+        done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+        # Only the project's own builds know their commit; the folder's name tells the version of others.
+        commit = re.search(r'"commit":"([^"]+)"', done.stdout + done.stderr)
+        return f"zot {commit[1] if commit else program.parent.name}"
+
+    def launch(self, port: int, data: Path, folder: Path, secured: bool) -> Launch:
+        http: dict[str, object] = {"address": "127.0.0.1", "port": str(port)}
+        files = {}
+        if secured:
+            files["htpasswd"] = _HTPASSWD + "\n"
+            http["auth"] = {"htpasswd": {"path": str(folder / "htpasswd")}}
+        config = {
+            "storage": {"rootDirectory": str(data), "commit": True},
+            "http": http,
+            "log": {"level": "error"},
+        }
+        files["config.json"] = json.dumps(config, indent=1) + "\n"
+        return Launch([self._program(), "serve", str(folder / "config.json")], {}, files)
+
+
+_NGINX_CONFIG = """\
+worker_processes auto;
+daemon off;
+pid {folder}/nginx.pid;
+error_log stderr error;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off;
+  sendfile on;
+  tcp_nopush on;
+  keepalive_requests 1000000000;
+  default_type application/octet-stream;
+  client_body_temp_path {folder};
+  proxy_temp_path {folder};
+  fastcgi_temp_path {folder};
+  uwsgi_temp_path {folder};
+  scgi_temp_path {folder};
+  server {{
+    listen 127.0.0.1:{port};
+    root {data};
+    location = /v2/ {{ return 200; }}
+  }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Nginx:
+    """nginx over plain files with sendfile: what the machine gives for downloads; no registry."""
+
+    name: str = "nginx"
+    kind: str = "files"
+
+    def _program(self) -> str:
+        found = shutil.which("nginx", path=os.pathsep.join([os.environ.get("PATH", ""), _SBIN]))
+        if found is None:
+            raise Missing("the program is not here (apt-get install nginx)")
+        return found
+
+    def version(self) -> str:
+        done = subprocess.run([self._program(), "-v"], capture_output=True, text=True, check=True)
+        return done.stderr.strip().rpartition(": ")[2]
+
+    def launch(self, port: int, data: Path, folder: Path, secured: bool) -> Launch:
+        if secured:
+            raise Unsupported("serves files only")
+        config = folder / "nginx.conf"
+        # As root its workers would become another user, who may not read the data.
+        user = "user root;\n" if os.geteuid() == 0 else ""
+        text = user + _NGINX_CONFIG.format(data=data, port=port, folder=folder)
+        return Launch([self._program(), "-e", "stderr", "-c", str(config)], {}, {config.name: text})
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Any other registry, started by a command with {port} and {data} in it."""
+
+    name: str
+    command: str
+    kind: str = "peer"
+
+    def version(self) -> str:
+        program = shlex.split(self.command)[0]
+        if shutil.which(program) is None:
+            raise Missing(f"{program} is not here")
+        return "as given on the command line"
+
+    def launch(self, port: int, data: Path, folder: Path, secured: bool) -> Launch:
+        if secured:
+            raise Unsupported("how to secure it is not known")
+        # Not str.format: a command may hold other braces, such as JSON.
+        filled = self.command.replace("{port}", str(port)).replace("{data}", str(data))
+        return Launch(shlex.split(filled))
+
+
+def _cached(name: str, binary: str) -> str | None:
+    """A program that `make real-clients` has built, else one of this name on PATH."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(os.environ.get("GATI_TEST_CLIENTS") or Path(base) / "gati-registry" / "clients")
+    built = sorted(path for path in folder.glob(f"{name}/*/{binary}") if os.access(path, os.X_OK))
+    return str(built[-1]) if built else shutil.which(binary)
+
+
+def free_port() -> int:
+    """A TCP port on 127.0.0.1 that was free a moment ago."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+        return port
+
+
+class Server:
+    """One running stack."""
+
+    def __init__(self, stack: Stack, home: Path, *, secured: bool = False) -> None:
+        """`home` keeps its data, its configuration and what it writes to standard error."""
+        self.stack = stack
+        self.home = home
+        self.secured = secured
+        self.data = home / "data"
+        self.port = free_port()
+        self.address: Address = ("127.0.0.1", self.port)
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.launch: Launch | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, "the server is not running"
+        return self._process.pid
+
+    def start(self, timeout: float = 120) -> float:
+        """Start it; the seconds from there to its first answer to GET /v2/.
+
+        Raises:
+            Missing: the program is not here.
+            Unsupported: it cannot be secured.
+            RuntimeError: it ended, or did not answer in time.
+        """
+        self.data.mkdir(parents=True, exist_ok=True)
+        self.launch = self.stack.launch(self.port, self.data, self.home, self.secured)
+        for name, text in self.launch.files.items():
+            (self.home / name).write_text(text)
+        environment = {key: value for key, value in os.environ.items() if not key.startswith(("GATI_", "OTEL_"))}
+        with (self.home / "stderr").open("ab") as log:
+            begun = time.perf_counter()
+            self._process = subprocess.Popen(
+                self.launch.command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={**environment, **self.launch.environment},
+                start_new_session=True,
+            )
+        while not self._answers():
+            if self._process.poll() is not None or time.perf_counter() - begun > timeout:
+                self.stop()
+                tail = (self.home / "stderr").read_text(errors="replace")[-2000:]
+                raise RuntimeError(f"{self.stack.name} did not start: {tail}")
+            time.sleep(0.002)
+        return time.perf_counter() - begun
+
+    def describe(self) -> str:
+        """How it was started, without the folders of this machine: command, environment, configuration."""
+        assert self.launch is not None, "not started yet"
+        program, *arguments = self.launch.command
+        environment = [f"{key}={value}" for key, value in self.launch.environment.items()]
+        lines = [shlex.join([*environment, os.path.basename(program), *arguments])]
+        lines += [f"# {name}\n{text.rstrip()}" for name, text in self.launch.files.items()]
+        return "".join(f"{line}\n" for line in lines).replace(str(self.home), "HOME")
+
+    def _answers(self) -> bool:
+        connection = http.client.HTTPConnection(*self.address, timeout=10)
+        try:
+            connection.request("GET", "/v2/")
+            return connection.getresponse().status in (200, 401)
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    def ask(self, method: str, target: str, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
+        """One request without a body, on a connection of its own: status and body."""
+        connection = http.client.HTTPConnection(*self.address, timeout=120)
+        try:
+            connection.request(method, target, headers=dict(headers or {}))
+            answer = connection.getresponse()
+            return answer.status, answer.read()
+        finally:
+            connection.close()
+
+    def stop(self) -> None:
+        """SIGTERM, and SIGKILL to the whole session if that has not ended it in 30 seconds."""
+        if self._process is None:
+            return
+        self._process.terminate()
+        try:
+            self._process.wait(30)
+        except subprocess.TimeoutExpired:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+        self._process = None

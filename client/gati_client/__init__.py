@@ -1,0 +1,1 @@
+"""The Gati client SDK."""

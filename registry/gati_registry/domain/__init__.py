@@ -1,0 +1,1 @@
+"""Floor 1: the registry's rules, free of I/O and clocks."""

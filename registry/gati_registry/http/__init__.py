@@ -1,0 +1,1 @@
+"""Floor 5: the HTTP doors. No business rule lives here."""

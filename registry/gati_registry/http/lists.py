@@ -1,0 +1,81 @@
+"""Lists: tags (end-8), referrers (end-12), catalog, extension discovery."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from gati_registry.domain.access import Access, Action, Decision, Identity
+from gati_registry.domain.paging import Cursor, Page, link
+from gati_registry.http.exchange import Exchange, Header
+from gati_registry.ports import Authorizer
+from gati_registry.service.lists import ListService
+from gati_registry.values.digest import Digest
+from gati_registry.values.mediatype import OCI_INDEX
+from gati_registry.values.reference import RepositoryName
+
+
+class ListEndpoints:
+    """Handlers of the list resources. `page_size` bounds what one answer holds."""
+
+    def __init__(self, service: ListService, authorizer: Authorizer, *, page_size: int) -> None:
+        self._service = service
+        self._authorizer = authorizer
+        self._page_size = page_size
+
+    async def base(self, exchange: Exchange) -> None:
+        """end-1: yes, this is a registry."""
+        headers = [(b"docker-distribution-api-version", b"registry/2.0")]
+        await _json(exchange, {}, headers)
+
+    async def tags(self, exchange: Exchange) -> None:
+        """A page of tags."""
+        repository, cursor = exchange.name, self._cursor(exchange)
+        page = await self._service.tags(repository, cursor)
+        path = f"/v2/{repository}/tags/list"
+        await _json(exchange, {"name": repository, "tags": list(page.items)}, _next(path, cursor, page))
+
+    async def catalog(self, exchange: Exchange) -> None:
+        """A page of the repositories that the caller may pull from."""
+        identity: Identity = exchange.scope["gati.identity"]
+
+        async def visible(name: RepositoryName) -> bool:
+            return await self._authorizer.decide(identity, Access(Action.PULL, name)) is Decision.ALLOW
+
+        cursor = self._cursor(exchange)
+        page = await self._service.catalog(cursor, visible)
+        await _json(exchange, {"repositories": list(page.items)}, _next("/v2/_catalog", cursor, page))
+
+    async def referrers(self, exchange: Exchange) -> None:
+        """An image index of what refers to a digest."""
+        repository, subject = exchange.name, Digest.parse(exchange.reference)
+        artifact_type = exchange.query("artifactType") or None
+        body, following = await self._service.referrers(
+            repository, subject, artifact_type, exchange.query("last") or ""
+        )
+        headers: list[Header] = [(b"content-type", OCI_INDEX.encode())]
+        if artifact_type is not None:
+            headers.append((b"oci-filters-applied", b"artifactType"))
+        if following is not None:
+            parameters = {"artifactType": artifact_type} if artifact_type is not None else {}
+            target = link(f"/v2/{repository}/referrers/{subject}", **parameters, last=following)
+            headers.append((b"link", target.encode()))
+        await exchange.answer(200, headers, body)
+
+    async def discover(self, exchange: Exchange) -> None:
+        """The extensions that are enabled."""
+        await _json(exchange, {"extensions": []}, [])
+
+    def _cursor(self, exchange: Exchange) -> Cursor:
+        return Cursor.parse(exchange.query("n"), exchange.query("last"), maximum=self._page_size)
+
+
+def _next(path: str, cursor: Cursor, page: Page[str]) -> list[Header]:
+    if not page.more or not page.items:
+        return []
+    return [(b"link", link(path, n=cursor.limit, last=page.items[-1]).encode())]
+
+
+async def _json(exchange: Exchange, document: Any, headers: list[Header]) -> None:
+    headers.append((b"content-type", b"application/json"))
+    await exchange.answer(200, headers, json.dumps(document, separators=(",", ":")).encode())

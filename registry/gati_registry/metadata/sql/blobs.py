@@ -1,0 +1,114 @@
+"""Blobs and links."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gati_registry.metadata.sql import Part
+from gati_registry.ports import BlobRow, StoredBlob
+from gati_registry.values.digest import Digest
+from gati_registry.values.reference import RepositoryName
+
+
+class SqlBlobs(Part):
+    """`ports.Blobs`."""
+
+    async def find(self, repository: RepositoryName, digest: Digest) -> BlobRow | None:
+        row = await self._db.one(
+            "SELECT blob.id, blob.size, blob.stored_name, blob.data, link.pending_at, link.condemned_at"
+            " FROM repository JOIN blob ON blob.digest = :digest"
+            " JOIN link ON link.repository_id = repository.id AND link.blob_id = blob.id"
+            " WHERE repository.name = :repository AND blob.quarantined_at IS NULL",
+            repository=repository,
+            digest=digest,
+        )
+        if row is None:
+            return None
+        return BlobRow(row[0], digest, row[1], row[2], row[3], row[4], row[5] is not None)
+
+    async def stored(self, digest: Digest) -> StoredBlob | None:
+        row = await self._db.one(
+            "SELECT id, size, stored_name FROM blob WHERE digest = :digest AND quarantined_at IS NULL", digest=digest
+        )
+        return StoredBlob(row[0], digest, row[1], row[2]) if row else None
+
+    async def add(self, digest: Digest, size: int, stored_name: str | None, data: bytes | None, now: int) -> int:
+        row = await self._db.one(
+            "INSERT INTO blob (digest, size, stored_name, data, created_at)"
+            " VALUES (:digest, :size, :stored_name, :data, :now)"
+            " ON CONFLICT (digest) DO UPDATE SET size = :size, stored_name = :stored_name, data = :data,"
+            " quarantined_at = NULL RETURNING id",
+            digest=digest,
+            size=size,
+            stored_name=stored_name,
+            data=data,
+            now=now,
+        )
+        assert row is not None
+        blob_id: int = row[0]
+        return blob_id
+
+    async def link(self, repository_id: int, blob_id: int, now: int) -> None:
+        await self._db.run(
+            "INSERT INTO link (repository_id, blob_id, pending_at) VALUES (:repository_id, :blob_id, :now)"
+            " ON CONFLICT (repository_id, blob_id) DO UPDATE SET pending_at = :now, condemned_at = NULL",
+            repository_id=repository_id,
+            blob_id=blob_id,
+            now=now,
+        )
+        await self._db.run(
+            "UPDATE blob SET orphaned_at = NULL WHERE id = :blob_id AND orphaned_at IS NOT NULL", blob_id=blob_id
+        )
+
+    async def renew(self, repository: RepositoryName, digest: Digest, now: int) -> bool:
+        changed = await self._db.run(
+            "UPDATE link SET pending_at = :now, condemned_at = NULL"
+            " WHERE repository_id = (SELECT id FROM repository WHERE name = :repository)"
+            " AND blob_id = (SELECT id FROM blob WHERE digest = :digest AND quarantined_at IS NULL)",
+            repository=repository,
+            digest=digest,
+            now=now,
+        )
+        return changed > 0
+
+    async def missing(self, repository_id: int, digests: Sequence[Digest]) -> Sequence[Digest]:
+        return [digest for digest in digests if not await self._present(repository_id, digest)]
+
+    async def _present(self, repository_id: int, digest: Digest) -> bool:
+        row = await self._db.one(
+            "SELECT 1 FROM blob JOIN link ON link.repository_id = :repository_id AND link.blob_id = blob.id"
+            " WHERE blob.digest = :digest AND blob.quarantined_at IS NULL"
+            " UNION ALL SELECT 1 FROM manifest WHERE repository_id = :repository_id AND digest = :digest"
+            " AND quarantined_at IS NULL LIMIT 1",
+            repository_id=repository_id,
+            digest=digest,
+        )
+        return row is not None
+
+    async def unlink(self, repository_id: int, blob_id: int, now: int) -> None:
+        await self._db.run(
+            "DELETE FROM link WHERE repository_id = :repository_id AND blob_id = :blob_id",
+            repository_id=repository_id,
+            blob_id=blob_id,
+        )
+        await mark_orphaned(self, blob_id, now)
+
+    async def linking(self, digest: Digest, limit: int) -> Sequence[RepositoryName]:
+        rows = await self._db.all(
+            "SELECT repository.name FROM blob JOIN link ON link.blob_id = blob.id"
+            " JOIN repository ON repository.id = link.repository_id"
+            " WHERE blob.digest = :digest LIMIT :limit",
+            digest=digest,
+            limit=limit,
+        )
+        return [RepositoryName(row[0]) for row in rows]
+
+
+async def mark_orphaned(part: Part, blob_id: int, now: int) -> None:
+    """Note that nothing links the blob any more, if that is so."""
+    await part._db.run(
+        "UPDATE blob SET orphaned_at = :now WHERE id = :blob_id"
+        " AND NOT EXISTS (SELECT 1 FROM link WHERE link.blob_id = :blob_id)",
+        blob_id=blob_id,
+        now=now,
+    )

@@ -1,0 +1,167 @@
+"""Manifests, their references and tags."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gati_registry.domain.manifest import Manifest
+from gati_registry.domain.referrers import MAX_BODY, encode
+from gati_registry.metadata.sql import Part
+from gati_registry.ports import ManifestRow
+from gati_registry.values.digest import Digest
+from gati_registry.values.reference import RepositoryName, Tag
+
+
+class SqlManifests(Part):
+    """`ports.Manifests`."""
+
+    async def find(self, repository: RepositoryName, reference: Tag | Digest) -> ManifestRow | None:
+        if isinstance(reference, Digest):
+            row = await self._db.one(
+                "SELECT manifest.digest, manifest.media_type, manifest.size FROM repository JOIN manifest"
+                " ON manifest.repository_id = repository.id AND manifest.digest = :digest"
+                " WHERE repository.name = :repository AND manifest.quarantined_at IS NULL",
+                repository=repository,
+                digest=reference,
+            )
+        else:
+            row = await self._db.one(
+                "SELECT manifest.digest, manifest.media_type, manifest.size FROM repository"
+                " JOIN tag ON tag.repository_id = repository.id AND tag.name = :tag"
+                " JOIN manifest ON manifest.id = tag.manifest_id"
+                " WHERE repository.name = :repository AND manifest.quarantined_at IS NULL",
+                repository=repository,
+                tag=reference,
+            )
+        return ManifestRow(Digest(row[0]), row[1], row[2]) if row else None
+
+    async def data(self, repository: RepositoryName, digest: Digest) -> bytes | None:
+        row = await self._db.one(
+            "SELECT manifest.data FROM repository JOIN manifest"
+            " ON manifest.repository_id = repository.id AND manifest.digest = :digest"
+            " WHERE repository.name = :repository AND manifest.quarantined_at IS NULL",
+            repository=repository,
+            digest=digest,
+        )
+        return bytes(row[0]) if row else None
+
+    async def add(self, repository_id: int, digest: Digest, manifest: Manifest, data: bytes, now: int) -> int:
+        descriptor = encode(manifest.descriptor(digest, len(data))) if manifest.subject else None
+        row = await self._db.one(
+            "INSERT INTO manifest (repository_id, digest, media_type, size, subject, artifact_type, descriptor,"
+            " pushed_at, data) VALUES (:repository_id, :digest, :media_type, :size, :subject, :artifact_type,"
+            " :descriptor, :now, :data) ON CONFLICT (repository_id, digest) DO UPDATE SET media_type = :media_type,"
+            " subject = :subject, artifact_type = :artifact_type, descriptor = :descriptor, quarantined_at = NULL,"
+            " data = :data RETURNING id",
+            repository_id=repository_id,
+            digest=digest,
+            media_type=manifest.media_type,
+            size=len(data),
+            subject=manifest.subject,
+            artifact_type=manifest.artifact_type,
+            descriptor=descriptor,
+            now=now,
+            data=data,
+        )
+        assert row is not None
+        manifest_id: int = row[0]
+        for reference in manifest.references:
+            await self._db.run(
+                "INSERT INTO reference (repository_id, digest, manifest_id)"
+                " VALUES (:repository_id, :digest, :manifest_id) ON CONFLICT DO NOTHING",
+                repository_id=repository_id,
+                digest=reference,
+                manifest_id=manifest_id,
+            )
+            await self._db.run(
+                "UPDATE link SET pending_at = NULL, condemned_at = NULL WHERE repository_id = :repository_id"
+                " AND blob_id = (SELECT id FROM blob WHERE digest = :digest)",
+                repository_id=repository_id,
+                digest=reference,
+            )
+        return manifest_id
+
+    async def remove(self, repository_id: int, digest: Digest, now: int) -> bool:
+        row = await self._db.one(
+            "SELECT id FROM manifest WHERE repository_id = :repository_id AND digest = :digest",
+            repository_id=repository_id,
+            digest=digest,
+        )
+        if row is None:
+            return False
+        await self._db.run("DELETE FROM tag WHERE manifest_id = :id", id=row[0])
+        # What it held gets a fresh lease; the collector finds out whether another manifest holds it too.
+        await self._db.run(
+            "UPDATE link SET pending_at = :now WHERE repository_id = :repository_id AND blob_id IN"
+            " (SELECT blob.id FROM reference JOIN blob ON blob.digest = reference.digest WHERE manifest_id = :id)",
+            repository_id=repository_id,
+            id=row[0],
+            now=now,
+        )
+        await self._db.run("DELETE FROM reference WHERE manifest_id = :id", id=row[0])
+        await self._db.run("DELETE FROM manifest WHERE id = :id", id=row[0])
+        return True
+
+    async def holders(self, repository_id: int, digest: Digest) -> Sequence[Digest]:
+        rows = await self._db.all(
+            "SELECT manifest.digest FROM reference JOIN manifest ON manifest.id = reference.manifest_id"
+            " WHERE reference.repository_id = :repository_id AND reference.digest = :digest LIMIT 5",
+            repository_id=repository_id,
+            digest=digest,
+        )
+        return [Digest(row[0]) for row in rows]
+
+    async def referrers(
+        self, repository: RepositoryName, subject: Digest, artifact_type: str | None, after: str, limit: int
+    ) -> Sequence[tuple[str, str]]:
+        wanted = "" if artifact_type is None else " AND manifest.artifact_type = :artifact_type"
+        rows = await self._db.all(
+            # Sizes first: a descriptor may have megabytes, and only those that fit are ever read.
+            "WITH sized AS (SELECT manifest.id, manifest.digest, octet_length(manifest.descriptor) AS size"
+            " FROM repository JOIN manifest"
+            " ON manifest.repository_id = repository.id AND manifest.subject = :subject AND manifest.digest > :after"
+            f" WHERE repository.name = :repository{wanted} AND manifest.quarantined_at IS NULL"
+            " ORDER BY manifest.digest LIMIT :limit),"
+            " summed AS (SELECT id, sum(size) OVER (ORDER BY digest) - size AS before FROM sized)"
+            " SELECT manifest.digest, manifest.descriptor FROM summed JOIN manifest ON manifest.id = summed.id"
+            " WHERE before <= :room ORDER BY manifest.digest",
+            room=MAX_BODY,
+            repository=repository,
+            subject=subject,
+            artifact_type=artifact_type,
+            after=after,
+            limit=limit,
+        )
+        return [(row[0], row[1]) for row in rows]
+
+
+class SqlTags(Part):
+    """`ports.Tags`."""
+
+    async def point(self, repository_id: int, tag: Tag, manifest_id: int, now: int) -> None:
+        await self._db.run(
+            "INSERT INTO tag (repository_id, name, manifest_id, moved_at)"
+            " VALUES (:repository_id, :name, :manifest_id, :now) ON CONFLICT (repository_id, name)"
+            " DO UPDATE SET manifest_id = :manifest_id, moved_at = :now",
+            repository_id=repository_id,
+            name=tag,
+            manifest_id=manifest_id,
+            now=now,
+        )
+
+    async def remove(self, repository_id: int, tag: Tag) -> bool:
+        changed = await self._db.run(
+            "DELETE FROM tag WHERE repository_id = :repository_id AND name = :name",
+            repository_id=repository_id,
+            name=tag,
+        )
+        return changed > 0
+
+    async def page(self, repository_id: int, after: str, limit: int) -> Sequence[str]:
+        rows = await self._db.all(
+            "SELECT name FROM tag WHERE repository_id = :repository_id AND name > :after ORDER BY name LIMIT :limit",
+            repository_id=repository_id,
+            after=after,
+            limit=limit,
+        )
+        return [row[0] for row in rows]

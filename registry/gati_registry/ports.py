@@ -1,0 +1,447 @@
+"""Floor 2: what the services need from the outside, as Protocols named by intent.
+
+Times are milliseconds since the epoch, UTC; sizes and offsets are bytes. Methods of a `Transaction`'s parts await
+nothing but the database, so a unit of work may be driven by hand in a writer thread and may run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from gati_registry.domain.access import Access, Decision, Identity
+from gati_registry.domain.manifest import Manifest
+from gati_registry.domain.upload import Upload
+from gati_registry.values.digest import Digest
+from gati_registry.values.reference import RepositoryName, Tag
+
+T = TypeVar("T")
+
+
+class Clock(Protocol):
+    """The time of day."""
+
+    def now(self) -> int:
+        """Milliseconds since the epoch, UTC."""
+
+
+# --- rows -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BlobRow:
+    """A blob as linked in one repository.
+
+    Exactly one of `stored_name` and `data` is set, unless the blob is `quarantined`. `pending_since` is the last use
+    of a link that no manifest was known to need, `condemned` its soft deletion.
+    """
+
+    id: int
+    digest: Digest
+    size: int
+    stored_name: str | None
+    data: bytes | None
+    pending_since: int | None
+    condemned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestRow:
+    """A stored manifest without its bytes."""
+
+    digest: Digest
+    media_type: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """A blob's place in the store, whatever links it."""
+
+    id: int
+    digest: Digest
+    size: int
+    stored_name: str | None
+
+
+# --- the database -----------------------------------------------------------------------------------------------
+
+
+class Repositories(Protocol):
+    """Repositories exist from their first blob or manifest on."""
+
+    async def find(self, name: RepositoryName) -> int | None:
+        """The repository's id, if it exists."""
+
+    async def ensure(self, name: RepositoryName, now: int) -> int:
+        """The repository's id; made if it does not exist."""
+
+    async def page(self, after: str, limit: int) -> Sequence[str]:
+        """Names of repositories that hold manifests, bytewise, after `after`."""
+
+    async def drop_empty(self, limit: int) -> int:
+        """Remove repositories that hold nothing; how many went."""
+
+
+class Blobs(Protocol):
+    """Blobs and the links that make them visible in a repository."""
+
+    async def find(self, repository: RepositoryName, digest: Digest) -> BlobRow | None:
+        """The blob, if linked in the repository and not quarantined."""
+
+    async def stored(self, digest: Digest) -> StoredBlob | None:
+        """The sound blob with this digest, linked anywhere or nowhere."""
+
+    async def add(self, digest: Digest, size: int, stored_name: str | None, data: bytes | None, now: int) -> int:
+        """Store a blob, or give a quarantined one sound bytes again; its id."""
+
+    async def link(self, repository_id: int, blob_id: int, now: int) -> None:
+        """Make the blob visible in the repository and renew its lease."""
+
+    async def renew(self, repository: RepositoryName, digest: Digest, now: int) -> bool:
+        """Renew the lease of a link that exists; False if it does not."""
+
+    async def missing(self, repository_id: int, digests: Sequence[Digest]) -> Sequence[Digest]:
+        """Those that are neither a linked blob nor a manifest of the repository."""
+
+    async def unlink(self, repository_id: int, blob_id: int, now: int) -> None:
+        """Take the blob out of the repository at once."""
+
+    async def linking(self, digest: Digest, limit: int) -> Sequence[RepositoryName]:
+        """Some repositories that link the blob."""
+
+
+class Manifests(Protocol):
+    """Manifests of a repository, with what they refer to."""
+
+    async def find(self, repository: RepositoryName, reference: Tag | Digest) -> ManifestRow | None:
+        """The manifest under a tag or digest."""
+
+    async def data(self, repository: RepositoryName, digest: Digest) -> bytes | None:
+        """A manifest's bytes."""
+
+    async def add(self, repository_id: int, digest: Digest, manifest: Manifest, data: bytes, now: int) -> int:
+        """Store a manifest and its references, and hold the blobs it needs; its id. Again is no error."""
+
+    async def remove(self, repository_id: int, digest: Digest, now: int) -> bool:
+        """Remove a manifest, its tags and its entry as referrer; release its blobs. False if unknown."""
+
+    async def holders(self, repository_id: int, digest: Digest) -> Sequence[Digest]:
+        """Some manifests here that refer to the digest."""
+
+    async def referrers(
+        self, repository: RepositoryName, subject: Digest, artifact_type: str | None, after: str, limit: int
+    ) -> Sequence[tuple[str, str]]:
+        """(digest, encoded descriptor) of manifests with this subject, by digest, after `after`.
+
+        At most `limit`, and none after those that fill a page of `domain.referrers.MAX_BODY` bytes.
+        """
+
+
+class Tags(Protocol):
+    """Tags of a repository."""
+
+    async def point(self, repository_id: int, tag: Tag, manifest_id: int, now: int) -> None:
+        """Make the tag name the manifest."""
+
+    async def remove(self, repository_id: int, tag: Tag) -> bool:
+        """Remove a tag; False if unknown."""
+
+    async def page(self, repository_id: int, after: str, limit: int) -> Sequence[str]:
+        """Tags, bytewise, after `after`."""
+
+
+class Uploads(Protocol):
+    """Upload sessions."""
+
+    async def add(self, upload_id: str, repository: RepositoryName, algorithm: str, now: int) -> None:
+        """Open a session."""
+
+    async def find(self, upload_id: str, repository: RepositoryName) -> Upload | None:
+        """A session of the repository."""
+
+    async def claim(self, upload: Upload, now: int) -> int:
+        """Become its one writer; the new epoch."""
+
+    async def advance(
+        self, upload: Upload, epoch: int, *, received: int, staged: str | None, data: bytes | None, now: int
+    ) -> bool:
+        """Acknowledge bytes, held under `staged` or in `data`, as the holder of `epoch`; False if another took over."""
+
+    async def close(self, upload_id: str, epoch: int) -> bool:
+        """End the session as the holder of `epoch`; False if another took over or it is gone."""
+
+    async def count(self, repository: RepositoryName) -> int:
+        """Open sessions of a repository."""
+
+    async def idle(self, before: int, limit: int) -> Sequence[Upload]:
+        """Sessions not touched since `before`."""
+
+    async def known(self, upload_ids: Sequence[str]) -> set[str]:
+        """Those of the ids that are open sessions."""
+
+
+class Garbage(Protocol):
+    """Garbage collection's questions and steps; every step checks its condition again."""
+
+    async def pending(self, before: int, after: tuple[int, int], limit: int) -> Sequence[PendingLink]:
+        """Links pending since before `before`, in the order of (repository, blob)."""
+
+    async def condemn(self, link: PendingLink, before: int, now: int) -> bool | None:
+        """Soft-delete an unreferenced link: True; hold a referenced one: False; leave a renewed one: None."""
+
+    async def condemned(self, before: int, limit: int) -> Sequence[PendingLink]:
+        """Links condemned before `before`."""
+
+    async def drop(self, link: PendingLink, before: int, now: int) -> bool:
+        """Unlink a link still condemned."""
+
+    async def revive(self, now: int) -> int:
+        """Undo: lift every condemnation; how many."""
+
+    async def orphans(self, limit: int) -> Sequence[StoredBlob]:
+        """Blobs that no repository links."""
+
+    async def claim(self, blob: StoredBlob, now: int) -> bool:
+        """Remove an orphan's row and put its stored name in the trash; False if it was linked meanwhile."""
+
+    async def trash(self, before: int, limit: int) -> Sequence[tuple[str, int]]:
+        """(stored name, size) thrown away before `before`."""
+
+
+@dataclass(frozen=True, slots=True)
+class PendingLink:
+    """A link that no manifest was known to need."""
+
+    repository_id: int
+    repository: str
+    blob_id: int
+    digest: Digest
+    size: int
+    referenced: bool
+
+
+class Inventory(Protocol):
+    """What verification walks through, and what it may mark; also the trash's bookkeeping."""
+
+    async def blobs(self, after: int, limit: int) -> Sequence[tuple[StoredBlob, bytes | None]]:
+        """Blobs with their inline bytes, in the order of their ids."""
+
+    async def manifests(self, after: int, limit: int) -> Sequence[tuple[int, str, Digest, bytes]]:
+        """(id, repository, digest, bytes) in the order of ids."""
+
+    async def quarantine_blob(self, blob: StoredBlob, now: int) -> None:
+        """Serve the blob no more until it is pushed again."""
+
+    async def quarantine_manifest(self, manifest_id: int, now: int) -> None:
+        """Serve the manifest no more until it is pushed again."""
+
+    async def names_in_use(self, stored_names: Sequence[str]) -> set[str]:
+        """Those of the names that a blob or the trash holds."""
+
+    async def forget_trash(self, stored_names: Sequence[str]) -> None:
+        """The bytes of these names are gone."""
+
+
+class Leases(Protocol):
+    """Named locks that expire; and small facts that all workers share."""
+
+    async def acquire(self, name: str, holder: str, now: int, until: int) -> bool:
+        """Take or renew a lease; False while another holds it."""
+
+    async def release(self, name: str, holder: str) -> None:
+        """Give a lease back."""
+
+    async def get_fact(self, name: str) -> str | None:
+        """A stored fact."""
+
+    async def set_fact(self, name: str, value: str) -> None:
+        """Store a fact."""
+
+
+class Transaction(Protocol):
+    """The database's parts within one unit of work, and plain SQL for extensions' own tables."""
+
+    @property
+    def repositories(self) -> Repositories:
+        """Repositories."""
+
+    @property
+    def blobs(self) -> Blobs:
+        """Blobs and links."""
+
+    @property
+    def manifests(self) -> Manifests:
+        """Manifests."""
+
+    @property
+    def tags(self) -> Tags:
+        """Tags."""
+
+    @property
+    def uploads(self) -> Uploads:
+        """Upload sessions."""
+
+    @property
+    def garbage(self) -> Garbage:
+        """The collector's steps."""
+
+    @property
+    def inventory(self) -> Inventory:
+        """What verification walks."""
+
+    @property
+    def leases(self) -> Leases:
+        """Leases and facts."""
+
+    async def one(self, sql: str, **values: Any) -> tuple[Any, ...] | None:
+        """The first row of a statement with `:name` parameters."""
+
+    async def all(self, sql: str, **values: Any) -> list[tuple[Any, ...]]:
+        """All its rows."""
+
+    async def run(self, sql: str, **values: Any) -> int:
+        """Execute it; the number of rows changed."""
+
+
+Work = Callable[[Transaction], Coroutine[Any, Any, T]]
+
+
+class Metadata(Protocol):
+    """The database."""
+
+    async def write(self, work: Work[T]) -> T:
+        """Run a unit of work; returns after its commit is durable. `work` may run more than once.
+
+        Raises:
+            Unavailable: the database is gone, full or too busy; nothing was written.
+        """
+
+    async def read(self, work: Work[T]) -> T:
+        """Run short look-ups on committed data; does not block longer than a few index descents."""
+
+    async def scan(self, work: Work[T]) -> T:
+        """Run look-ups of many rows on one snapshot, aside from the short ones."""
+
+    def revision(self) -> bytes | None:
+        """Something that changes with every commit of any process; None where there is no such cheap thing."""
+
+    async def check(self) -> None:
+        """Raise Unavailable unless the database answers."""
+
+    async def close(self) -> None:
+        """Finish what was begun and let go of it."""
+
+
+# --- the blob store ---------------------------------------------------------------------------------------------
+
+
+class StagedWriter(Protocol):
+    """Appends to staged bytes; one at a time. Must be closed."""
+
+    async def write(self, chunk: bytes) -> None:
+        """Append; may return before the bytes are down."""
+
+    async def sync(self) -> None:
+        """Return when all that was written is durable."""
+
+    def digest(self, algorithm: str) -> str | None:
+        """Hexadecimal digest of all bytes from the first on, where it was kept running; call after `sync`."""
+
+    def acknowledged(self) -> None:
+        """What was synced is committed and stays: what is known of it may be kept for the next writer."""
+
+    def give_up(self) -> None:
+        """What was not acknowledged is not wanted: its room is free again once this is closed."""
+
+    async def close(self) -> None:
+        """Let go; bytes not synced may be lost."""
+
+
+class BlobReader(Protocol):
+    """Reads one blob; must be closed."""
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Up to `length` bytes; fewer only at the end."""
+
+    def close(self) -> None:
+        """Let go."""
+
+
+class BlobStore(Protocol):
+    """Bytes by name. Names are made by the caller, used once and never again."""
+
+    async def stage(self, name: str, offset: int, *, algorithm: str, expected: int | None) -> StagedWriter:
+        """Write to a staged name from `offset` on (0 makes it); `expected` bytes are announced to follow.
+
+        Raises:
+            Busy: an earlier writer of this name is still at it.
+            FileNotFoundError: there are no staged bytes to go on from.
+        """
+
+    async def digest_staged(self, name: str, size: int, algorithm: str) -> str:
+        """Read staged bytes again; their hexadecimal digest."""
+
+    async def copy_staged(self, source: str, target: str, size: int) -> None:
+        """Make `target` of the first `size` staged bytes of `source`, durable."""
+
+    async def publish(self, name: str, digest: Digest, size: int) -> str:
+        """Make a blob of staged bytes; its stored name, durable. The staged name stays until it is discarded.
+
+        Raises:
+            FileNotFoundError: there are no such staged bytes.
+        """
+
+    async def discard(self, name: str) -> None:
+        """Remove staged bytes; no error if there are none."""
+
+    async def open(self, stored_name: str) -> BlobReader:
+        """Open a blob.
+
+        Raises:
+            FileNotFoundError: no such bytes.
+        """
+
+    async def remove(self, stored_name: str) -> None:
+        """Remove a blob's bytes; no error if there are none."""
+
+    async def check(self) -> None:
+        """Raise Unavailable unless the store answers."""
+
+
+class Busy(Exception):
+    """An earlier writer of the same staged name is still at it."""
+
+
+class Housekeeping(Protocol):
+    """A second, optional side of a blob store: what verification and the collector need beside the service."""
+
+    def strays(self, *, older_than: int) -> AsyncIterator[Sequence[str]]:
+        """Batches of stored names found in the store, written at least `older_than` milliseconds ago."""
+
+    def staged(self, *, older_than: int) -> AsyncIterator[Sequence[str]]:
+        """Batches of staged names without a writer, untouched for `older_than` milliseconds."""
+
+    async def quarantine(self, stored_name: str) -> None:
+        """Move a damaged blob's bytes aside; never deletes."""
+
+
+# --- who may ----------------------------------------------------------------------------------------------------
+
+
+class Authenticator(Protocol):
+    """Turns credentials into an identity."""
+
+    async def authenticate(self, authorization: str | None) -> Identity | None:
+        """Who sent this `Authorization` header; None if it proves nothing (wrong or of another scheme)."""
+
+
+class Authorizer(Protocol):
+    """The one decision point."""
+
+    async def decide(self, identity: Identity, access: Access) -> Decision:
+        """Whether the identity may."""
+
+    def challenge(self, access: Access) -> str:
+        """The `WWW-Authenticate` value that leads to credentials for the access."""

@@ -1,0 +1,477 @@
+"""Uploading blobs: monolithic, in chunks, by mount.
+
+Small blobs never touch the disk on their way: their bytes stay in the session's row and move to the blob's row in
+the closing transaction. Larger ones are staged in the blob store; the order is always bytes synced, then row
+committed, then answer.
+
+Crash points of a staged chunk: (1) session claimed, (2) bytes written, (3) bytes synced, (4) offset committed. Before
+(4) a restart finds the old offset and the client sends the chunk again. Of a close: (1) published under its stored
+name, (2) blob, link and end of the session committed in one transaction, (3) staged name dropped. Before (2) the
+session is as it was and the stored name a stray; after it the staged name is one. The collector removes strays.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from gati_registry.domain import upload as rules
+from gati_registry.domain.upload import Upload
+from gati_registry.errors import Code, RegistryError, Unavailable
+from gati_registry.ports import BlobStore, Busy, Clock, Metadata, StagedWriter, Transaction
+from gati_registry.values.byterange import ByteRange
+from gati_registry.values.digest import Digest
+from gati_registry.values.reference import RepositoryName
+
+
+class Body(Protocol):
+    """A request's body; `length` is its announced number of bytes."""
+
+    length: int | None
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The bytes as they come; raises if the client goes away or sends another number of bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class UploadLimits:
+    """Bytes kept in the database, bytes of a blob (0: any), open sessions of a repository (0: any)."""
+
+    inline: int
+    blob: int
+    open_sessions: int
+
+
+class UploadService:
+    """Use cases of end-4 to end-6, end-11, end-13 and end-14."""
+
+    def __init__(self, metadata: Metadata, blobs: BlobStore, clock: Clock, limits: UploadLimits) -> None:
+        self._metadata = metadata
+        self._blobs = blobs
+        self._clock = clock
+        self._limits = limits
+
+    # --- use cases ----------------------------------------------------------------------------------------------
+
+    async def start(self, repository: RepositoryName, algorithm: str = "sha256") -> Upload:
+        """Open a session.
+
+        Raises:
+            RegistryError: 429 where the repository has too many open ones.
+        """
+        upload_id = str(uuid.uuid4())
+        now = self._clock.now()
+
+        async def work(tx: Transaction) -> None:
+            if self._limits.open_sessions and await tx.uploads.count(repository) >= self._limits.open_sessions:
+                raise RegistryError(
+                    Code.TOOMANYREQUESTS,
+                    "too many uploads are open in this repository; finish or cancel some",
+                    headers={"Retry-After": "60"},
+                )
+            await tx.uploads.add(upload_id, repository, algorithm, now)
+
+        await self._metadata.write(work)
+        return Upload(upload_id, repository, algorithm, 0, 0, None, b"")
+
+    async def status(self, repository: RepositoryName, upload_id: str) -> Upload:
+        """The session's acknowledged state.
+
+        Raises:
+            RegistryError: BLOB_UPLOAD_UNKNOWN.
+        """
+        return await self._metadata.read(lambda tx: _find(tx, repository, upload_id))
+
+    async def cancel(self, repository: RepositoryName, upload_id: str) -> None:
+        """End the session and drop its bytes.
+
+        Raises:
+            RegistryError: BLOB_UPLOAD_UNKNOWN.
+        """
+
+        async def work(tx: Transaction) -> Upload:
+            upload = await _find(tx, repository, upload_id)
+            await tx.uploads.close(upload.id, upload.epoch)
+            return upload
+
+        upload = await self._metadata.write(work)
+        await self._discard(upload.staged)
+
+    async def append(
+        self, repository: RepositoryName, upload_id: str, body: Body, declared: ByteRange | None
+    ) -> Upload:
+        """Add a chunk; returns the session after it, durable.
+
+        Raises:
+            RegistryError: 404, 416 out of order, 400 SIZE_INVALID, 409 when another request took over, 413.
+        """
+        await self._look_ahead(repository, upload_id, body, declared)
+        head, rest = await self._head(body, declared)
+        now = self._clock.now()
+
+        async def work(tx: Transaction) -> tuple[Upload, int, bool]:
+            upload, epoch = await _claim(tx, repository, upload_id, declared, now)
+            self._check_size(upload.received + len(head))
+            if rest is not None or not self._fits(upload, head):
+                return upload, epoch, False
+            data, received = (upload.data or b"") + head, upload.received + len(head)
+            await tx.uploads.advance(upload, epoch, received=received, staged=None, data=data, now=now)
+            return replace(upload, received=received, epoch=epoch, data=data), epoch, True
+
+        upload, epoch, done = await self._metadata.write(work)
+        if done:
+            return upload
+        async with _Staging(self, upload, epoch, body.length) as staging:
+            await staging.take(head, rest)
+            if declared is not None and staging.received - upload.received != declared.length:
+                raise rules.size_mismatch(declared.length, staging.received - upload.received)
+            await staging.sync()
+            after = replace(upload, received=staging.received, epoch=epoch, staged=staging.name, data=None)
+            now = self._clock.now()
+            if not await self._metadata.write(
+                lambda tx: tx.uploads.advance(
+                    upload, epoch, received=after.received, staged=after.staged, data=None, now=now
+                )
+            ):
+                raise rules.superseded()
+            staging.acknowledged()
+        if upload.staged != staging.name:
+            await self._discard(upload.staged)
+        return after
+
+    async def close(
+        self,
+        repository: RepositoryName,
+        upload_id: str,
+        digest: Digest,
+        body: Body,
+        declared: ByteRange | None,
+    ) -> int:
+        """Add the last chunk, check the whole against the digest and make it a blob; its size in bytes.
+
+        A wrong digest ends the session: what it holds is not what the client meant.
+
+        Raises:
+            RegistryError: DIGEST_INVALID, and those of `append`.
+        """
+        await self._look_ahead(repository, upload_id, body, declared)
+        head, rest = await self._head(body, declared)
+        now = self._clock.now()
+
+        async def work(tx: Transaction) -> tuple[Upload, int, Digest | None]:
+            upload, epoch = await _claim(tx, repository, upload_id, declared, now)
+            self._check_size(upload.received + len(head))
+            if rest is not None or not self._fits(upload, head):
+                return upload, epoch, None
+            content = (upload.data or b"") + head
+            await tx.uploads.close(upload.id, epoch)
+            found = Digest.of(content, digest.algorithm)
+            if found == digest:
+                await _commit(tx, repository, digest, len(content), stored_name=None, data=content, now=now)
+            return upload, epoch, found
+
+        upload, epoch, found = await self._metadata.write(work)
+        if found is not None:
+            _check_digest(digest, found)
+            return upload.received + len(head)
+        async with _Staging(self, upload, epoch, body.length) as staging:
+            await staging.take(head, rest)
+            if declared is not None and staging.received - upload.received != declared.length:
+                raise rules.size_mismatch(declared.length, staging.received - upload.received)
+            try:
+                await self._finish(repository, staging, digest, upload.id, epoch)
+            except _WrongDigest:
+                closed = await self._metadata.write(lambda tx: tx.uploads.close(upload.id, epoch))
+                if closed and upload.staged != staging.name:
+                    await self._discard(upload.staged)
+                raise
+            await self._discard(staging.name, upload.staged)
+        return staging.received
+
+    async def monolithic(self, repository: RepositoryName, digest: Digest, body: Body) -> int:
+        """A blob in one request, without a session; its size in bytes.
+
+        Raises:
+            RegistryError: DIGEST_INVALID, SIZE_INVALID, 413.
+        """
+        self._check_size(body.length or 0)
+        head, rest = await self._head(body, None)
+        self._check_size(len(head))
+        if rest is None:
+            _check_digest(digest, Digest.of(head, digest.algorithm))
+            now = self._clock.now()
+            await self._metadata.write(
+                lambda tx: _commit(tx, repository, digest, len(head), stored_name=None, data=head, now=now)
+            )
+            return len(head)
+        upload = Upload(str(uuid.uuid4()), repository, digest.algorithm, 0, 0, None, b"")
+        async with _Staging(self, upload, 0, body.length) as staging:
+            await staging.take(head, rest)
+            await self._finish(repository, staging, digest, None, 0)
+            await self._discard(staging.name)
+            return staging.received
+
+    async def sources(self, digest: Digest) -> Sequence[RepositoryName]:
+        """Some repositories to mount a blob from."""
+        return await self._metadata.read(lambda tx: tx.blobs.linking(digest, 100))
+
+    async def mount(self, repository: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
+        """Link a blob of another repository here; False where it is not there."""
+        now = self._clock.now()
+
+        async def work(tx: Transaction) -> bool:
+            blob = await tx.blobs.find(source, digest)
+            if blob is None:
+                return False
+            await tx.blobs.link(await tx.repositories.ensure(repository, now), blob.id, now)
+            return True
+
+        return await self._metadata.write(work)
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    async def _look_ahead(
+        self, repository: RepositoryName, upload_id: str, body: Body, declared: ByteRange | None
+    ) -> None:
+        """Refuse a large body before it is read, where that can be known; a small one is judged in its transaction."""
+        if body.length is not None and body.length <= self._limits.inline:
+            return
+        upload = await self.status(repository, upload_id)
+        rules.check_chunk(upload, declared, body.length)
+        self._check_size(upload.received + (body.length or 0))
+
+    def _fits(self, upload: Upload, chunk: bytes) -> bool:
+        """Whether the session's bytes can stay in its row with this chunk."""
+        return upload.data is not None and upload.received + len(chunk) <= self._limits.inline
+
+    def _check_size(self, size: int) -> None:
+        if self._limits.blob and size > self._limits.blob:
+            raise RegistryError(
+                Code.SIZE_INVALID, f"a blob may have at most {self._limits.blob} bytes here", status=413
+            )
+
+    async def _head(self, body: Body, declared: ByteRange | None) -> tuple[bytes, AsyncIterator[bytes] | None]:
+        """The body's beginning; with the iterator over its rest, or None where that was all of it."""
+        chunks = body.chunks()
+        head: list[bytes] = []
+        size = 0
+        async for chunk in chunks:
+            head.append(chunk)
+            size += len(chunk)
+            if size > self._limits.inline:
+                return b"".join(head), chunks
+        if declared is not None and size != declared.length:
+            raise rules.size_mismatch(declared.length, size)
+        return b"".join(head), None
+
+    async def _discard(self, *names: str | None) -> None:
+        """Drop staged bytes that no session holds any more. What cannot be dropped now the collector finds later."""
+        with contextlib.suppress(Unavailable):
+            for name in {name for name in names if name is not None}:
+                await self._blobs.discard(name)
+
+    async def _finish(
+        self, repository: RepositoryName, staging: _Staging, digest: Digest, upload_id: str | None, epoch: int
+    ) -> None:
+        """Check staged bytes against the digest and turn them into a blob."""
+        try:
+            found = await staging.digest(digest.algorithm)
+        except FileNotFoundError:
+            raise rules.superseded() from None  # who took the session over has ended it, and dropped our bytes
+        _check_digest(digest, found)
+        size, now = staging.received, self._clock.now()
+
+        async def work(tx: Transaction, stored_name: str | None) -> _Outcome:
+            if upload_id is not None and not await tx.uploads.close(upload_id, epoch):
+                raise rules.superseded()
+            return await _commit(tx, repository, digest, size, stored_name=stored_name, data=None, now=now)
+
+        # Bytes that the store already has are not published again, unless they are collected at this very moment.
+        if await self._metadata.read(lambda tx: tx.blobs.stored(digest)) is not None:
+            try:
+                await self._metadata.write(lambda tx: work(tx, None))
+            except _NotStored:
+                pass
+            else:
+                return
+        try:
+            stored_name = await self._blobs.publish(staging.name, digest, size)
+        except FileNotFoundError:
+            raise rules.superseded() from None
+        try:
+            outcome = await self._metadata.write(lambda tx: work(tx, stored_name))
+        except RegistryError as error:
+            # After an Unavailable the commit may have happened: better a stray, which the collector removes.
+            if not isinstance(error, Unavailable):
+                await self._blobs.remove(stored_name)
+            raise
+        if not outcome.stored:
+            await self._blobs.remove(stored_name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    stored: bool  # the bytes given were taken; False: the same were there already
+
+
+class _NotStored(Exception):
+    """The blob that was to be linked is gone."""
+
+
+class _WrongDigest(RegistryError):
+    """The content is not what the digest says."""
+
+
+async def _find(tx: Transaction, repository: RepositoryName, upload_id: str) -> Upload:
+    upload = await tx.uploads.find(upload_id, repository)
+    if upload is None:
+        raise rules.unknown()
+    return upload
+
+
+async def _claim(
+    tx: Transaction, repository: RepositoryName, upload_id: str, declared: ByteRange | None, now: int
+) -> tuple[Upload, int]:
+    """The session, if the chunk fits its offset, and the epoch that makes the caller its one writer."""
+    upload = await _find(tx, repository, upload_id)
+    rules.check_chunk(upload, declared, None)
+    return upload, await tx.uploads.claim(upload, now)
+
+
+async def _commit(
+    tx: Transaction,
+    repository: RepositoryName,
+    digest: Digest,
+    size: int,
+    *,
+    stored_name: str | None,
+    data: bytes | None,
+    now: int,
+) -> _Outcome:
+    """Store the blob unless it is there, and link it."""
+    existing = await tx.blobs.stored(digest)
+    if existing is not None:
+        blob_id = existing.id
+    elif stored_name is None and data is None:
+        raise _NotStored
+    else:
+        blob_id = await tx.blobs.add(digest, size, stored_name, data, now)
+    await tx.blobs.link(await tx.repositories.ensure(repository, now), blob_id, now)
+    return _Outcome(stored=existing is None)
+
+
+def _check_digest(expected: Digest, found: Digest) -> None:
+    if expected != found:
+        raise _WrongDigest(
+            Code.DIGEST_INVALID,
+            "the content has another digest than the request says; nothing was stored, send the blob again",
+            detail={"expected": expected, "received": found},
+        )
+
+
+class _Staging:
+    """One request's hold on a session's staged bytes: takes chunks in, gives up the file's lock at the end."""
+
+    def __init__(self, service: UploadService, upload: Upload, epoch: int, expected: int | None) -> None:
+        self._service = service
+        self._upload = upload
+        self._epoch = epoch
+        self._expected = expected
+        self.name = upload.staged or upload.id
+        self.received = upload.received
+        self._dirty = False
+        self._writer: StagedWriter | None = None
+
+    async def __aenter__(self) -> _Staging:
+        try:
+            return await self._open()
+        except FileNotFoundError:
+            raise rules.unknown() from None  # a crash between publishing and committing took the staged bytes
+
+    async def _open(self) -> _Staging:
+        upload, blobs = self._upload, self._service._blobs
+        inline = upload.data  # bytes that lived in the row so far and move to the store now
+        offset = upload.received if inline is None else 0
+        expected = None if self._expected is None else self._expected + upload.received - offset
+        try:
+            self._writer = await blobs.stage(self.name, offset, algorithm=upload.algorithm, expected=expected)
+        except Busy:
+            # The request before us is still at it (a half-dead connection, perhaps). It cannot move the offset any
+            # more, but it may write: leave it its file and go on with a copy of what was acknowledged.
+            earlier, self.name = self.name, f"{upload.id}_{self._epoch}"
+            if offset:
+                await blobs.copy_staged(earlier, self.name, offset)
+            self._writer = await blobs.stage(self.name, offset, algorithm=upload.algorithm, expected=expected)
+        if inline:
+            await self._writer.write(inline)
+            self._dirty = True
+        return self
+
+    async def __aexit__(self, failed: type[BaseException] | None, *_: object) -> None:
+        assert self._writer is not None
+        try:
+            if failed is not None:
+                await self._drop_unless_named()
+        finally:
+            await self._writer.close()
+
+    async def _drop_unless_named(self) -> None:
+        """Remove the file of a request that failed, unless acknowledged bytes are in it.
+
+        Done under the file's lock: nobody else can make the session name it meanwhile.
+        """
+        upload = self._upload
+        now = await self._service._metadata.read(
+            lambda tx: tx.uploads.find(upload.id, RepositoryName(upload.repository))
+        )
+        if now is None or now.staged != self.name:
+            await self._service._discard(self.name)
+
+    async def take(self, head: bytes, rest: AsyncIterator[bytes] | None) -> None:
+        """Write a body that was read as far as `head`."""
+        assert self._writer is not None
+        try:
+            if head:
+                await self._write(head)
+            if rest is not None:
+                async for chunk in rest:
+                    await self._write(chunk)
+        except BaseException:
+            # Nothing has been made of these bytes yet; on a full disk they would keep it full.
+            self._writer.give_up()
+            raise
+
+    async def _write(self, chunk: bytes) -> None:
+        assert self._writer is not None
+        self._dirty = True
+        self.received += len(chunk)
+        self._service._check_size(self.received)
+        await self._writer.write(chunk)
+
+    async def sync(self) -> None:
+        """Return when all of it is durable."""
+        assert self._writer is not None
+        try:
+            await self._writer.sync()
+        except BaseException:
+            self._writer.give_up()
+            raise
+        self._dirty = False
+
+    def acknowledged(self) -> None:
+        """The offset after all of it is committed."""
+        assert self._writer is not None
+        self._writer.acknowledged()
+
+    async def digest(self, algorithm: str) -> Digest:
+        """The digest of everything staged; from the running hash, else by reading it again."""
+        assert self._writer is not None
+        if self._dirty or self.received == 0:
+            await self.sync()
+        encoded = self._writer.digest(algorithm)
+        if encoded is None:
+            encoded = await self._service._blobs.digest_staged(self.name, self.received, algorithm)
+        return Digest(f"{algorithm}:{encoded}")

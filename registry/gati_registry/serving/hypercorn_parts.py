@@ -1,0 +1,416 @@
+"""The parts of Hypercorn 0.18 that a registry cannot use as they are, replaced by subclasses.
+
+Hypercorn has no door for them, so `install` puts them where its modules look them up. Each mends something that a test
+in tests/serving shows from outside; `pyproject.toml` keeps Hypercorn below 0.19 for their sake.
+
+`Stream` (both protocols)
+    Hypercorn queues ten body messages. When the application answers before the body's end while that queue is full,
+    the end of the answer waits for the queue for ever, and the connection hangs with the shutdown. Here the body waits
+    in a buffer that the end of the stream empties.
+`Http2`
+    Hypercorn gives the client new window as soon as data is queued and stops reading the connection when the queue is
+    full, so that one upload that is not read stalls all streams. Here the window opens when the application has read.
+    Data for a stream that was answered already raised KeyError and ended the connection: it is dropped, and the stream
+    is reset with NO_ERROR (RFC 9113 §8.1). An answer that broke off was never ended: it is reset with INTERNAL_ERROR.
+    At shutdown the connection could close between a stream's last bytes and its end; when a client went away, answers
+    that waited for its window waited for ever.
+`Http11`
+    Hypercorn takes clear-text HTTP/2, by upgrade and by prior knowledge, whether wanted or not. Here HTTP/2 comes by
+    ALPN only.
+`Connection`
+    An error in one connection made `serve` stop waiting for all others at shutdown: it is logged and ends the one.
+    Idle time was a task made and cancelled for each request, a quarter of its cost: here it is a timer. An answer's
+    head and body left in system calls of their own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import h2.errors
+import h2.events
+import h2.settings
+import h11
+import hypercorn.asyncio.run
+import hypercorn.asyncio.tcp_server
+import hypercorn.protocol
+import hypercorn.protocol.h2
+import hypercorn.protocol.h11
+from h2.exceptions import ProtocolError
+from hypercorn.asyncio.tcp_server import TCPServer
+from hypercorn.asyncio.worker_context import EventWrapper, WorkerContext
+from hypercorn.events import Closed, RawData
+from hypercorn.protocol.events import Body, EndBody, StreamClosed
+from hypercorn.protocol.h2 import H2Protocol
+from hypercorn.protocol.h11 import H11Protocol
+from hypercorn.protocol.http_stream import HTTPStream
+
+from gati_registry.http.edge import GONE
+from gati_registry.serving.gathering import GatheringTransport
+
+logger = logging.getLogger(__name__)
+
+# Bytes taken from a connection at once: at Hypercorn's 64 KiB an upload is mostly the parsing of pieces.
+RECEIVE = 1024 * 1024
+# Bytes of a request body that may wait for the application.
+HTTP11_BUFFER = 256 * 1024
+HTTP2_STREAM_WINDOW = 1024 * 1024
+# For all streams of a connection: so that some stalled uploads leave window for the others.
+HTTP2_CONNECTION_WINDOW = 16 * 1024 * 1024
+# Seconds that a client gets to answer TLS's farewell; uvloop gives 30, and a shutdown would wait for all of them.
+FAREWELL = 2.0
+
+
+class Stream(HTTPStream):
+    """One request; its body waits here until the application asks for it."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.app = self._with_own_receive(self.app)
+        self._body: list[bytes] = []
+        self._waiting_bytes = 0
+        self._ended = False
+        self._delivered_end = False
+        self._arrived = asyncio.Event()
+        self._room = asyncio.Event()
+        # HTTP/2: bytes were read, the client may send as many again.
+        self.consumed: Callable[[int], Awaitable[None]] | None = None
+
+    async def handle(self, event: Any) -> None:
+        """Events of the protocol: request, body, end of the body, end of the stream."""
+        if isinstance(event, Body):
+            if not self.closed:
+                await self._handle_body(event.data)
+        elif isinstance(event, EndBody):
+            self._ended = True
+            self._arrived.set()
+        elif isinstance(event, StreamClosed):
+            self.closed = True
+            self.scope[GONE] = True  # type: ignore[literal-required]
+            unread, self._waiting_bytes = self._waiting_bytes, 0
+            self._body.clear()
+            self._arrived.set()
+            self._room.set()
+            if unread and self.consumed is not None:
+                await self.consumed(unread)
+        else:
+            await super().handle(event)
+
+    async def _handle_body(self, data: Any) -> None:
+        if not data:
+            return  # empty frames cost no window: they must cost no memory
+        self._body.append(bytes(data))
+        self._waiting_bytes += len(data)
+        self._arrived.set()
+        if self.consumed is None and self._waiting_bytes >= HTTP11_BUFFER:
+            self._room.clear()
+            await self._room.wait()
+
+    def _with_own_receive(self, app: Any) -> Any:
+        async def run(scope: Any, _receive: Any, send: Any, sync_spawn: Any, call_soon: Any) -> None:
+            await app(scope, self._receive, send, sync_spawn, call_soon)
+
+        return run
+
+    async def _receive(self) -> Any:
+        while not (self._body or self.closed or (self._ended and not self._delivered_end)):
+            self._arrived.clear()
+            await self._arrived.wait()
+        if self.closed:
+            return {"type": "http.disconnect"}
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._body.clear()
+        self._waiting_bytes = 0
+        self._delivered_end = self._ended
+        self._room.set()
+        if body and self.consumed is not None:
+            await self.consumed(len(body))
+        return {"type": "http.request", "body": body, "more_body": not self._ended}
+
+
+class Http2(H2Protocol):
+    """HTTP/2 in which one stream's trouble stays its own."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.connection.local_settings[h2.settings.SettingCodes.INITIAL_WINDOW_SIZE] = HTTP2_STREAM_WINDOW
+        self.connection.local_settings.acknowledge()
+        # Streams whose client has not ended its side.
+        self._receiving: set[int] = set()
+        # Set when a stream's last frame is handed over.
+        self._over: dict[int, asyncio.Event] = {}
+
+    async def initiate(self, *arguments: Any) -> None:
+        """Open the connection with a window for many streams."""
+        await super().initiate(*arguments)
+        self.connection.increment_flow_control_window(HTTP2_CONNECTION_WINDOW - 65_535)
+        await self._flush()
+
+    async def handle(self, event: Any) -> None:
+        """Bytes from the client, or the connection's end."""
+        await super().handle(event)
+        if isinstance(event, Closed):
+            # Hypercorn leaves answers that wait for the client waiting for ever.
+            for buffer in self.stream_buffers.values():
+                await buffer.close()
+            for over in self._over.values():
+                over.set()
+
+    async def _handle_events(self, events: list[Any]) -> None:
+        for event in events:
+            if isinstance(event, h2.events.DataReceived):
+                await self._data_received(event)
+                continue
+            if isinstance(event, h2.events.RequestReceived):
+                if not all(value.isascii() for name, value in event.headers if name in {b":method", b":path"}):
+                    self._reset(event.stream_id, h2.errors.ErrorCodes.PROTOCOL_ERROR)
+                    continue
+                self._receiving.add(event.stream_id)
+            elif isinstance(event, h2.events.StreamEnded | h2.events.StreamReset):
+                self._receiving.discard(event.stream_id)
+            await super()._handle_events([event])
+        await self._flush()
+
+    async def _data_received(self, event: Any) -> None:
+        stream = self.streams.get(event.stream_id)
+        size = len(event.data)
+        if stream is None or stream.closed or not isinstance(stream, Stream):
+            await self.consumed(event.flow_controlled_length, event.stream_id)
+            return
+        await stream.handle(Body(stream_id=event.stream_id, data=event.data))
+        if padding := event.flow_controlled_length - size:
+            await self.consumed(padding, event.stream_id)
+
+    async def consumed(self, size: int, stream_id: int) -> None:
+        """The application has read so many bytes: let the client send as many."""
+        if self.closed:
+            return  # and the lock on the connection's writer is held by whoever noticed it
+        try:
+            self.connection.acknowledge_received_data(size, stream_id)
+        except ProtocolError:
+            return
+        await self._flush()
+
+    async def stream_send(self, event: Any) -> None:
+        """Events of a stream's answer."""
+        if isinstance(event, StreamClosed):
+            buffer = self.stream_buffers.get(event.stream_id)
+            if buffer is not None and not buffer._complete and not self.closed:
+                self._reset(event.stream_id, h2.errors.ErrorCodes.INTERNAL_ERROR)
+                await self._forget(event.stream_id)
+        await super().stream_send(event)
+        if isinstance(event, EndBody):
+            await self._until_over(event.stream_id)
+
+    async def _until_over(self, stream_id: int) -> None:
+        # Hypercorn waits for the buffer to be empty, which it may have been before the end was put there.
+        if stream_id in self.stream_buffers and not self.closed:
+            over = self._over[stream_id] = asyncio.Event()
+            await over.wait()
+            del self._over[stream_id]
+
+    async def _send_data(self, stream_id: int) -> None:
+        # As Hypercorn's, but nothing can come between a stream's last bytes and its end: at shutdown the connection
+        # was closed there.
+        buffer = self.stream_buffers[stream_id]
+        try:
+            window = self.connection.local_flow_control_window(stream_id)
+            data = await buffer.pop(max(0, min(window, self.connection.max_outbound_frame_size)))
+            if data:
+                self.connection.send_data(stream_id, data, end_stream=buffer.complete)
+            elif buffer.complete:
+                self.connection.end_stream(stream_id)
+            else:
+                self.priority.block(stream_id)
+            ended = buffer.complete
+        except (KeyError, ProtocolError):
+            ended = True  # the client has reset the stream or is gone
+            await buffer.close()
+        if ended:
+            del self.stream_buffers[stream_id]
+            self.priority.remove_stream(stream_id)
+            if over := self._over.get(stream_id):
+                over.set()
+            if stream_id in self._receiving:
+                # The answer is out, the rest of the request's body is not wanted any more.
+                self._reset(stream_id, h2.errors.ErrorCodes.NO_ERROR)
+        await self._flush()
+
+    def _reset(self, stream_id: int, code: h2.errors.ErrorCodes) -> None:
+        self._receiving.discard(stream_id)
+        try:
+            self.connection.reset_stream(stream_id, code)
+        except ProtocolError:
+            return  # the client was quicker
+
+    async def _forget(self, stream_id: int) -> None:
+        buffer = self.stream_buffers.pop(stream_id, None)
+        if buffer is not None:
+            await buffer.close()
+            self.priority.remove_stream(stream_id)
+        await self._flush()
+
+
+class Http2Stream(Stream):
+    """A `Stream` that tells its connection what was read."""
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        protocol: Http2 = self.send.__self__  # type: ignore[attr-defined]
+        stream_id = self.stream_id
+
+        async def consumed(size: int) -> None:
+            await protocol.consumed(size, stream_id)
+
+        self.consumed = consumed
+
+
+class Http11(H11Protocol):
+    """HTTP/1.1 and nothing that grows out of it."""
+
+    async def handle(self, event: Any) -> None:
+        """Bytes from the client, or the connection's end."""
+        await super().handle(event)
+        if isinstance(event, Closed):
+            # Reading may have paused at the next request of a pipeline, and nobody answers this one any more.
+            self.connection = _Over()  # type: ignore[assignment]  # as much of one as is asked of it
+            await self.can_read.set()
+
+    async def _check_protocol(self, event: Any) -> None:
+        return
+
+
+class _Over:
+    """In the place of an h11 connection that was closed."""
+
+    our_state = their_state = h11.CLOSED
+    they_are_waiting_for_100_continue = False
+
+    def receive_data(self, data: bytes) -> None:
+        """Too late."""
+
+    def next_event(self) -> Any:
+        return h11.ConnectionClosed()
+
+    def send(self, event: Any) -> bytes:
+        return b""
+
+
+class IdleTimer:
+    """Closes a connection on which nothing runs, after the keep-alive time or at shutdown."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._handle: asyncio.TimerHandle | None = None
+
+    async def restart(self, _task_group: Any, _action: Any) -> None:
+        """Nothing runs from now on."""
+        await self.stop()
+        connection = self._connection
+        if connection.context.terminated.is_set():
+            connection.close_soon()
+            return
+        self._handle = connection.loop.call_later(connection.config.keep_alive_timeout, connection.close_soon)
+        connection.context.idle.add(connection)
+
+    async def stop(self) -> None:
+        """A request has begun, or the connection is closed."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+            self._connection.context.idle.discard(self._connection)
+
+
+class Connection(TCPServer):
+    """One TCP connection."""
+
+    context: Context
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.idle_task: Any = IdleTimer(self)
+        self._closing: asyncio.Task[None] | None = None
+        self._out = GatheringTransport(self.writer.transport, self.loop)
+
+    async def protocol_send(self, event: Any) -> None:
+        """Bytes to the client, or the connection's end."""
+        if not isinstance(event, RawData):
+            self._out.flush()
+            await super().protocol_send(event)
+        elif event.data:
+            async with self.send_lock:
+                try:
+                    self._out.write(event.data)
+                    await self.writer.drain()
+                except (ConnectionError, RuntimeError):
+                    await self.protocol.handle(Closed())
+
+    async def run(self) -> None:
+        """Until the connection is closed."""
+        try:
+            await super().run()
+        except* OSError:
+            pass  # the client is gone, or was let go of
+        except* Exception as error:
+            logger.error("connection ended by an unexpected error", exc_info=error)
+
+    def close_soon(self) -> None:
+        """Close from a callback; nothing runs on the connection."""
+        if self._closing is None:
+            self._closing = self.loop.create_task(self._initiate_server_close())
+            self.loop.call_later(FAREWELL, self._abort)
+
+    def _abort(self) -> None:
+        transport = self.writer.transport
+        if transport.get_write_buffer_size():
+            self.loop.call_later(FAREWELL, self._abort)  # a slow client still gets what was written
+        else:
+            transport.abort()
+
+
+class Context(WorkerContext):
+    """What the connections of one worker share."""
+
+    def __init__(self, max_requests: int | None) -> None:
+        super().__init__(max_requests)
+        self.idle: set[Connection] = set()
+        self.terminated = _Terminated(self)
+
+
+class _Terminated(EventWrapper):
+    """Set when the server stops: what is idle is closed; what becomes idle later closes by itself."""
+
+    def __init__(self, context: Context) -> None:
+        super().__init__()
+        self._context = context
+
+    async def set(self) -> None:
+        await super().set()
+        for connection in list(self._context.idle):
+            connection.close_soon()
+
+
+_PARTS = (
+    (hypercorn.asyncio.run, "WorkerContext", Context),
+    (hypercorn.asyncio.run, "TCPServer", Connection),
+    (hypercorn.protocol, "H11Protocol", Http11),
+    (hypercorn.protocol, "H2Protocol", Http2),
+    (hypercorn.protocol.h11, "HTTPStream", Stream),
+    (hypercorn.protocol.h2, "HTTPStream", Http2Stream),
+)
+
+
+def install() -> None:
+    """Make Hypercorn use the classes of this module, in this process.
+
+    Raises:
+        RuntimeError: this Hypercorn is not built as 0.18 is.
+    """
+    hypercorn.asyncio.tcp_server.MAX_RECV = RECEIVE
+    for module, name, part in _PARTS:
+        if not hasattr(module, name):
+            raise RuntimeError(f"{module.__name__} has no {name}: this version of Hypercorn is not supported")
+        setattr(module, name, part)

@@ -1,0 +1,1 @@
+"""Tests of the conformance suite, and of our server by it."""

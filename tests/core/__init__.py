@@ -1,0 +1,1 @@
+"""The registry's core from inside: values, rules, services and adapters, without a server process."""

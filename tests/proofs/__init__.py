@@ -1,0 +1,1 @@
+"""Long proofs of durability: kill -9, power loss, large blobs, disk trouble."""

@@ -1,0 +1,136 @@
+"""A small application under the real edge, supervisor and servers.
+
+It has what a registry's endpoints have and what tests need to hold still: slow uploads and downloads, answers before
+the body's end, errors, a handler that does not read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route, Router
+
+from gati_registry.__main__ import parser
+from gati_registry.errors import Code, RegistryError, Unavailable
+from gati_registry.http.edge import Edge
+from gati_registry.http.observe.health import routes
+from gati_registry.http.observe.logs import configure
+from gati_registry.http.observe.metrics import Metrics
+from gati_registry.serving import serve
+from gati_registry.settings import Settings, load
+
+CHUNK = 64 * 1024
+
+
+async def _hello(_: Request) -> Response:
+    return JSONResponse({"pid": os.getpid()})
+
+
+async def _sink(request: Request) -> Response:
+    received = 0
+    async for chunk in request.stream():
+        received += len(chunk)
+    return JSONResponse({"received": received, "pid": os.getpid()})
+
+
+async def _source(request: Request) -> Response:
+    size = int(request.query_params["size"])
+    pause = float(request.query_params.get("pause", "0"))
+
+    async def content() -> AsyncIterator[bytes]:
+        for start in range(0, size, CHUNK):
+            yield bytes(min(CHUNK, size - start))
+            await asyncio.sleep(pause)
+
+    return StreamingResponse(content(), headers={"content-length": str(size)})
+
+
+async def _refuse(request: Request) -> Response:
+    raise RegistryError(Code.UNAUTHORIZED, status=int(request.query_params.get("status", "401")))
+
+
+async def _unread(request: Request) -> Response:
+    # A handler that is busy with something else and does not take its body.
+    await asyncio.sleep(float(request.query_params["seconds"]))
+    return PlainTextResponse("late")
+
+
+async def _error(_: Request) -> Response:
+    raise ValueError("Authorization: Bearer abcdef123456")
+
+
+async def _gone(_: Request) -> Response:
+    raise Unavailable("the database does not answer", retry_after=7)
+
+
+async def _broken(_: Request) -> Response:
+    async def content() -> AsyncIterator[bytes]:
+        yield bytes(1000)
+        raise ValueError("in the middle")
+
+    return StreamingResponse(content(), headers={"content-length": "2000"})
+
+
+class Kernel:
+    """The demo's answer to `health.Observed`."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self.metrics = metrics
+        self.edge: Edge | None = None
+        self.probes: Mapping[str, Callable[[], Awaitable[None]]] = {"database": self._probe}
+
+    @property
+    def draining(self) -> bool:
+        return self.edge is not None and self.edge.draining
+
+    async def gauges(self) -> Mapping[str, float]:
+        return {"gati_uploads_open": 3}
+
+    async def _probe(self) -> None:
+        if os.environ.get("DEMO_DATABASE") == "gone":
+            raise ConnectionError("no database")
+
+
+def create_app(settings: Settings) -> Edge:
+    """The demo, wrapped as the registry is."""
+    metrics = Metrics()
+    kernel = Kernel(metrics)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Router) -> AsyncIterator[None]:
+        if os.environ.get("DEMO_START") == "fails":
+            raise RuntimeError("it cannot start")
+        yield
+
+    # A router alone: with all of Starlette an exception would get Starlette's own answer.
+    app = Router(
+        routes=[
+            Route("/hello", _hello),
+            Route("/sink", _sink, methods=["PUT", "POST"]),
+            Route("/source", _source),
+            Route("/refuse", _refuse, methods=["GET", "PUT"]),
+            Route("/unread", _unread, methods=["PUT"]),
+            Route("/error", _error),
+            Route("/gone", _gone),
+            Route("/broken", _broken),
+            *routes(kernel),
+        ],
+        lifespan=lifespan,
+    )
+    kernel.edge = Edge(app, settings, metrics)
+    return kernel.edge
+
+
+if __name__ == "__main__":
+    # Started as a wrapper of the registry's own command, whose flags it takes: `… serve --listen … --data …`.
+    arguments = parser().parse_args(sys.argv[sys.argv.index("serve") :])
+    flags = {name: getattr(arguments, name) for name in ("data", "listen", "open", "server", "workers")}
+    found = load({**flags, "tls.cert": arguments.tls_cert, "tls.key": arguments.tls_key}).settings
+    configure(found.log)
+    sys.exit(serve(found, create_app))
