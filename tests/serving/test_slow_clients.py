@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -95,11 +97,12 @@ def test_a_body_that_stops_coming_is_408_and_the_upload_can_be_resumed(tmp_path:
 def test_a_body_that_trickles_is_taken(tmp_path: Path, http_server: str) -> None:
     with started(demo(tmp_path / "data", "--server", http_server, env=IMPATIENT)) as server:
         client = RawClient(server.host)
-        client.request("PUT", "/sink", "Content-Length: 6")
-        for _ in range(6):
+        client.request("PUT", "/sink", "Content-Length: 12")
+        for _ in range(12):
             client.send(b"x")
-            time.sleep(1)
-        assert json.loads(client.answer().body)["received"] == 6
+            time.sleep(0.5)
+        answer = client.answer()
+        assert (answer.status, json.loads(answer.body).get("received")) == (200, 12)
 
 
 def test_a_head_that_stops_coming_closes_the_connection(tmp_path: Path, http_server: str) -> None:
@@ -114,13 +117,32 @@ def test_a_head_that_stops_coming_closes_the_connection(tmp_path: Path, http_ser
         assert idle.closed()
 
 
+def test_a_server_that_stood_still_does_not_take_it_for_its_clients(tmp_path: Path, http_server: str) -> None:
+    with started(demo(tmp_path / "data", "--server", http_server, env=IMPATIENT)) as server:
+        client = RawClient(server.host)
+        client.request("PUT", "/sink", "Content-Length: 2", body=b"x")
+        time.sleep(0.5)
+        for signal_ in (signal.SIGSTOP, signal.SIGCONT):
+            for pid in server.pids():
+                os.kill(pid, signal_)
+            time.sleep(6 if signal_ is signal.SIGSTOP else 1.5)
+        client.send(b"x")
+        assert client.answer().status == 200
+
+
 def test_a_reader_that_stops_is_cut_off(tmp_path: Path, http_server: str) -> None:
     with started(demo(tmp_path / "data", "--server", http_server, env=IMPATIENT)) as server:
         client = RawClient(server.host, receive_buffer=4096)
         client.request("GET", "/source?size=1000000000")
-        wait_for(lambda: "gati_request_stalled_total 1.0" in get(server.host, "/metrics").body.decode(), timeout=20)
+        assert _stalled(server.host) == 0
+        wait_for(lambda: _stalled(server.host) > 0, timeout=20)
         wait_for(lambda: 'gati_requests_in_progress{worker="0"} 0.0' in get(server.host, "/metrics").body.decode())
         assert server.terminate(timeout=30) == 0, "its connection does not delay the end"
+
+
+def _stalled(host: str) -> float:
+    metrics = get(host, "/metrics").body.decode()
+    return float(next(line for line in metrics.splitlines() if line.startswith("gati_request_stalled_total")).split()[1])
 
 
 def test_a_stalled_http2_stream_is_ended_alone(tmp_path: Path, certificate: tuple[Path, Path]) -> None:

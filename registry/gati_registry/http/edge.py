@@ -59,7 +59,9 @@ class Edge:
         self.app = app
         self.metrics = metrics
         self.draining = False
-        self.now = 0.0  # the loop's time, at most TICK seconds old
+        # Seconds that this loop has run, in steps of TICK. Not the wall's: a process or a machine that stood still must
+        # not find that its clients did.
+        self.now = TICK
         self.requests: set[_Exchange] = set()
         self.settings = settings
         self.access = AccessLog()
@@ -161,9 +163,8 @@ class Edge:
             self.tracer.close()
 
     async def _tick(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
-            self.now = loop.time()
+            self.now += TICK
             self._end_stalled()
             self.metrics.set("gati_requests_in_progress", len(self.requests))
             if dropped := self.access.dropped:
@@ -173,7 +174,7 @@ class Edge:
             await asyncio.sleep(TICK)
 
     def _end_stalled(self) -> None:
-        oldest = self.now - self.settings.http.idle_timeout
+        oldest = self.now - self.settings.http.idle_timeout - TICK  # `waiting` may be almost a TICK too old
         for exchange in self.requests:
             if 0 < exchange.waiting < oldest and not exchange.stalled:
                 exchange.stalled = True

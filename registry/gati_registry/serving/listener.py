@@ -6,6 +6,8 @@ import socket
 
 # Connections that the kernel holds until a worker accepts them; Linux cuts it to net.core.somaxconn (4096).
 BACKLOG = 4096
+# Seconds by which the kernel is the later one to end a stalled connection: the edge answers, counts and logs it.
+BACKSTOP = 10
 
 
 class AddressError(Exception):
@@ -20,7 +22,8 @@ def listen(host: str, port: int, *, stall_timeout: float) -> socket.socket:
     its queue, and a second server of the same user binds beside the first without an error.
 
     Args:
-        stall_timeout: seconds after which a connection ends whose peer takes no byte; accepted sockets inherit it.
+        stall_timeout: seconds after which the application ends a transfer in which nothing moves. Somewhat later the
+            kernel ends a connection whose peer takes no byte, whatever the application does; accepted sockets inherit it.
 
     Raises:
         AddressError: unknown host, port taken or not permitted.
@@ -37,7 +40,8 @@ def listen(host: str, port: int, *, stall_timeout: float) -> socket.socket:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if hasattr(socket, "TCP_USER_TIMEOUT"):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(stall_timeout * 1000))
+            patience = 2 * stall_timeout + BACKSTOP
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(patience * 1000))
         sock.bind(address)
         sock.listen(BACKLOG)
         sock.setblocking(False)
