@@ -53,6 +53,10 @@ real-clients: install ## fetch the programs the client tests drive into a cache 
 conformance: install ## run our conformance suite against URL=http://HOST:PORT
 	$(BIN)/python -m gati_conformance $(URL)
 
+.PHONY: new-extension
+new-extension: install ## lay out an extension as a distribution of its own: NAME=x [INTO=dir]
+	$(BIN)/gati-registry extension new $(NAME) --into $(or $(INTO),.)
+
 .PHONY: bench
 bench: install ## measure against the peers; writes docs/benchmarks.md
 	$(BIN)/python -m bench

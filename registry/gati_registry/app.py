@@ -1,8 +1,8 @@
 """The ASGI application.
 
 Edge (request id, limits, log, metrics)
-├── /v2/…                      RegistryApp: the specification's endpoints
-└── everything else            Starlette: health, metrics
+├── /livez, /readyz, /metrics   Starlette
+└── everything else             RegistryApp: the specification's endpoints, extensions' routes
 """
 
 from __future__ import annotations
@@ -15,12 +15,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from starlette.routing import Router
 
 from gati_registry.bootstrap import Registry, build
-from gati_registry.errors import RegistryError
 from gati_registry.http.edge import Edge
-from gati_registry.http.exchange import Exchange, Receive, Scope, Send
+from gati_registry.http.exchange import Receive, Scope, Send
 from gati_registry.http.observe.health import routes as health_routes
 from gati_registry.http.observe.metrics import Metrics
-from gati_registry.http.routes import not_found
 from gati_registry.jobs import Job, run_forever
 from gati_registry.ports import Transaction
 from gati_registry.settings import Settings
@@ -36,7 +34,7 @@ class Application:
         self.metrics = Metrics()
         self._edge = Edge(self._dispatch, settings, self.metrics)
         self._registry: Registry | None = None
-        self._web = Router(health_routes(self), redirect_slashes=False, default=_nothing_here)
+        self._web = Router(health_routes(self), redirect_slashes=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await self._edge(scope, receive, send)
@@ -50,11 +48,11 @@ class Application:
             await self._lifespan(receive, send)
             return
         path: str = scope["path"]
-        if path.startswith("/v2/") or path == "/v2":
+        if path in _OBSERVED:
+            await self._web(scope, receive, send)
+        else:
             assert self._registry is not None, "lifespan startup came first"
             await self._registry.app(scope, receive, send)
-        else:
-            await self._web(scope, receive, send)
 
     # --- lifespan -----------------------------------------------------------------------------------------------
 
@@ -64,8 +62,11 @@ class Application:
             self._registry = registry
             jobs = [
                 asyncio.create_task(run_forever(job, registry.metadata, registry.clock), name=job.name)
-                for job in self._jobs(registry)
+                for job in (*self._jobs(registry), *registry.extensions.all("jobs"))
             ]
+            jobs.append(asyncio.create_task(registry.observers.run(), name="observers"))
+            if registry.extensions.all("reactions"):
+                jobs.append(asyncio.create_task(registry.dispatcher.run(), name="outbox"))
             await send({"type": "lifespan.startup.complete"})
             await receive()
             for task in jobs:
@@ -103,23 +104,27 @@ class Application:
         """Checks of the backends."""
         if self._registry is None:
             return {}
-        return {"database": self._registry.metadata.check, "blobs": self._registry.blobs.check}
+        own: dict[str, Callable[[], Awaitable[None]]] = {
+            "database": self._registry.metadata.check,
+            "blobs": self._registry.blobs.check,
+        }
+        for extension, part in self._registry.extensions.parts:
+            own |= {f"{extension.name}.{name}": probe for name, probe in (part.health or {}).items()}
+        return own
 
     async def gauges(self) -> Mapping[str, float]:
         """Numbers that only the database knows."""
         assert self._registry is not None
 
         async def count(tx: Transaction) -> float:
-            row = await tx.one("SELECT count(*) FROM upload")
+            row = await tx.one("SELECT count(*) FROM upload WHERE touched_at IS NOT NULL")
             assert row is not None
             return float(row[0])
 
         return {"gati_uploads_open": await self._registry.metadata.scan(count)}
 
 
-async def _nothing_here(scope: Scope, receive: Receive, send: Send) -> None:
-    error: RegistryError = not_found()
-    await Exchange(scope, receive, send).fail(error)
+_OBSERVED = frozenset({"/livez", "/readyz", "/metrics"})
 
 
 def create_app(settings: Settings) -> Application:

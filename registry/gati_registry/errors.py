@@ -41,7 +41,11 @@ class Code(Enum):
     DENIED = ErrorCode(403, "access denied", "code-12")
     UNSUPPORTED = ErrorCode(405, "operation unsupported", "code-13")
     TOOMANYREQUESTS = ErrorCode(429, "too many requests", "code-14")
-    # 5xx bodies are not in the specification's table; these two are ours.
+    # Not in the specification's table: those of the extension API, and those of 5xx answers.
+    INVALID = ErrorCode(400, "the request is not valid", "own")
+    NOT_FOUND = ErrorCode(404, "there is no such thing", "own")
+    CONFLICT = ErrorCode(409, "this contradicts the present state", "own")
+    PRECONDITION_FAILED = ErrorCode(412, "it was changed meanwhile; read it again", "own")
     UNAVAILABLE = ErrorCode(503, "a backend is unavailable; retry later", "own")
     UNKNOWN = ErrorCode(500, "unexpected error; quote the request id to the operator", "own")
 

@@ -21,11 +21,12 @@ LEASE = 120_000
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Something to do every `interval` seconds."""
+    """Something to do every `interval` seconds; if `due` is given, only where it says so (a look that writes nothing)."""
 
     name: str
     interval: float
     run: Callable[[], Awaitable[None]]
+    due: Callable[[], Awaitable[bool]] | None = None
 
 
 async def run_forever(job: Job, metadata: Metadata, clock: Clock) -> None:
@@ -35,7 +36,7 @@ async def run_forever(job: Job, metadata: Metadata, clock: Clock) -> None:
         # Spread out, so that workers that started together do not ask together.
         await asyncio.sleep(job.interval * random.uniform(0.9, 1.1))  # noqa: S311 - not a secret
         try:
-            if await _take(job, metadata, clock, holder):
+            if (job.due is None or await job.due()) and await _take(job, metadata, clock, holder):
                 await _run_leased(job, metadata, clock, holder)
         except Unavailable as error:
             log.warning("job %s: %s", job.name, error.message)

@@ -6,11 +6,12 @@ nothing but the database, so a unit of work may be driven by hand in a writer th
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from gati_registry.domain.access import Access, Decision, Identity
+from gati_registry.domain.access import Access, Decision, Identity, Visible
+from gati_registry.domain.events import Change, Event, Pull, Push, Refusal, Verdict
 from gati_registry.domain.manifest import Manifest
 from gati_registry.domain.upload import Upload
 from gati_registry.values.digest import Digest
@@ -83,6 +84,9 @@ class Repositories(Protocol):
     async def drop_empty(self, limit: int) -> int:
         """Remove repositories that hold nothing; how many went."""
 
+    async def rename(self, name: RepositoryName, new: RepositoryName) -> bool:
+        """Give a repository with all it holds another name; False if it is not there, or the other one is."""
+
 
 class Blobs(Protocol):
     """Blobs and the links that make them visible in a repository."""
@@ -94,10 +98,10 @@ class Blobs(Protocol):
         """The sound blob with this digest, linked anywhere or nowhere."""
 
     async def add(self, digest: Digest, size: int, stored_name: str | None, data: bytes | None, now: int) -> int:
-        """Store a blob, or give a quarantined one sound bytes again; its id."""
+        """Store a blob, or give a quarantined one sound bytes again; its id. To be linked at once: it is no orphan."""
 
-    async def link(self, repository_id: int, blob_id: int, now: int) -> None:
-        """Make the blob visible in the repository and renew its lease."""
+    async def link(self, repository_id: int, blob_id: int, now: int, *, fresh: bool = False) -> None:
+        """Make the blob visible in the repository and renew its lease; `fresh` if it was added just before."""
 
     async def renew(self, repository: RepositoryName, digest: Digest, now: int) -> bool:
         """Renew the lease of a link that exists; False if it does not."""
@@ -153,33 +157,37 @@ class Tags(Protocol):
 
 
 class Uploads(Protocol):
-    """Upload sessions."""
-
-    async def add(self, upload_id: str, repository: RepositoryName, algorithm: str, now: int) -> None:
-        """Open a session."""
+    """Rows of upload sessions, from their first claim on; those that ended remain as tombstones for a while."""
 
     async def find(self, upload_id: str, repository: RepositoryName) -> Upload | None:
-        """A session of the repository."""
+        """A session of the repository that has a row, ended or not."""
 
-    async def claim(self, upload: Upload, now: int) -> int:
-        """Become its one writer; the new epoch."""
+    async def claim(self, upload: Upload, now: int, *, make: bool) -> Upload | None:
+        """Become its one writer; the session as it stands, with its new epoch. None where it has ended.
 
-    async def advance(
-        self, upload: Upload, epoch: int, *, received: int, staged: str | None, data: bytes | None, now: int
-    ) -> bool:
-        """Acknowledge bytes, held under `staged` or in `data`, as the holder of `epoch`; False if another took over."""
+        One without a row gets it with `make`; otherwise it counts as ended.
+        """
 
-    async def close(self, upload_id: str, epoch: int) -> bool:
-        """End the session as the holder of `epoch`; False if another took over or it is gone."""
+    async def advance(self, upload: Upload, *, received: int, staged: str | None, data: bytes | None, now: int) -> bool:
+        """Acknowledge bytes, held under `staged` or in `data`, as the holder of its epoch.
+
+        False if another took over or it has ended.
+        """
+
+    async def close(self, upload: Upload) -> bool:
+        """End the session as the holder of its epoch, leaving a tombstone; False if another took over or ended it."""
 
     async def count(self, repository: RepositoryName) -> int:
-        """Open sessions of a repository."""
+        """Open sessions of a repository that have a row."""
 
     async def idle(self, before: int, limit: int) -> Sequence[Upload]:
-        """Sessions not touched since `before`."""
+        """Open sessions not touched since `before`."""
+
+    async def forget(self, before: int, limit: int) -> int:
+        """Remove tombstones of sessions issued before `before`; how many."""
 
     async def known(self, upload_ids: Sequence[str]) -> set[str]:
-        """Those of the ids that are open sessions."""
+        """Those of the ids that are open sessions with a row."""
 
 
 class Garbage(Protocol):
@@ -259,6 +267,9 @@ class Leases(Protocol):
     async def set_fact(self, name: str, value: str) -> None:
         """Store a fact."""
 
+    async def ensure_fact(self, name: str, value: str) -> str:
+        """The stored fact; `value` becomes it where there is none, once for all replicas."""
+
 
 class Transaction(Protocol):
     """The database's parts within one unit of work, and plain SQL for extensions' own tables."""
@@ -294,6 +305,10 @@ class Transaction(Protocol):
     @property
     def leases(self) -> Leases:
         """Leases and facts."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """Events for reactions."""
 
     async def one(self, sql: str, **values: Any) -> tuple[Any, ...] | None:
         """The first row of a statement with `:name` parameters."""
@@ -427,14 +442,68 @@ class Housekeeping(Protocol):
         """Move a damaged blob's bytes aside; never deletes."""
 
 
+class Redirects(Protocol):
+    """A capability of a blob store whose bytes clients may fetch by themselves."""
+
+    async def url(self, stored_name: str) -> str | None:
+        """A URL that lets anyone read the blob for a short while; None where it has to be read through us."""
+
+
 # --- who may ----------------------------------------------------------------------------------------------------
+
+
+class Request(Protocol):
+    """A request's outside, as far as it can tell who sent it."""
+
+    @property
+    def method(self) -> str:
+        """GET, PUT, …"""
+
+    @property
+    def path(self) -> str:
+        """The path as it was sent, percent-encoding and all."""
+
+    @property
+    def address(self) -> str:
+        """The client's address, as far as proxies in front are trusted; empty if unknown."""
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port under which the client reached us: `https://registry.example`."""
+
+    @property
+    def certificate(self) -> bytes | None:
+        """The client's certificate (DER), checked against the configured authority."""
+
+    def header(self, name: bytes) -> str | None:
+        """A header by its lower-case name."""
 
 
 class Authenticator(Protocol):
     """Turns credentials into an identity."""
 
-    async def authenticate(self, authorization: str | None) -> Identity | None:
-        """Who sent this `Authorization` header; None if it proves nothing (wrong or of another scheme)."""
+    async def authenticate(self, request: Request) -> Identity | None:
+        """Who sent this; None where the request holds no credentials of this kind.
+
+        Raises:
+            RegistryError: UNAUTHORIZED, the credentials are of this kind and prove nothing.
+        """
+
+
+class Admission(Protocol):
+    """Looks at each request after it was decided on and before it is answered: limits of rates and of use."""
+
+    async def __call__(
+        self, request: Request, identity: Identity, access: Access, decision: Decision
+    ) -> Refusal | None:
+        """Why the request is not answered now, if so. Microseconds, no I/O."""
+
+
+class Alias(Protocol):
+    """Knows earlier names of repositories."""
+
+    async def __call__(self, name: RepositoryName) -> RepositoryName:
+        """The name under which a repository is read now; the same if it has no other. Microseconds."""
 
 
 class Authorizer(Protocol):
@@ -443,5 +512,87 @@ class Authorizer(Protocol):
     async def decide(self, identity: Identity, access: Access) -> Decision:
         """Whether the identity may."""
 
-    def challenge(self, access: Access) -> str:
-        """The `WWW-Authenticate` value that leads to credentials for the access."""
+    async def visible(self, identity: Identity) -> Visible:
+        """Which repositories the identity may see."""
+
+    def challenge(self, accesses: Sequence[Access], request: Request) -> str:
+        """The `WWW-Authenticate` value that leads to credentials for these accesses."""
+
+
+# --- hooks: what extensions do in the course of an operation ----------------------------------------------------
+
+
+class Inspector(Protocol):
+    """Looks at a manifest before its transaction; may read blobs."""
+
+    async def __call__(self, push: Push) -> Mapping[str, Any] | Refusal | None:
+        """Facts for gates and projections, or why it is refused."""
+
+
+class Gate(Protocol):
+    """Judges an operation in its transaction; no I/O but `tx`, no side effect, may run again."""
+
+    async def __call__(self, tx: Transaction, change: Change) -> Refusal | None:
+        """Why the operation does not happen, if so."""
+
+
+class Projection(Protocol):
+    """Writes what an operation means to its extension's own tables, in the operation's transaction."""
+
+    async def __call__(self, tx: Transaction, change: Change) -> None:
+        """May run again."""
+
+
+class PullGate(Protocol):
+    """Judges content before it is served."""
+
+    async def version(self) -> str:
+        """Changes whenever a verdict may change; asked for each pull, so it costs microseconds."""
+
+    async def judge(self, pull: Pull) -> Verdict:
+        """The verdict; kept by (repository, digest, version)."""
+
+
+Observer = Callable[[Sequence[Event]], Awaitable[None]]
+"""Is told of what happened in batches, about once a second; a crash may lose the last one."""
+
+React = Callable[[Event], Awaitable[None]]
+"""Does something about an event, after its commit; at least once, idempotent by the event's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An event on its way to one reaction. `attempts` were made before this one."""
+
+    id: int
+    reaction: str
+    event: Event
+    attempts: int
+
+
+class Outbox(Protocol):
+    """Events that reactions are still to be told of."""
+
+    async def add(self, reaction: str, event: Event, now: int) -> None:
+        """Keep an event for a reaction."""
+
+    async def due(self, now: int) -> bool:
+        """Whether there may be something to claim."""
+
+    async def claim(self, holder: str, now: int, until: int, limit: int) -> Sequence[Delivery]:
+        """Lease what is due; of one reaction and repository only the oldest."""
+
+    async def done(self, delivery: Delivery, holder: str) -> None:
+        """It was delivered."""
+
+    async def retry(self, delivery: Delivery, holder: str, due: int, error: str) -> None:
+        """It failed and is due again at `due`."""
+
+    async def bury(self, delivery: Delivery, holder: str, now: int, error: str) -> None:
+        """It failed too long: a dead letter."""
+
+    async def counts(self) -> tuple[int, int]:
+        """Waiting deliveries and dead letters."""
+
+    async def forget(self, before: int) -> int:
+        """Remove dead letters buried before `before`; how many."""

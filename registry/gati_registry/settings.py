@@ -14,15 +14,25 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.fields import FieldInfo
 
 PREFIX = "GATI_"
@@ -122,7 +132,60 @@ class Uploads(_Section):
     """Upload sessions."""
 
     expiry: float = _setting(604800, "An upload without progress for this long is discarded.", unit="seconds", gt=0)
-    max_open: int = _setting(1000, "Most open uploads in one repository; 0: no limit.", unit="uploads", ge=0)
+    max_open: int = _setting(
+        1000, "Most uploads in one repository that hold bytes and are not finished; 0: no limit.", unit="uploads", ge=0
+    )
+
+
+class Postgresql(_Section):
+    """Connections to PostgreSQL, where `metadata_url` names one."""
+
+    pool_min: int = _setting(1, "Connections that each worker keeps open.", unit="connections", ge=0, le=1000)
+    pool_max: int = _setting(10, "Most connections of each worker.", unit="connections", ge=1, le=1000)
+    pool_wait: float = _setting(
+        5, "Longest wait for a free connection; then the request gets 503.", unit="seconds", gt=0
+    )
+    connect_timeout: float = _setting(5, "Longest time in which the server takes a connection.", unit="seconds", ge=2)
+    unit_timeout: float = _setting(
+        15,
+        "Longest time for one transaction or look-up; a server that is silent longer is cut off.",
+        unit="seconds",
+        ge=1,
+    )
+    scan_timeout: float = _setting(
+        120, "Longest time for reading many rows at once, as lists and the collector do.", unit="seconds", ge=1
+    )
+    migration_timeout: float = _setting(600, "Longest time for one migration of the schema.", unit="seconds", ge=1)
+    lock_timeout: float = _setting(
+        5, "Longest wait of a migration for a lock, while others queue behind it; it tries again.", unit="seconds", gt=0
+    )
+
+
+class S3(_Section):
+    """Blobs in S3 (`blobs_url`, extra `s3`)."""
+
+    redirect: bool = _setting(
+        False,
+        "Answer a blob's GET with a redirect to a signed URL of the S3 server, which clients must be able to reach. "
+        "Needs `public_url`.",
+    )
+    encryption: Literal["none", "sse-s3", "sse-kms"] = _setting(
+        "none", "Server-side encryption that new objects ask for; `none` leaves it to the bucket's own rule."
+    )
+    kms_key: str | None = _setting(None, "Name of the key for `sse-kms`.")
+    part_bytes: int = _setting(
+        8 * MIB,
+        "Size of an upload's first 900 parts, it doubles with every 900 more; an upload holds up to three in memory.",
+        unit="bytes",
+        ge=5 * MIB,
+        le=512 * MIB,
+    )
+    connections: int = _setting(
+        32, "Most requests at once that a worker sends to the S3 server.", unit="connections", ge=4, le=512
+    )
+    timeout: float = _setting(
+        15, "Longest wait for the S3 server's answer, beside the time of a transfer.", unit="seconds", ge=1
+    )
 
 
 class Paging(_Section):
@@ -186,9 +249,15 @@ class Settings(_Section):
         None, "URL under which clients reach the registry; absent: taken from each request."
     )
     metadata_url: str | None = _setting(
-        None, "Database: `sqlite:///FILE`. Absent: `metadata.sqlite` in the data folder."
+        None,
+        "Database: `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST:PORT/DATABASE` (extra `postgresql`), with "
+        "libpq's parameters, e.g. `?sslmode=verify-full`. Absent: `metadata.sqlite` in the data folder.",
     )
-    blobs_url: str | None = _setting(None, "Blob store: `file:///DIR`. Absent: `blobs` in the data folder.")
+    blobs_url: str | None = _setting(
+        None,
+        "Blob store: `file:///DIR`, or `s3://BUCKET/PREFIX?endpoint=URL&region=NAME` (extra `s3`; credentials by "
+        "`AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`). Absent: `blobs` in the data folder.",
+    )
     search_url: str | None = _setting(None, "Search index: `opensearch+http://HOST:PORT`. Absent: embedded.")
     extensions: Names | None = _setting(None, "Extensions to enable, separated by commas. Absent: all that come along.")
     admin_password_file: Path | None = _setting(
@@ -196,7 +265,7 @@ class Settings(_Section):
     )
     open: bool = _setting(False, "Anonymous callers may do everything. Refused unless the address is loopback.")
     server: Literal["hypercorn", "uvicorn"] = _setting(
-        "hypercorn", "HTTP server: `uvicorn` (extra `fast`) has no HTTP/2 and is faster behind a proxy."
+        "hypercorn", "HTTP server: `uvicorn` (extra `fast`) has no HTTP/2 and takes less memory."
     )
     workers: int = _setting(1, "Worker processes; one per core is a good measure.", unit="processes", ge=1, le=256)
     tls: Tls = Tls()
@@ -205,17 +274,29 @@ class Settings(_Section):
     manifests: Manifests = Manifests()
     blobs: Blobs = Blobs()
     uploads: Uploads = Uploads()
+    postgresql: Postgresql = Postgresql()
+    s3: S3 = S3()
     paging: Paging = Paging()
     http: Http = Http()
     proxy: Proxy = Proxy()
     log: Log = Log()
     telemetry: Telemetry = Telemetry()
+    _extensions: Mapping[str, BaseModel] = PrivateAttr(default_factory=dict)
+
+    def extension(self, name: str) -> BaseModel | None:
+        """The section of an enabled extension; None if it has none."""
+        return self._extensions.get(name)
 
     @property
     def address(self) -> tuple[str, int]:
         """Host (without brackets) and port of `listen`."""
         host, _, port = self.listen.rpartition(":")
         return host.strip("[]"), int(port)
+
+    @property
+    def shared_metadata(self) -> bool:
+        """Whether the database is PostgreSQL, and not a file of our own."""
+        return self.metadata_url is not None and urlsplit(self.metadata_url).scheme != "sqlite"
 
     @property
     def metadata_path(self) -> Path:
@@ -226,6 +307,12 @@ class Settings(_Section):
     def blobs_path(self) -> Path:
         """The folder of the file blob store."""
         return _path_of(self.blobs_url) if self.blobs_url else self.data / "blobs"
+
+    @property
+    def bucket(self) -> S3Bucket | None:
+        """Where blobs are in S3; None where they are files."""
+        is_s3 = self.blobs_url is not None and urlsplit(self.blobs_url).scheme == "s3"
+        return _s3_bucket(self.blobs_url) if self.blobs_url is not None and is_s3 else None
 
     @field_validator("listen")
     @classmethod
@@ -257,12 +344,17 @@ class Settings(_Section):
     @field_validator("metadata_url")
     @classmethod
     def _metadata_driver(cls, value: str | None) -> str | None:
-        return _local_url(value, "sqlite", "sqlite:///FILE")
+        if value is not None and urlsplit(value).scheme in {"postgresql", "postgres"}:
+            return value  # libpq has its own rules for the rest
+        return _local_url(value, "sqlite", "sqlite:///FILE or postgresql://…")
 
     @field_validator("blobs_url")
     @classmethod
     def _blobs_driver(cls, value: str | None) -> str | None:
-        return _local_url(value, "file", "file:///DIR")
+        if value is not None and urlsplit(value).scheme == "s3":
+            _s3_bucket(value)
+            return value
+        return _local_url(value, "file", "file:///DIR or s3://BUCKET/PREFIX?endpoint=URL")
 
     @field_validator("search_url")
     @classmethod
@@ -278,7 +370,63 @@ class Settings(_Section):
         if (self.tls.cert is None) != (self.tls.key is None):
             missing, given = ("tls.key", "tls.cert") if self.tls.key is None else ("tls.cert", "tls.key")
             raise ValueError(f"{missing}: needed beside {given}; name both files or neither")
+        if (self.s3.encryption == "sse-kms") != (self.s3.kms_key is not None):
+            raise ValueError("s3.kms_key: goes with s3.encryption sse-kms; set both or neither")
+        if self.s3.redirect:
+            self._check_redirect()
         return self
+
+    def _check_redirect(self) -> None:
+        if self.bucket is None or self.public_url is None:
+            raise ValueError("s3.redirect: needs blobs_url in S3, and public_url to compare its host with; set both")
+        ours, theirs = urlsplit(self.public_url).hostname, urlsplit(self.bucket.endpoint).hostname
+        # Go's clients send our credentials along to the same host, whatever the port, and to those below it.
+        if f".{theirs}".endswith(f".{ours}"):
+            raise ValueError(
+                "s3.redirect: refused, for the S3 endpoint's host is that of public_url or below it, and clients "
+                "would send it the registry's credentials; give it another name or leave it off"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class S3Bucket:
+    """A bucket and the prefix of our keys in it, empty or ending with a slash; `endpoint` is a URL without a path."""
+
+    name: str
+    prefix: str
+    endpoint: str
+    region: str
+
+
+def _s3_bucket(url: str) -> S3Bucket:
+    parts = urlsplit(url)
+    form = "expected s3://BUCKET/PREFIX?endpoint=http(s)://HOST[:PORT]&region=NAME"
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", parts.netloc) or parts.fragment:
+        raise ValueError(f"{form}; credentials come by AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY")
+    prefix = unquote(parts.path).strip("/")
+    if not re.fullmatch(r"([\w-][\w.-]*(/[\w-][\w.-]*)*)?", prefix, re.ASCII) or len(prefix) > 500:
+        raise ValueError(f"{form}, the prefix of letters, digits, '.', '_', '-' and '/'")
+    try:
+        query = {key: value for key, (value,) in parse_qs(parts.query, strict_parsing=True).items()}
+    except ValueError:
+        raise ValueError(f"{form}, each parameter once") from None
+    if unknown := query.keys() - {"endpoint", "region"}:
+        raise ValueError(f"{form}; there is no parameter {min(unknown)[:40]}")
+    endpoint = urlsplit(query.get("endpoint", ""))
+    port = endpoint.netloc.rpartition(":")[2] if endpoint.netloc.count(":") == 1 else "0"
+    if (
+        endpoint.scheme not in {"http", "https"}
+        or not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?", endpoint.netloc)
+        or int(port) > 65535
+        or endpoint.path.strip("/")
+        or endpoint.query
+        or endpoint.fragment
+    ):
+        raise ValueError(form)
+    region = query.get("region", "us-east-1")
+    if not re.fullmatch(r"[A-Za-z0-9-]+", region):
+        raise ValueError(form)
+    return S3Bucket(parts.netloc, f"{prefix}/" if prefix else "", f"{endpoint.scheme}://{endpoint.netloc}", region)
 
 
 def is_loopback(host: str) -> bool:
@@ -320,18 +468,30 @@ class Setting:
     description: str
 
 
-def catalogue() -> Iterator[Setting]:
+Models = Mapping[str, type[BaseModel]]
+"""Sections of the settings and their models."""
+
+Sections = Callable[[Sequence[str] | None], Models]
+"""Finds the sections of the extensions with these names (None: of all)."""
+
+
+def no_extensions(_: Sequence[str] | None) -> Models:
+    """No extension has a section."""
+    return {}
+
+
+def catalogue(extensions: Models | None = None) -> Iterator[Setting]:
     """Every setting, in the order of the model: first the unsectioned ones, then section by section."""
-    for name, field in _fields().items():
+    for name, field in _fields(extensions or {}).items():
         extra = field.json_schema_extra
         unit = str(extra.get("unit", "")) if isinstance(extra, dict) else ""
         default = "" if field.default is None else show(field.default)
         yield Setting(name, variable_of(name), _type_name(field), unit, default, field.description or "")
 
 
-def sections() -> Iterator[tuple[str, str]]:
+def sections(extensions: Models | None = None) -> Iterator[tuple[str, str]]:
     """Every section's name and the first paragraph of what it is about."""
-    for name, model in _sections().items():
+    for name, model in (_sections() | dict(extensions or {})).items():
         yield name, (model.__doc__ or "").strip()
 
 
@@ -348,10 +508,10 @@ def show(value: object) -> str:
 
 def variable_of(name: str) -> str:
     """The environment variable of a setting: `gc.grace` → `GATI_GC__GRACE`."""
-    return PREFIX + name.upper().replace(".", "__")
+    return PREFIX + name.upper().replace(".", "__").replace("-", "_")
 
 
-def _sections() -> dict[str, type[_Section]]:
+def _sections() -> dict[str, type[BaseModel]]:
     return {
         name: field.annotation
         for name, field in Settings.model_fields.items()
@@ -359,10 +519,10 @@ def _sections() -> dict[str, type[_Section]]:
     }
 
 
-def _fields() -> dict[str, FieldInfo]:
+def _fields(extensions: Models) -> dict[str, FieldInfo]:
     sections = _sections()
     fields = {name: field for name, field in Settings.model_fields.items() if name not in sections}
-    for section, model in sections.items():
+    for section, model in (sections | dict(extensions)).items():
         fields |= {f"{section}.{name}": field for name, field in model.model_fields.items()}
     return fields
 
@@ -390,7 +550,8 @@ class Loaded:
         """The value of a setting by its TOML name."""
         value: object = self.settings
         for part in name.split("."):
-            value = getattr(value, part)
+            owner = self.settings.extension(part) if value is self.settings else None
+            value = owner or getattr(value, part)
         return value
 
 
@@ -398,6 +559,7 @@ def load(
     flags: Mapping[str, object] | None = None,
     environment: Mapping[str, str] | None = None,
     config: Path | None = None,
+    extensions: Sections = no_extensions,
 ) -> Loaded:
     """Read file, environment and flags, in rising precedence.
 
@@ -405,6 +567,7 @@ def load(
         flags: values by TOML name; None counts as not given.
         environment: `os.environ` unless given.
         config: the TOML file; None: the one that `GATI_CONFIG` names, or none.
+        extensions: finds the sections of the enabled extensions.
 
     Raises:
         SettingsError: an unknown name, a value that does not fit, or a file that cannot be read.
@@ -412,11 +575,14 @@ def load(
     environment = os.environ if environment is None else environment
     if config is None and environment.get(CONFIG_VARIABLE):
         config = Path(environment[CONFIG_VARIABLE])
-    known = _fields()
+    document = _document(config) if config is not None else {}
+    wanted = environment.get(f"{PREFIX}EXTENSIONS", document.get("extensions"))
+    models = extensions(_names(wanted))
+    known = _fields(models)
     values: dict[str, object] = {}
     sources = dict.fromkeys(known, "default")
     layers = [
-        ("file", _from_file(config, known) if config is not None else {}),
+        ("file", _from_file(config, document, known) if config is not None else {}),
         ("environment", _from_environment(environment, known)),
         ("flag", {name: value for name, value in (flags or {}).items() if value is not None}),
     ]
@@ -428,23 +594,41 @@ def load(
     for name, value in values.items():
         section, _, key = name.rpartition(".")
         (nested.setdefault(section, {}) if section else nested)[key] = value
+    own = {name: nested.pop(name, {}) for name in models}
     try:
-        return Loaded(Settings.model_validate(nested), sources)
+        settings = Settings.model_validate(nested)
     except ValidationError as error:
-        raise SettingsError(_first_line(error)) from None
+        raise SettingsError(_first_line(error, known)) from None
+    parts = {}
+    for name, model in models.items():
+        try:
+            parts[name] = model.model_validate(own[name])
+        except ValidationError as error:
+            raise SettingsError(_first_line(error, known, name)) from None
+    settings._extensions = parts
+    return Loaded(settings, sources)
 
 
-def _from_file(path: Path, known: Mapping[str, FieldInfo]) -> dict[str, object]:
+def _names(value: object) -> Sequence[str] | None:
+    """What `extensions` lists, before anything is checked."""
+    found = _comma_separated(value)
+    return [str(name) for name in found] if isinstance(found, list) else None
+
+
+def _document(path: Path) -> dict[str, Any]:
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"config: cannot read {path}: {error.strerror}; name a readable TOML file") from None
     except UnicodeDecodeError:
         raise SettingsError(f"config: {path} is not UTF-8; save it as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise SettingsError(f"config: {path} is not TOML: {error}; mend it there") from None
+
+
+def _from_file(path: Path, document: Mapping[str, Any], known: Mapping[str, FieldInfo]) -> dict[str, object]:
     found: dict[str, object] = {}
-    sections = _sections()
+    sections = {name.partition(".")[0] for name in known if "." in name}
     for name, value in document.items():
         if name in sections and isinstance(value, dict):
             found |= {f"{name}.{key}": item for key, item in value.items()}
@@ -473,12 +657,11 @@ def _remedy(name: str, known: Mapping[str, object]) -> str:
     return f"did you mean {close[0]}?" if close else "remove it, or see `gati-registry settings` for the names"
 
 
-def _first_line(error: ValidationError) -> str:
+def _first_line(error: ValidationError, known: Mapping[str, FieldInfo], section: str = "") -> str:
     # One at a time: the operator mends one line and starts again. `hide_input_in_errors` keeps values out, and
     # only `msg` is used here, never `input` or `ctx`.
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    known = _fields()
-    parts = [str(part) for part in first["loc"]]
+    parts = [*([section] if section else []), *(str(part) for part in first["loc"])]
     name = next((".".join(parts[:end]) for end in range(len(parts), 0, -1) if ".".join(parts[:end]) in known), "")
     message = first["msg"].removeprefix("Value error, ")
     if not name:

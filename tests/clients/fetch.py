@@ -127,7 +127,7 @@ def _unpack(suite: str, programs: Sequence[Program], folder: Path) -> None:
             (archive,) = place.glob("*.deb")
             _run(["dpkg", "-x", str(archive), str(place / "root")])
             found = place / "root" / "usr" / "bin" / program.binary
-            _run([str(found), "version"])  # a newer suite may one day need a newer libc than this machine's
+            _run([str(found), "help"])  # a newer suite may one day need a newer libc than this machine's
             _keep(found, program)
 
 

@@ -94,12 +94,14 @@ PROGRAMS = _table(
     Program("nginx", "nginx", "system", System("nginx")),
     Program("wrk", "wrk", "system", System("wrk")),
     Program("strace", "strace", "system", System("strace")),
+    Program("postgresql", "pg_createcluster", "system", System("postgresql")),
     Program("docker-registry", "docker-registry", "system", System("docker-registry"), required=False),
     Program("oras", "oras", "1.3-sid", Suite("sid", "oras")),
     Program("oras-1.2", "oras", "1.2-trixie", Suite("trixie", "oras")),
     Program("cosign-2", "cosign", "2-trixie", Suite("trixie", "cosign")),
     Program("cosign-3", "cosign", "3-sid", Suite("sid", "cosign")),
     Program("notation", "notation", "1-sid", Suite("sid", "notation")),
+    Program("promtool", "promtool", "2-trixie", Suite("trixie", "promtool")),  # checks alert rules
     Program("crane", "crane", "0.22.1", GoModule("github.com/google/go-containerregistry/cmd/crane")),
     Program("regctl", "regctl", "0.11.7", GoModule("github.com/regclient/regclient/cmd/regctl")),
     Program(
@@ -113,6 +115,7 @@ PROGRAMS = _table(
     Program("buildctl", "buildctl", "0.17.3", GoModule("github.com/moby/buildkit/cmd/buildctl")),
     Program("buildkitd", "buildkitd", "0.17.3", GoModule("github.com/moby/buildkit/cmd/buildkitd")),
     Program("helm", "helm", "4.3.1", GoModule("helm.sh/helm/v4/cmd/helm")),
+    Program("minio", "minio", "0.0.0-20260212201848-7aac2a2c5b7c", GoModule("github.com/minio/minio")),  # an S3 server
 )
 
 

@@ -199,6 +199,22 @@ class GarbageContract:
 
         await metadata.write(work)
 
+    async def test_an_orphan_that_was_quarantined_is_none_when_it_is_pushed_again(self, metadata: Metadata) -> None:
+        async def work(tx: Transaction) -> None:
+            blob_id = await put_blob(tx, ONE)
+            a = await tx.repositories.ensure(A, 1)
+            await tx.blobs.unlink(a, blob_id, 200)
+            stored = await tx.blobs.stored(Digest.of(ONE))
+            assert stored is not None
+            await tx.inventory.quarantine_blob(stored, 300)
+            assert [blob.id for blob in await tx.garbage.orphans(9)] == [blob_id]
+            assert await tx.blobs.add(Digest.of(ONE), len(ONE), None, ONE, 400) == blob_id
+            await tx.blobs.link(a, blob_id, 400, fresh=True)
+            assert await tx.garbage.orphans(9) == []
+            assert not await tx.garbage.claim(stored, 500)
+
+        await metadata.write(work)
+
     # --- leases and facts ---------------------------------------------------------------------------------------
 
     async def test_a_lease_has_one_holder_until_it_ends(self, metadata: Metadata) -> None:
@@ -223,3 +239,9 @@ class GarbageContract:
             await metadata.write(lambda tx: tx.leases.set_fact("x", value))  # noqa: B023
             assert await metadata.read(lambda tx: tx.leases.get_fact("x")) == value
         assert await metadata.read(lambda tx: tx.leases.get_fact("y")) is None
+
+    async def test_a_fact_that_is_ensured_is_made_once(self, metadata: Metadata) -> None:
+        for value in ("one", "two"):
+            assert await metadata.write(lambda tx: tx.leases.ensure_fact("x", value)) == "one"  # noqa: B023
+        await metadata.write(lambda tx: tx.leases.set_fact("x", "three"))
+        assert await metadata.write(lambda tx: tx.leases.ensure_fact("x", "four")) == "three"

@@ -101,6 +101,16 @@ class TransactionsContract:
         assert isinstance(outcomes[1], ValueError)
         assert set(await facts(metadata)) == {f"good {turn}" for turn in range(60)}
 
+    async def test_a_unit_that_fails_before_it_changes_anything_costs_no_other(self, metadata: Metadata) -> None:
+        async def refused(tx: Transaction) -> None:
+            assert await tx.leases.get_fact("nothing") is None
+            raise RegistryError(Code.DENIED)
+
+        works = [put(f"good {number}") if number % 2 else refused for number in range(20)]
+        outcomes = await asyncio.gather(*(metadata.write(work) for work in works), return_exceptions=True)
+        assert [isinstance(outcome, RegistryError) for outcome in outcomes] == [True, False] * 10
+        assert set(await facts(metadata)) == {f"good {number}" for number in range(1, 20, 2)}
+
     async def test_a_unit_that_waits_for_something_else_is_refused(self, metadata: Metadata) -> None:
         async def waiting(tx: Transaction) -> None:
             await put("a")(tx)

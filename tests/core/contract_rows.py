@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gati_registry.domain.manifest import parse
 from gati_registry.domain.upload import Upload
@@ -139,6 +140,19 @@ class RowsContract:
 
         assert await metadata.write(work) == [Digest.of(ONE)]
 
+    async def test_missing_among_many_are_told_in_the_order_asked(self, metadata: Metadata) -> None:
+        wanted = [Digest.of(b"%d" % number) for number in range(3000)]
+
+        async def work(tx: Transaction) -> Sequence[Digest]:
+            a = await tx.repositories.ensure(A, 1)
+            for number in range(0, 3000, 100):
+                await put_blob(tx, b"%d" % number)
+            return await tx.blobs.missing(a, wanted)
+
+        missing = await metadata.write(work)
+        assert missing == [digest for number, digest in enumerate(wanted) if number % 100]
+        assert all(isinstance(digest, Digest) for digest in missing)
+
     async def test_unlinking_is_seen_at_once_and_leaves_other_repositories_alone(self, metadata: Metadata) -> None:
         async def work(tx: Transaction) -> None:
             blob_id = await put_blob(tx, ONE, A)
@@ -264,32 +278,71 @@ class RowsContract:
     # --- uploads ------------------------------------------------------------------------------------------------
 
     async def test_an_upload_has_one_writer(self, metadata: Metadata) -> None:
-        await metadata.write(lambda tx: tx.uploads.add("id-1", A, "sha512", 5))
-        upload = await metadata.read(lambda tx: tx.uploads.find("id-1", A))
-        assert upload == Upload("id-1", A, "sha512", 0, 0, None, b"")
+        issued = Upload("id-1", A, "sha512", 5)
+        assert await metadata.read(lambda tx: tx.uploads.find("id-1", A)) is None
+        assert await metadata.write(lambda tx: tx.uploads.claim(issued, 6, make=False)) is None
+        first = await metadata.write(lambda tx: tx.uploads.claim(issued, 6, make=True))
+        assert first is not None
+        assert first == Upload("id-1", A, "sha512", 5, 0, 1, None, b"")
+        assert await metadata.read(lambda tx: tx.uploads.find("id-1", A)) == first
         assert await metadata.read(lambda tx: tx.uploads.find("id-1", B)) is None
         assert await metadata.read(lambda tx: tx.uploads.find("id-2", A)) is None
 
-        first = await metadata.write(lambda tx: tx.uploads.claim(upload, 6))
-        second = await metadata.write(lambda tx: tx.uploads.claim(upload, 7))
-        assert first < second
+        second = await metadata.write(lambda tx: tx.uploads.claim(issued, 7, make=True))
+        assert second is not None
+        assert second == replace(first, epoch=2)
 
-        async def advance(tx: Transaction, epoch: int, received: int) -> bool:
-            return await tx.uploads.advance(upload, epoch, received=received, staged="f", data=None, now=8)
+        async def advance(tx: Transaction, upload: Upload, received: int) -> bool:
+            return await tx.uploads.advance(upload, received=received, staged="f", data=None, now=8)
 
         assert not await metadata.write(lambda tx: advance(tx, first, 10))
         assert await metadata.write(lambda tx: advance(tx, second, 20))
-        after = await metadata.read(lambda tx: tx.uploads.find("id-1", A))
-        assert after == Upload("id-1", A, "sha512", 20, second, "f", None)
-        assert not await metadata.write(lambda tx: tx.uploads.close("id-1", first))
-        assert await metadata.write(lambda tx: tx.uploads.close("id-1", second))
-        assert not await metadata.write(lambda tx: tx.uploads.close("id-1", second))
-        assert await metadata.read(lambda tx: tx.uploads.find("id-1", A)) is None
+        third = await metadata.write(lambda tx: tx.uploads.claim(issued, 9, make=False))
+        assert third is not None
+        assert third == Upload("id-1", A, "sha512", 5, 20, 3, "f", None)
+        assert not await metadata.write(lambda tx: tx.uploads.close(second))
+        assert await metadata.write(lambda tx: tx.uploads.close(third))
+
+    async def test_an_upload_that_ended_stays_ended(self, metadata: Metadata) -> None:
+        issued = Upload("id-1", A, "sha256", 5)
+
+        async def work(tx: Transaction) -> None:
+            upload = await tx.uploads.claim(issued, 6, make=True)
+            assert upload is not None
+            assert await tx.uploads.advance(upload, received=3, staged=None, data=b"abc", now=7)
+            assert await tx.uploads.close(upload)
+            assert not await tx.uploads.close(upload)
+            assert not await tx.uploads.advance(upload, received=4, staged=None, data=b"abcd", now=8)
+            for make in (True, False):
+                assert await tx.uploads.claim(issued, 9, make=make) is None
+            found = await tx.uploads.find("id-1", A)
+            assert found is not None
+            assert (found.ended, found.staged, found.data) == (True, None, None)
+            assert await tx.uploads.count(A) == 0
+            assert await tx.uploads.idle(99, 9) == []
+            assert await tx.uploads.known(["id-1"]) == set()
+
+        await metadata.write(work)
+
+    async def test_tombstones_are_forgotten_by_the_age_of_their_ids(self, metadata: Metadata) -> None:
+        async def work(tx: Transaction) -> None:
+            for number in range(6):
+                upload = await tx.uploads.claim(Upload(f"id-{number}", A, "sha256", number), 100, make=True)
+                assert upload is not None
+                assert number == 0 or await tx.uploads.close(upload)
+            assert [await tx.uploads.forget(5, 3), await tx.uploads.forget(5, 3)] == [3, 1]
+            assert [await tx.uploads.find(f"id-{number}", A) is None for number in range(6)] == [
+                False, True, True, True, True, False,
+            ]  # fmt: skip
+            assert await tx.uploads.known(["id-0", "id-5"]) == {"id-0"}
+
+        await metadata.write(work)
 
     async def test_uploads_are_counted_and_the_idle_ones_found(self, metadata: Metadata) -> None:
         async def work(tx: Transaction) -> None:
             for number in range(4):
-                await tx.uploads.add(f"id-{number}", A if number < 3 else B, "sha256", number)
+                issued = Upload(f"id-{number}", A if number < 3 else B, "sha256", 0)
+                assert await tx.uploads.claim(issued, number, make=True)
             assert (await tx.uploads.count(A), await tx.uploads.count(B), await tx.uploads.count(ABSENT)) == (3, 1, 0)
             assert [upload.id for upload in await tx.uploads.idle(2, 9)] == ["id-0", "id-1"]
             assert [upload.id for upload in await tx.uploads.idle(9, 3)] == ["id-0", "id-1", "id-2"]

@@ -44,7 +44,7 @@ async def view(site: Registry) -> View:
         blobs={digest for digest, _ in stored},
         files={name for _, name in stored if name is not None},
         trash={name for (name,) in await select(site, "SELECT stored_name FROM trash")},
-        uploads={name for (name,) in await select(site, "SELECT id FROM upload")},
+        uploads={name for (name,) in await select(site, "SELECT id FROM upload WHERE touched_at IS NOT NULL")},
     )
 
 

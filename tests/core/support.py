@@ -8,16 +8,19 @@ import hashlib
 import json
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gati_registry.auth.open import OpenAuthenticator, OpenAuthorizer
+from gati_registry.auth.chain import Chain
+from gati_registry.auth.open import OpenAuthorizer
 from gati_registry.bootstrap import Registry, build
 from gati_registry.domain.gc import Policy
+from gati_registry.domain.upload import SessionIds
 from gati_registry.http.blobs import BlobEndpoints
+from gati_registry.http.extensions import ExtensionRouter
 from gati_registry.http.lists import ListEndpoints
 from gati_registry.http.locations import Locations
 from gati_registry.http.manifests import ManifestEndpoints
@@ -27,6 +30,7 @@ from gati_registry.ports import Authenticator, Authorizer, Clock, Housekeeping, 
 from gati_registry.service.blobs import BlobService
 from gati_registry.service.lists import ListService
 from gati_registry.service.manifests import ManifestService
+from gati_registry.service.observers import Observers
 from gati_registry.service.uploads import UploadLimits, UploadService
 from gati_registry.settings import Blobs, Gc, Manifests, Paging, Settings, Uploads
 from tests.core.contract_blobs import Store
@@ -198,12 +202,31 @@ class Client:
 # --- a registry -------------------------------------------------------------------------------------------------
 
 
+def _embedded(data: Path) -> str | None:
+    return None
+
+
+_database_of: Callable[[Path], str | None] = _embedded
+
+
+@contextlib.contextmanager
+def databases(url_of: Callable[[Path], str]) -> Iterator[None]:
+    """Within the block, registries of these tests have the databases that this function names for their folders."""
+    global _database_of
+    _database_of = url_of
+    try:
+        yield
+    finally:
+        _database_of = _embedded
+
+
 def configure(
     data: Path, *, open: bool = True, page: int = 1000, sparse: bool = False, max_open: int = 0, max_blob: int = 0
 ) -> Settings:
     """Settings with short waiting times and a low limit for small blobs."""
     return Settings(
         data=data,
+        metadata_url=_database_of(data),
         open=open,
         blobs=Blobs(inline_bytes=INLINE, max_bytes=max_blob),
         gc=Gc(grace=GRACE, undo=UNDO, readers=READERS),
@@ -236,21 +259,27 @@ def assemble(
     authenticator: Authenticator | None = None,
     authorizer: Authorizer | None = None,
     page: int = 1000,
+    key: bytes = b"of an application by itself",
 ) -> RegistryApp:
-    """The application over adapters of the tests' choice."""
+    """The application over adapters of the tests' choice; upload sessions are those of all that share its key."""
     decides = authorizer or OpenAuthorizer()
     locations = Locations(None, ())
     endpoints = table(
         BlobEndpoints(BlobService(metadata, blobs, clock, POLICY.grace)),
         UploadEndpoints(
-            UploadService(metadata, blobs, clock, UploadLimits(INLINE, 0, 0)), locations, decides, _uncounted
+            UploadService(metadata, blobs, clock, UploadLimits(INLINE, 0, 0), SessionIds(key, POLICY.uploads)),
+            locations,
+            decides,
+            _uncounted,
         ),
         ManifestEndpoints(
             ManifestService(metadata, clock, sparse=False), locations, max_bytes=4 * 1024 * 1024, max_tags=100
         ),
         ListEndpoints(ListService(metadata, page), decides, page_size=page),
     )
-    return RegistryApp(endpoints, authenticator or OpenAuthenticator(), decides)
+    return RegistryApp(
+        endpoints, ExtensionRouter(), authenticator or Chain([], lenient=True), decides, Observers(), locations
+    )
 
 
 # --- content ----------------------------------------------------------------------------------------------------

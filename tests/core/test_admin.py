@@ -35,7 +35,7 @@ def settings(folder: Path, tmp_path: Path) -> Settings:
 @pytest.fixture
 async def guarded(settings: Settings, clock: FakeClock) -> AsyncIterator[Registry]:
     """A registry that has been started once."""
-    assert await prepare(settings) is None
+    assert await prepare(settings) == []
     async with registry(settings.data, clock, settings) as built:
         yield built
 
@@ -109,7 +109,7 @@ def test_the_same_password_has_many_hashes() -> None:
 async def test_only_the_first_start_sets_it(settings: Settings, guarded: Registry) -> None:
     assert settings.admin_password_file is not None
     settings.admin_password_file.write_text("quite another one")
-    assert await prepare(settings) is None
+    assert await prepare(settings) == []
     assert (await Client(guarded.app, basic("admin", PASSWORD)).get("/v2/")).status == 200
     settings.admin_password_file.unlink()
     with pytest.raises(SettingsError, match="admin_password_file"):
@@ -118,10 +118,10 @@ async def test_only_the_first_start_sets_it(settings: Settings, guarded: Registr
 
 async def test_without_a_file_it_is_made_up_and_told_once(folder: Path) -> None:
     settings = configure(folder, open=False)
-    password = await prepare(settings)
-    assert password is not None
+    told = await prepare(settings)
+    password = told[0].rpartition(" ")[2]
     assert len(password) >= 20
-    assert await prepare(settings) is None
+    assert await prepare(settings) == []
     async with registry(folder, settings=settings) as built:
         assert (await Client(built.app, basic("admin", password)).get("/v2/")).status == 200
 
@@ -141,7 +141,7 @@ async def test_an_unusable_file_stops_the_start(settings: Settings, content: byt
 
 async def test_an_open_registry_takes_anybody_and_has_no_password(folder: Path) -> None:
     settings = configure(folder)
-    assert await prepare(settings) is None
+    assert await prepare(settings) == []
     async with registry(folder, settings=settings) as built:
         for header in ({}, basic("admin", "whatever"), {"Authorization": "Bearer left-over"}):
             assert (await Client(built.app, header).get("/v2/")).status == 200

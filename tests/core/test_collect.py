@@ -263,16 +263,19 @@ async def test_more_than_a_batch_goes_in_one_run(site: Registry, clock: FakeCloc
             repository_id = await tx.repositories.ensure(name, 1)
             for data in contents:
                 await put_blob(tx, data, name, clock.now())
-            await tx.run(
-                "INSERT INTO manifest (id, repository_id, digest, media_type, size, pushed_at, data)"
-                " VALUES (:id, :id, 'x', 'a/b', 0, 0, x'')",
+            row = await tx.one(
+                "INSERT INTO manifest (repository_id, digest, media_type, size, pushed_at, data)"
+                " VALUES (:id, 'x', 'a/b', 0, 0, :data) RETURNING id",
                 id=repository_id,
+                data=b"",
             )
+            assert row is not None
             for data in contents[::2]:
                 await tx.run(
-                    "INSERT INTO reference (repository_id, digest, manifest_id) VALUES (:id, :digest, :id)",
+                    "INSERT INTO reference (repository_id, digest, manifest_id) VALUES (:id, :digest, :manifest)",
                     id=repository_id,
                     digest=Digest.of(data),
+                    manifest=row[0],
                 )
 
     await site.metadata.write(fill)

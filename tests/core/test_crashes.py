@@ -13,6 +13,7 @@ import pytest
 
 from gati_registry.bootstrap import Registry
 from gati_registry.service.collect import Collector
+from gati_registry.service.uploads import session_key
 from tests.core.fakes import Crash, LastSteps, WatchedBlobs, WatchedMetadata
 from tests.core.support import (
     IMAGE,
@@ -148,7 +149,8 @@ async def test_an_upload_that_ends_anywhere_loses_nothing(
         for moment in range(LIMIT):
             watch, scene, answer = LastSteps(moment), Scene(Client(before.app), moment), None
             await setup(scene)
-            app = assemble(WatchedMetadata(before.metadata, watch), WatchedBlobs(before.blobs, watch), clock)
+            key = await session_key(before.metadata)
+            app = assemble(WatchedMetadata(before.metadata, watch), WatchedBlobs(before.blobs, watch), clock, key=key)
             try:
                 answer = await operation(Client(app), scene)
             except Crash:

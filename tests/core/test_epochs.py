@@ -10,6 +10,7 @@ import pytest
 
 from gati_registry.bootstrap import Registry
 from gati_registry.service.collect import Collector
+from gati_registry.service.uploads import session_key
 from tests.core.fakes import Gate, WatchedBlobs, WatchedMetadata
 from tests.core.support import (
     INLINE,
@@ -103,7 +104,8 @@ async def test_a_retry_wins_at_every_step_of_its_predecessor(folder: Path, clock
     for moment in range(7):
         async with registry(folder / str(moment), clock) as first, registry(folder / str(moment), clock) as second:
             gate = Gate(closed=False)
-            slow = assemble(WatchedMetadata(first.metadata, gate), WatchedBlobs(first.blobs, gate), clock)
+            key = await session_key(first.metadata)
+            slow = assemble(WatchedMetadata(first.metadata, gate), WatchedBlobs(first.blobs, gate), clock, key=key)
             client, other = Client(slow), Client(second.app)
             location = await client.start_upload("a/b")
             assert (await client.request("PATCH", location, LARGE)).status == 202
@@ -138,8 +140,11 @@ async def test_a_chunk_that_lost_its_session_leaves_no_hash_behind(folder: Path,
     kept, lost, new = LARGE, b"1" * INLINE * 2, b"2" * INLINE * 2
     async with registry(folder, clock) as first, registry(folder, clock) as second:
         late, early = Gate(closed=False), Gate(closed=False)
-        client = Client(assemble(WatchedMetadata(first.metadata, late), WatchedBlobs(first.blobs, late), clock))
-        other = Client(assemble(WatchedMetadata(second.metadata, early), WatchedBlobs(second.blobs, early), clock))
+        key = await session_key(first.metadata)
+        client, other = (
+            Client(assemble(WatchedMetadata(site.metadata, gate), WatchedBlobs(site.blobs, gate), clock, key=key))
+            for site, gate in ((first, late), (second, early))
+        )
         location = await client.start_upload("a/b")
         assert (await client.request("PATCH", location, kept)).status == 202
         late.close()

@@ -51,18 +51,31 @@ async def test_a_blob_over_the_limit_is_refused_however_it_comes(folder: Path, c
 
 async def test_open_sessions_of_a_repository_are_limited(folder: Path, clock: FakeClock) -> None:
     async for site in limited(folder, clock, max_open=2):
-        client = Client(site.app)
-        first, second = await client.start_upload("a"), await client.start_upload("a")
-        answer = await client.request("POST", "/v2/a/blobs/uploads/")
-        assert (answer.status, answer.codes) == (429, ["TOOMANYREQUESTS"])
-        assert int(answer.headers["retry-after"]) > 0
+        client, large = Client(site.app), b"L" * (INLINE * 2)
+        first, second, third = [await client.start_upload("a") for _ in range(3)]
+        for location in (first, second):
+            assert (await client.request("PATCH", location, b"x")).status == 202
+        for method, target, body in (
+            ("PATCH", third, b"x"),
+            ("PATCH", third, large),
+            ("PUT", f"{third}?digest={sha256(large)}", large),
+        ):
+            answer = await client.request(method, target, body)
+            assert (answer.status, answer.codes) == (429, ["TOOMANYREQUESTS"])
+            assert int(answer.headers["retry-after"]) > 0
+        assert files(folder / "blobs") == set()
+        # What leaves no session behind is not counted, nor what has been counted before, nor another repository's.
         assert (await client.push_blob("a", b"without a session")).status == 201
-        await client.start_upload("b")
+        fourth = await client.start_upload("a")
+        assert (await client.request("PUT", f"{fourth}?digest={sha256(b'y')}", b"y")).status == 201
+        wrong = await client.request("PUT", f"{fourth}?digest={sha256(b'y')}", b"z")
+        assert (wrong.status, wrong.codes) == (400, ["DIGEST_INVALID"])
+        assert (await client.request("PATCH", second, large)).status == 202
+        assert (await client.request("PATCH", await client.start_upload("b"), b"x")).status == 202
         assert (await client.request("DELETE", first)).status == 204
-        third = await client.start_upload("a")
-        assert (await client.request("PUT", f"{second}?digest={sha256(b'x')}", b"x")).status == 201
-        await client.start_upload("a")
-        assert (await client.get(third)).status == 204
+        assert (await client.request("PATCH", third, b"x")).status == 202
+        assert (await client.request("PUT", f"{second}?digest={sha256(b'x' + large)}")).status == 201
+        assert (await client.request("PATCH", await client.start_upload("a"), b"x")).status == 202
 
 
 async def test_a_manifest_of_four_mebibytes_is_taken_and_a_larger_one_is_not(client: Client) -> None:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gati_registry.bootstrap import Registry
-from gati_registry.domain.access import Access, Decision, Identity
+from gati_registry.domain.access import EVERYTHING, Access, Decision, Identity, Visible
 from gati_registry.domain.referrers import MAX_BODY, fitting, index
+from gati_registry.ports import Request
 from tests.core.support import IMAGE, INDEX, Answer, Client, FakeClock, assemble, sha256
 from tests.core.support import index as index_manifest
 
@@ -114,13 +116,16 @@ async def test_a_page_is_never_longer_than_the_registry_s_limit(site: Registry, 
 class Hiding:
     """An authorizer that hides some repositories."""
 
-    def __init__(self, visible: set[str]) -> None:
-        self.visible = visible
+    def __init__(self, shown: set[str]) -> None:
+        self.shown = shown
 
     async def decide(self, identity: Identity, access: Access) -> Decision:
-        return Decision.ALLOW if access.repository in {None, *self.visible} else Decision.DENY
+        return Decision.ALLOW if access.repository in {None, *self.shown} else Decision.DENY
 
-    def challenge(self, access: Access) -> str:
+    async def visible(self, identity: Identity) -> Visible:
+        return EVERYTHING
+
+    def challenge(self, accesses: Sequence[Access], request: Request) -> str:
         return "Basic"
 
 

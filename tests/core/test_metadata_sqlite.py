@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -14,7 +15,8 @@ from gati_registry.errors import Unavailable
 from gati_registry.metadata.migrate import Migration, MigrationError, load, outstanding
 from gati_registry.metadata.sqlite import SqliteMetadata
 from gati_registry.metadata.sqlite.connection import check_version
-from gati_registry.ports import Metadata, Transaction
+from gati_registry.metadata.sqlite.engine import MAX_BATCH
+from gati_registry.ports import Metadata, Transaction, Work
 from tests.core.contract_garbage import GarbageContract
 from tests.core.contract_metadata import TransactionsContract, facts, put, run_worker
 from tests.core.contract_rows import RowsContract
@@ -56,6 +58,58 @@ class TestRows(RowsContract, GarbageContract):
 
 class TestTransactions(TransactionsContract):
     """Its transactions."""
+
+
+# --- batches ----------------------------------------------------------------------------------------------------
+
+
+def commits(metadata: Metadata) -> int:
+    """How many there were, by the counter in the WAL index (https://sqlite.org/walformat.html, iChange)."""
+    revision = metadata.revision()
+    assert revision is not None
+    return int.from_bytes(revision[8:12], sys.byteorder)
+
+
+async def test_what_one_turn_of_the_loop_writes_is_one_commit_and_runs_once(metadata: Metadata) -> None:
+    before, runs = commits(metadata), list[int]()
+
+    def good(number: int) -> Work[None]:
+        async def work(tx: Transaction) -> None:
+            runs.append(number)
+            await put(f"{number}")(tx)
+
+        return work
+
+    async def refused(tx: Transaction) -> None:
+        assert await tx.leases.get_fact("nothing") is None
+        raise ValueError
+
+    works = [good(number) if number % 2 else refused for number in range(20)]
+    outcomes = await asyncio.gather(*(metadata.write(work) for work in works), return_exceptions=True)
+    assert [isinstance(outcome, ValueError) for outcome in outcomes] == [True, False] * 10
+    assert (runs, commits(metadata) - before) == (list(range(1, 20, 2)), 1)
+
+
+async def test_one_that_fails_half_way_is_undone_alone_in_the_same_commit(metadata: Metadata) -> None:
+    before = commits(metadata)
+
+    async def spoilt(tx: Transaction) -> None:
+        await put("spoilt")(tx)
+        raise ValueError
+
+    outcomes = await asyncio.gather(
+        *(metadata.write(work) for work in (put("a"), spoilt, put("b"))), return_exceptions=True
+    )
+    assert [type(outcome) for outcome in outcomes] == [type(None), ValueError, type(None)]
+    assert set(await facts(metadata)) == {"a", "b"}
+    assert commits(metadata) - before == 1
+
+
+async def test_more_than_a_batch_at_once_is_several_commits(metadata: Metadata) -> None:
+    before, many = commits(metadata), MAX_BATCH * 4
+    await asyncio.gather(*(metadata.write(put(f"{number}")) for number in range(many)))
+    assert len(await facts(metadata)) == many
+    assert commits(metadata) - before >= 2
 
 
 # --- threads ----------------------------------------------------------------------------------------------------

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from gati_registry.bootstrap import Registry
-from gati_registry.domain.access import Access, Action, Decision, Identity
+from gati_registry.domain.access import EVERYTHING, Access, Action, Decision, Identity, Visible
+from gati_registry.ports import Request
 from tests.core.support import INLINE, Client, FakeClock, assemble, sha256, sha512
 
 pytestmark = pytest.mark.anyio
@@ -82,7 +85,10 @@ class PullsFrom:
         allowed = access.action is not Action.PULL or access.repository in self.readable
         return Decision.ALLOW if allowed else Decision.DENY
 
-    def challenge(self, access: Access) -> str:
+    async def visible(self, identity: Identity) -> Visible:
+        return EVERYTHING
+
+    def challenge(self, accesses: Sequence[Access], request: Request) -> str:
         return "Basic"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -11,9 +11,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gati_registry.bootstrap import Registry, prepare
-from gati_registry.domain.access import Access, Action, Decision, Identity
+from gati_registry.domain.access import NOTHING, Access, Action, Decision, Identity, Visible
 from gati_registry.errors import RegistryError
 from gati_registry.http.routes import Endpoint, Resource, Table
+from gati_registry.ports import Request
 from gati_registry.values.reference import RepositoryName
 from tests.core.support import Client, FakeClock, assemble, configure, registry, scratch, sha256
 
@@ -61,7 +62,7 @@ def target(resource: Resource, name: str = "some/name") -> str:
 def test_the_table_holds_every_endpoint_of_the_specification(table: Table) -> None:
     rows = {endpoint.id for resource in table.all() for endpoint in resource.methods.values()}
     numbered = {f"end-{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 13, 14)}  # 11 is a form of 4
-    assert rows == numbered | {"catalog", "discover"}
+    assert rows == numbered | {"catalog", "discover", "openapi", "docs"}
 
 
 def test_every_endpoint_names_an_action_that_fits_its_method(table: Table) -> None:
@@ -97,8 +98,12 @@ async def test_every_other_method_is_answered_405_with_what_is_allowed(client: C
 
 async def test_a_stranger_is_challenged_on_every_endpoint(guarded: Client, table: Table) -> None:
     for resource in table.all():
-        for method in resource.methods:
-            for wrong in ({}, {"Authorization": "Bearer x.y.z"}, {"Authorization": "Basic"}):
+        for method, endpoint in resource.methods.items():
+            nothing: dict[str, str] = {}
+            if endpoint.action is Action.PUBLIC:
+                assert (await guarded.request(method, target(resource))).status == 200
+                continue
+            for wrong in (nothing, {"Authorization": "Bearer x.y.z"}, {"Authorization": "Basic"}):
                 answer = await guarded.request(method, target(resource), headers=wrong)
                 assert answer.status == 401, (method, resource.pattern)
                 assert answer.headers["www-authenticate"].startswith("Basic realm=")
@@ -115,7 +120,10 @@ class Recording:
         self.asked.append(access)
         return Decision.DENY
 
-    def challenge(self, access: Access) -> str:
+    async def visible(self, identity: Identity) -> Visible:
+        return NOTHING
+
+    def challenge(self, accesses: Sequence[Access], request: Request) -> str:
         return "Basic"
 
 

@@ -10,29 +10,28 @@ import asyncio
 import sys
 from pathlib import Path
 
+from gati_registry.metadata.postgresql import Limits, PostgresMetadata, Server
 from gati_registry.metadata.sqlite import SqliteMetadata
-from gati_registry.ports import Metadata
 from tests.core.contract_metadata import bump
 
 
-def open_metadata(url: str) -> Metadata:
+async def open_metadata(url: str) -> SqliteMetadata | PostgresMetadata:
     """The database that a URL names."""
     scheme, _, path = url.partition("://")
-    assert scheme == "sqlite", url
-    return SqliteMetadata(Path(path))
+    return (
+        SqliteMetadata(Path(path)) if scheme == "sqlite" else await PostgresMetadata.open(Server.parse(url, Limits()))
+    )
 
 
 async def main(command: str, location: str, *arguments: str) -> None:
     """Run one command."""
+    metadata = await open_metadata(location)
     if command == "migrate":
-        migrated = SqliteMetadata(Path(location.partition("://")[2]))
-        print("\n".join(migrated.migrations_run))
-        await migrated.close()
-        return
-    assert command == "bump"
-    metadata = open_metadata(location)
-    for _ in range(int(arguments[0]) // 10):
-        await asyncio.gather(*(metadata.write(bump) for _ in range(10)))
+        print("\n".join(metadata.migrations_run))
+    else:
+        assert command == "bump"
+        for _ in range(int(arguments[0]) // 10):
+            await asyncio.gather(*(metadata.write(bump) for _ in range(10)))
     await metadata.close()
 
 

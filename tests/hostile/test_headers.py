@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 from urllib.parse import quote
 
 import pytest
@@ -90,6 +91,29 @@ def test_trusted_proxy_cannot_be_made_to_lie(tmp_path_factory: pytest.TempPathFa
             location = ask(server, "POST", "/v2/a/blobs/uploads/", fields).header("location")
             assert location is not None
             assert location.startswith(expected), (fields, location)
+
+
+def test_the_log_names_the_client_behind_a_trusted_proxy(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The last hop that is no proxy of ours: what a client writes before it, it may have made up."""
+    cases = {
+        "a": ({"X-Forwarded-For": "6.6.6.6, 203.0.113.9"}, "203.0.113.9"),
+        "b": ({"X-Forwarded-For": "6.6.6.6, 203.0.113.9, 127.0.0.5"}, "203.0.113.9"),
+        "c": ({"Forwarded": 'for=6.6.6.6, for="[2001:db8::1]:4711";proto=https'}, "2001:db8::1"),
+        "d": ({"X-Forwarded-For": "203.0.113.9:1234"}, "203.0.113.9"),
+        "e": ({"X-Forwarded-For": 'nonsense"}'}, "127.0.0.1"),
+        "f": ({"X-Forwarded-For": "203.0.113.9, unknown"}, "127.0.0.1"),
+        "g": ({}, "127.0.0.1"),
+    }
+    for trusted in ("127.0.0.0/8", "10.0.0.0/8"):
+        data = tmp_path_factory.mktemp("proxy") / "data"
+        with running(data, env={"GATI_PROXY__TRUSTED": trusted}) as server:
+            for name, (fields, _) in cases.items():
+                ask(server, "GET", f"/v2/{name}/tags/list", fields)
+        lines = [json.loads(line) for line in server.stderr().splitlines() if '"/v2/' in line]
+        logged = {line["path"].split("/")[2]: line["client"] for line in lines}
+        assert logged == {
+            name: expected if trusted == "127.0.0.0/8" else "127.0.0.1" for name, (_, expected) in cases.items()
+        }
 
 
 SPLITTING = [

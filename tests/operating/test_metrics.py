@@ -62,10 +62,18 @@ def test_requests_bytes_and_latency(tmp_path: Path, http_server: str) -> None:
 def test_open_uploads_are_counted_where_they_are(tmp_path: Path) -> None:
     with started(RegistryProcess(tmp_path / "data", args=["--open"])) as server:
         client = RawClient(server.host)
-        for _ in range(2):
+        for turn in range(3):
             client.request("POST", "/v2/a/blobs/uploads/", "Content-Length: 0")
-            assert client.answer().status == 202
-        assert _value(_samples(server), "gati_uploads_open") == 2
+            location = "/v2/" + client.answer().headers["location"].partition("/v2/")[2]
+            if turn:  # what has no bytes yet takes no room
+                client.request("PATCH", location, "Content-Length: 1", body=b"x")
+                assert client.answer().status == 202
+        samples = _samples(server)
+        assert _value(samples, "gati_uploads_open") == 2
+        assert _value(samples, "gati_uploads_started_total") == 3
+        client.request("DELETE", location)
+        assert client.answer().status == 204
+        assert _value(_samples(server), "gati_uploads_open") == 1
 
 
 def test_paths_that_nobody_serves_make_no_series(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from urllib.parse import urljoin, urlsplit
 from tests.proofs.journal import Answer, Change, Journal, Key, look, sha256
 
 KIB = 1024
+INLINE = 64 * KIB  # blobs up to this size stay in the database: `blobs.inline_bytes` as it is by default
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
@@ -57,7 +58,7 @@ class Exchange:
 class Sizes:
     """Bytes of the blobs that are pushed: `small` fit into the database, `large` become files."""
 
-    small: tuple[int, int] = (2, 64 * KIB)
+    small: tuple[int, int] = (2, INLINE)
     large: tuple[int, int] = (64 * KIB + 1, 8 * KIB * KIB)
 
 
@@ -268,7 +269,10 @@ class Pusher:
     def _finish(self, key: Key, rest: bytes) -> None:
         data = self.uploads[key].data()
         path = f"{key.name}{'&' if '?' in key.name else '?'}digest={sha256(data)}"
-        self.change("PUT", path, {key: None, **self._stored(key.repository, data)}, expect=201, body=rest)
+        change = self._stored(key.repository, data)
+        if self.journal.confirmed[key] or len(rest) > INLINE:
+            change = {key: None, **change}  # else nothing was ever stored of the upload, and that does not change
+        self.change("PUT", path, change, expect=201, body=rest)
         del self.uploads[key]
 
     def mount(self) -> None:

@@ -110,8 +110,9 @@ def test_power_loss_after_disk_errors_loses_nothing(
     first, second = tmp_path / "trace1", tmp_path / "trace2"
     record(server, first, lambda pusher: pusher.work(3), pushers, stop=signal.SIGTERM)
 
+    steps = max(STEPS, 8)  # the faults begin after some calls
     failed = record(
-        server, second, lambda p: p.work_with_faults(STEPS), pushers, stop=signal.SIGKILL, faults=["-e", FAULTS[fault]]
+        server, second, lambda p: p.work_with_faults(steps), pushers, stop=signal.SIGKILL, faults=["-e", FAULTS[fault]]
     )
     assert sum(failed) > 0
     server.wrapper = []

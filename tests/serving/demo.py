@@ -77,6 +77,37 @@ async def _broken(_: Request) -> Response:
     return StreamingResponse(content(), headers={"content-length": "2000"})
 
 
+async def _scope(request: Request) -> Response:
+    types = {name: type(value).__name__ for name, value in request.scope.items()}
+    return JSONResponse({"types": types, "values": {name: repr(value) for name, value in request.scope.items()}})
+
+
+async def _stream(request: Request) -> Response:
+    # Without a Content-Length.
+    async def content() -> AsyncIterator[bytes]:
+        for part in (b"one,", b"", b"two,"):
+            yield part
+            await asyncio.sleep(0.01)
+        if "broken" in request.query_params:
+            raise ValueError("in the middle")
+        yield b"three"
+
+    return StreamingResponse(content(), int(request.query_params.get("status", "200")))
+
+
+async def _odd(request: Request) -> Response:
+    # Answers that no application should give; what they are made of comes from the query.
+    query = request.query_params
+    headers = {"content-length": query.get("length", "4"), query.get("name", "x-a"): query.get("value", "b")}
+    return StreamingResponse(_twice(b"ab" if query.get("parts") == "two" else b"abcd"), headers=headers)
+
+
+async def _twice(part: bytes) -> AsyncIterator[bytes]:
+    yield part
+    if len(part) == 2:
+        yield part
+
+
 class Kernel:
     """The demo's answer to `health.Observed`."""
 
@@ -119,6 +150,9 @@ def create_app(settings: Settings) -> Edge:
             Route("/error", _error),
             Route("/gone", _gone),
             Route("/broken", _broken),
+            Route("/scope", _scope),
+            Route("/stream", _stream),
+            Route("/odd", _odd),
             *routes(kernel),
         ],
         lifespan=lifespan,

@@ -156,7 +156,7 @@ def test_an_upload_larger_than_every_window(client: Http2Client) -> None:
         left -= sent
         if not sent:
             client.until(lambda: client.connection.local_flow_control_window(upload) > 0)
-    client.connection.end_stream(upload)
+    client.send(upload, b"", end=True)
     client.until(lambda: client.streams[upload].ended)
     assert f'"received":{40 * MIB}'.encode() in client.streams[upload].body
 

@@ -142,7 +142,9 @@ def test_a_reader_that_stops_is_cut_off(tmp_path: Path, http_server: str) -> Non
 
 def _stalled(host: str) -> float:
     metrics = get(host, "/metrics").body.decode()
-    return float(next(line for line in metrics.splitlines() if line.startswith("gati_request_stalled_total")).split()[1])
+    return float(
+        next(line for line in metrics.splitlines() if line.startswith("gati_request_stalled_total")).split()[1]
+    )
 
 
 def test_a_stalled_http2_stream_is_ended_alone(tmp_path: Path, certificate: tuple[Path, Path]) -> None:

@@ -178,10 +178,11 @@ def _cancelled(ctx: Context) -> None:
     checks.status(flows.chunk(ctx, location, data, 0, len(data)), 404)
 
 
-@group.case("closed", "A session that was closed is gone", level=Level.EXPECTED)
+@group.case("closed", "A session that took a chunk and was closed is gone", level=Level.EXPECTED)
 def _closed(ctx: Context) -> None:
-    content, location = blob(), ctx.start_upload()
-    checks.status(ctx.close_upload(location, content.digest, content.data), 201)
+    content, location = blob(_chunk_size(ctx)), ctx.start_upload()
+    location = checks.status(flows.chunk(ctx, location, content.data, 0, len(content.data)), 202).location
+    checks.status(ctx.close_upload(location, content.digest), 201)
     checks.status(ctx.client.request("GET", location), 404)
 
 

@@ -13,9 +13,11 @@ import hmac
 import os
 import secrets
 from collections import OrderedDict
+from collections.abc import Sequence
 
-from gati_registry.domain.access import Access, Decision, Identity
-from gati_registry.ports import Metadata, Transaction
+from gati_registry.domain.access import EVERYTHING, NOTHING, Access, Action, Decision, Identity, Visible
+from gati_registry.errors import Code, RegistryError
+from gati_registry.ports import Metadata, Request, Transaction
 
 ADMIN = "admin"
 FACT = "admin_password"
@@ -76,35 +78,38 @@ class AdminAuthenticator:
         self._verified: OrderedDict[bytes, str] = OrderedDict()
         self._one_at_a_time = asyncio.Lock()  # scrypt takes memory and a core: guesses queue up
 
-    async def authenticate(self, authorization: str | None) -> Identity | None:
-        credentials = _basic(authorization or "")
-        if credentials is None:
+    async def authenticate(self, request: Request) -> Identity | None:
+        authorization = request.header(b"authorization") or ""
+        credentials = _basic(authorization)
+        if credentials is None or not hmac.compare_digest(credentials[0].encode(), ADMIN.encode()):
             return None
         stored = await self._metadata.read(lambda tx: tx.leases.get_fact(FACT))
         if stored is None:
             return None
-        mark = hmac.digest(self._key, (authorization or "").encode(), "sha256")
+        mark = hmac.digest(self._key, authorization.encode(), "sha256")
         if self._verified.get(mark) != stored:
-            user, password = credentials
             async with self._one_at_a_time:
-                right = await asyncio.to_thread(verify_password, password, stored)
-            if not (hmac.compare_digest(user.encode(), ADMIN.encode()) and right):
-                return None
+                right = await asyncio.to_thread(verify_password, credentials[1], stored)
+            if not right:
+                raise RegistryError(Code.UNAUTHORIZED, "the credentials are wrong; log in again")
             self._verified[mark] = stored
             while len(self._verified) > _REMEMBERED:
                 self._verified.popitem(last=False)
-        return Identity(ADMIN, admin=True)
+        return Identity(ADMIN, admin=True, kind="user", method="password")
 
 
 class AdminAuthorizer:
     """`ports.Authorizer`: the administrator may do everything, nobody else anything."""
 
     async def decide(self, identity: Identity, access: Access) -> Decision:
-        if identity.admin:
+        if identity.admin or access.action is Action.PUBLIC:
             return Decision.ALLOW
         return Decision.CHALLENGE if identity.name is None else Decision.DENY
 
-    def challenge(self, access: Access) -> str:
+    async def visible(self, identity: Identity) -> Visible:
+        return EVERYTHING if identity.admin else NOTHING
+
+    def challenge(self, accesses: Sequence[Access], request: Request) -> str:
         return 'Basic realm="gati", charset="UTF-8"'
 
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from gati_registry.domain.access import ANONYMOUS, Access, Decision, Identity
+from collections.abc import Sequence
 
-
-class OpenAuthenticator:
-    """`ports.Authenticator` that takes any credentials for anonymous; clients send leftovers of other logins."""
-
-    async def authenticate(self, authorization: str | None) -> Identity | None:
-        return ANONYMOUS
+from gati_registry.domain.access import EVERYTHING, Access, Decision, Identity, Visible
+from gati_registry.ports import Request
 
 
 class OpenAuthorizer:
@@ -18,5 +14,8 @@ class OpenAuthorizer:
     async def decide(self, identity: Identity, access: Access) -> Decision:
         return Decision.ALLOW
 
-    def challenge(self, access: Access) -> str:
+    async def visible(self, identity: Identity) -> Visible:
+        return EVERYTHING
+
+    def challenge(self, accesses: Sequence[Access], request: Request) -> str:
         return 'Basic realm="gati"'

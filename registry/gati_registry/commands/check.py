@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from gati_registry.commands.context import loaded, print_json
 from gati_registry.commands.options import ExitCode
 from gati_registry.errors import Unavailable
+from gati_registry.loader import declared, migrations
 from gati_registry.metadata import migrate
 from gati_registry.settings import Settings, SettingsError
 
@@ -20,8 +22,9 @@ def run(arguments: argparse.Namespace) -> int:
     rows = [
         _row("settings", lambda: "fit"),
         _row("tls", lambda: _tls(settings)),
-        _row("database", lambda: _database(settings.metadata_path)),
-        _row("blobs", lambda: _folder(settings.blobs_path)),
+        _row("extensions", lambda: ", ".join(found.name for found in declared(settings.extensions)) or "none"),
+        _row("database", lambda: _database(settings)),
+        _row("blobs", lambda: _blobs(settings)),
     ]
     if arguments.output == "json":
         print_json(rows)
@@ -44,7 +47,12 @@ def _tls(settings: Settings) -> str:
     return "not used" if tls_context(settings) is None else "certificate and key fit"
 
 
-def _database(path: Path) -> str:
+def _database(settings: Settings) -> str:
+    if settings.shared_metadata:
+        from gati_registry.bootstrap import inspect_postgresql
+
+        return asyncio.run(inspect_postgresql(settings))
+    path, known = settings.metadata_path, migrations(declared(settings.extensions), "sqlite")
     if not path.exists():
         return f"{_folder(path.parent)}; {path.name} is made at the first start"
     from gati_registry.metadata.sqlite.connection import connect
@@ -55,13 +63,21 @@ def _database(path: Path) -> str:
             (str(owner), int(str(number))): str(checksum)
             for owner, number, checksum in connection.execute("SELECT owner, number, checksum FROM schema_migration")
         }
-        waiting = migrate.outstanding(migrate.load("sqlite"), applied)
+        waiting = migrate.outstanding(known, applied)
         broken = [str(row[0]) for row in connection.execute("PRAGMA quick_check(5)") if row[0] != "ok"]
     finally:
         connection.close()
     if broken:
         raise Unavailable(f"the database is damaged: {'; '.join(broken)}")
     return "schema is current" if not waiting else f"{len(waiting)} migrations run at the next start"
+
+
+def _blobs(settings: Settings) -> str:
+    if settings.bucket is None:
+        return _folder(settings.blobs_path)
+    from gati_registry.bootstrap import inspect_s3
+
+    return asyncio.run(inspect_s3(settings))
 
 
 def _folder(path: Path) -> str:

@@ -21,7 +21,9 @@ def loaded(arguments: argparse.Namespace, flags: Mapping[str, object] | None = N
     Raises:
         SettingsError: see `settings.load`.
     """
-    found = load({"data": arguments.data, **(flags or {})}, config=arguments.config)
+    from gati_registry.loader import sections
+
+    found = load({"data": arguments.data, **(flags or {})}, config=arguments.config, extensions=sections)
     from gati_registry.http.observe.logs import configure
     from gati_registry.http.observe.traces import require
 

@@ -57,7 +57,9 @@ def _gc(parser: argparse.ArgumentParser) -> None:
 
 
 def _extension(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("list",), help="list: those installed, and whether they are enabled")
+    parser.add_argument("action", choices=("list", "new"), help="list those installed, or lay out a new one")
+    parser.add_argument("name", nargs="?", help="new: what it is called")
+    parser.add_argument("--into", default=".", metavar="DIR", help="new: the folder to put it in (default: here)")
 
 
 COMMANDS = {
@@ -71,5 +73,6 @@ COMMANDS = {
     "gc": Command("collect garbage now; a running server does not mind", arguments=_gc),
     "verify": Command("read everything that is stored, report and set aside what is damaged; delete nothing"),
     "migrate": Command("bring the database to this version's schema"),
-    "extension": Command("show extensions", arguments=_extension),
+    "openapi": Command("print the extension API as OpenAPI 3.1"),
+    "extension": Command("list extensions, or lay out a new one", arguments=_extension),
 }

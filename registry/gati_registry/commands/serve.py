@@ -32,9 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     try:
         # In an event loop of its own that has ended, with all connections and threads, when workers are forked.
-        password = asyncio.run(prepare(settings))
-        if password is not None:
-            print(f"gati-registry: made the user admin with the password {password}", file=sys.stderr, flush=True)
+        for line in asyncio.run(prepare(settings)):
+            print(f"gati-registry: {line}", file=sys.stderr, flush=True)
         return serve(settings, create_app)
     except (AddressError, RegistryError, MigrationError, OSError) as error:
         print(f"gati-registry: {error}", file=sys.stderr)
@@ -42,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _require_server(settings: Settings) -> None:
-    if settings.server == "uvicorn" and not (find_spec("uvicorn") and find_spec("httptools")):
+    if settings.server == "uvicorn" and not find_spec("uvicorn"):
         raise SettingsError(
             "server: uvicorn needs the extra `fast`; install it with: pip install 'gati-registry[fast]'"
         )

@@ -8,19 +8,22 @@ from urllib.parse import urlsplit
 
 from gati_registry.commands.context import loaded, print_json
 from gati_registry.commands.options import ExitCode
-from gati_registry.settings import Loaded, Setting, catalogue, sections, show
+from gati_registry.settings import Loaded, Models, Setting, catalogue, sections, show
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Always 0, unless the settings do not fit."""
+    from gati_registry.loader import sections as extension_sections
+
     if arguments.output == "markdown":
-        print(markdown(), end="")
+        print(markdown(extension_sections(None)), end="")
         return ExitCode.DONE
     found = loaded(arguments)
+    models = extension_sections(found.settings.extensions)
     if arguments.output == "json":
-        print_json([_row(setting, found) for setting in catalogue()])
+        print_json([_row(setting, found) for setting in catalogue(models)])
         return ExitCode.DONE
-    for setting in catalogue():
+    for setting in catalogue(models):
         row = _row(setting, found)
         default = row["default"] or "none"
         unit = f" {setting.unit}" if setting.unit else ""
@@ -32,9 +35,9 @@ def run(arguments: argparse.Namespace) -> int:
     return ExitCode.DONE
 
 
-def markdown() -> str:
+def markdown(extensions: Models) -> str:
     """`docs/settings.md`: written by this command, compared by a test."""
-    return "\n".join(_markdown_lines()) + "\n"
+    return "\n".join(_markdown_lines(extensions)) + "\n"
 
 
 def _row(setting: Setting, found: Loaded) -> dict[str, str]:
@@ -58,7 +61,7 @@ def _without_password(value: str) -> str:
     return parts._replace(netloc=f"{parts.username}:***@{host}").geturl()
 
 
-def _markdown_lines() -> Iterator[str]:
+def _markdown_lines(extensions: Models) -> Iterator[str]:
     yield from (
         "# Settings",
         "",
@@ -72,9 +75,9 @@ def _markdown_lines() -> Iterator[str]:
         "In TOML, `gc.grace` is `grace` in the section `[gc]`. Lists are arrays in TOML and comma-separated in the",
         "environment.",
     )
-    explanations = dict(sections())
+    explanations = dict(sections(extensions))
     section = None
-    for setting in catalogue():
+    for setting in catalogue(extensions):
         current = setting.name.rpartition(".")[0]
         if current != section:
             section = current

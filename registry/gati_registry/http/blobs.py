@@ -9,7 +9,7 @@ from gati_registry.errors import Code, RegistryError
 from gati_registry.http.conditions import not_modified, range_applies
 from gati_registry.http.exchange import Exchange, Header
 from gati_registry.http.warnings import warnings
-from gati_registry.ports import BlobReader, BlobRow
+from gati_registry.ports import BlobReader, BlobRow, Redirects
 from gati_registry.service.blobs import BlobService
 from gati_registry.values.byterange import ByteRange, RangeNotSatisfiable, parse_range
 from gati_registry.values.digest import Digest
@@ -19,10 +19,11 @@ CHUNK = 256 * 1024
 
 
 class BlobEndpoints:
-    """Handlers of one resource."""
+    """Handlers of one resource. With `redirects`, a GET is answered with where the bytes are."""
 
-    def __init__(self, service: BlobService) -> None:
+    def __init__(self, service: BlobService, redirects: Redirects | None = None) -> None:
         self._service = service
+        self._redirects = redirects
 
     async def get(self, exchange: Exchange) -> None:
         """The blob, a part of it, or several."""
@@ -33,6 +34,9 @@ class BlobEndpoints:
             headers += warnings(["this blob is soft-deleted: no manifest refers to it; push it again to keep it"])
         if not_modified(exchange, digest):
             await exchange.answer(304, headers)
+            return
+        if await self._redirected(exchange, row, headers):
+            exchange.served = row
             return
         ranges = _ranges(exchange, row)
         reader = await self._service.open(row)
@@ -52,8 +56,19 @@ class BlobEndpoints:
                 await _send(exchange, reader, part, more=False)
             else:
                 await _send_parts(exchange, reader, ranges, row.size, headers)
+            exchange.served = row
         finally:
             reader.close()
+
+    async def _redirected(self, exchange: Exchange, row: BlobRow, headers: list[Header]) -> bool:
+        if self._redirects is None or row.stored_name is None:
+            return False
+        url = await self._redirects.url(row.stored_name)
+        if url is None:
+            return False
+        # The client asks there with the same Range. The URL is a key to the blob: nobody is to keep it.
+        await exchange.answer(307, [*headers, (b"location", url.encode()), (b"cache-control", b"no-store")])
+        return True
 
     async def head(self, exchange: Exchange) -> None:
         """The blob's size; and a promise that it stays for a while."""
@@ -68,7 +83,7 @@ class BlobEndpoints:
 
     async def delete(self, exchange: Exchange) -> None:
         """Unlink the blob here."""
-        await self._service.delete(exchange.name, Digest.parse(exchange.reference))
+        await self._service.delete(exchange.name, Digest.parse(exchange.reference), exchange.caller)
         await exchange.answer(202, [])
 
 

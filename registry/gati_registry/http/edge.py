@@ -358,6 +358,8 @@ class _Exchange:
         edge.metrics.request(route_of(scope), method_of(method), status, seconds, self.bytes_in, self.bytes_out)
         if (edge.log_reads if method in _READS and status < 400 else edge.log_infos) or status >= 500:
             client = scope.get("client")
+            if forwarded := scope.get("gati.client"):
+                client = (forwarded,)
             edge.access.append(
                 Access(
                     time.time() - seconds, self.id, client[0] if client else "", method, path,

@@ -6,12 +6,16 @@ would be most of the cost of a small GET.
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
+from gati_registry.domain.access import ANONYMOUS, Caller
 from gati_registry.domain.upload import size_mismatch
 from gati_registry.errors import Code, RegistryError
+from gati_registry.http.observe.logs import request_id
+from gati_registry.ports import BlobRow, ManifestRow
 from gati_registry.values.reference import RepositoryName
 
 Scope = MutableMapping[str, Any]
@@ -31,18 +35,26 @@ class ClientDisconnected(Exception):
 class Exchange:
     """A request with the means to answer it. `name` and `reference` are the path's parts as the router split it."""
 
-    __slots__ = ("_headers", "_query", "method", "name", "path", "receive", "reference", "scope", "send", "started")
+    __slots__ = (
+        "_headers", "_query", "began", "extra", "method", "name", "path", "receive", "reference", "scope", "send",
+        "served", "started",
+    )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
         self.receive = receive
         self.send = send
         self.method: str = scope["method"]
+        self.began = time.monotonic()
         self._headers: dict[bytes, bytes] | None = None
         self.path = ""
         self.name = _NOWHERE
         self.reference = ""
         self.started = False
+        # Headers of the answer, whatever it is.
+        self.extra: list[Header] = []
+        # What content the answer carried, for observers.
+        self.served: ManifestRow | BlobRow | None = None
         self._query: dict[str, list[str]] | None = None
 
     # --- request ------------------------------------------------------------------------------------------------
@@ -56,6 +68,38 @@ class Exchange:
                 self._headers[key] = value if earlier is None else earlier + b", " + value
         found = self._headers.get(name)
         return None if found is None else found.decode("latin-1")
+
+    @property
+    def address(self) -> str:
+        """The client's address; what a trusted proxy says of it comes first."""
+        forwarded: str | None = self.scope.get("gati.client")
+        if forwarded is not None:
+            return forwarded
+        client = self.scope.get("client")
+        return client[0] if client else ""
+
+    @property
+    def origin(self) -> str:
+        """Scheme, host and port under which the client reached us."""
+        known: str = self.scope.get("gati.origin", "")
+        return known or f"{self.scope.get('scheme', 'http')}://{self.header(b'host') or 'localhost'}"
+
+    @property
+    def certificate(self) -> bytes | None:
+        """The client's certificate (DER), if the listener asked for one."""
+        found: bytes | None = self.scope.get("gati.certificate")
+        return found
+
+    @property
+    def caller(self) -> Caller:
+        """Who asks, once that was found out."""
+        return Caller(
+            self.scope.get("gati.identity", ANONYMOUS),
+            self.address,
+            self.header(b"user-agent") or "",
+            request_id.get(),
+            self.began,
+        )
 
     def queries(self, name: str) -> list[str]:
         """All values of a query parameter; unknown parameters are nobody's business."""
@@ -87,6 +131,7 @@ class Exchange:
     async def start(self, status: int, headers: list[Header]) -> None:
         """Begin an answer whose body follows by `part`."""
         self.started = True
+        headers += self.extra
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def part(self, body: bytes, *, more: bool) -> None:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 from gati_registry.domain.access import Access, Action, Decision, Identity
 from gati_registry.domain.paging import Cursor, Page, link
 from gati_registry.http.exchange import Exchange, Header
+from gati_registry.http.extensions import Routes, discovery
 from gati_registry.ports import Authorizer
 from gati_registry.service.lists import ListService
 from gati_registry.values.digest import Digest
@@ -18,10 +22,19 @@ from gati_registry.values.reference import RepositoryName
 class ListEndpoints:
     """Handlers of the list resources. `page_size` bounds what one answer holds."""
 
-    def __init__(self, service: ListService, authorizer: Authorizer, *, page_size: int) -> None:
+    def __init__(
+        self,
+        service: ListService,
+        authorizer: Authorizer,
+        *,
+        page_size: int,
+        extensions: Sequence[tuple[str, str, Routes]] = (),
+    ) -> None:
         self._service = service
         self._authorizer = authorizer
         self._page_size = page_size
+        self._extensions = extensions
+        self._discovery = discovery(extensions)
 
     async def base(self, exchange: Exchange) -> None:
         """end-1: yes, this is a registry."""
@@ -40,7 +53,9 @@ class ListEndpoints:
         identity: Identity = exchange.scope["gati.identity"]
 
         async def visible(name: RepositoryName) -> bool:
-            return await self._authorizer.decide(identity, Access(Action.PULL, name)) is Decision.ALLOW
+            return (
+                await self._authorizer.decide(identity, Access(Action.PULL, name, request=exchange)) is Decision.ALLOW
+            )
 
         cursor = self._cursor(exchange)
         page = await self._service.catalog(cursor, visible)
@@ -64,7 +79,24 @@ class ListEndpoints:
 
     async def discover(self, exchange: Exchange) -> None:
         """The extensions that are enabled."""
-        await _json(exchange, {"extensions": []}, [])
+        await exchange.answer(200, [(b"content-type", b"application/json")], self._discovery)
+
+    async def openapi(self, exchange: Exchange) -> None:
+        """The extension API for programs."""
+        await exchange.answer(200, [(b"content-type", b"application/json")], self._api()[0])
+
+    async def docs(self, exchange: Exchange) -> None:
+        """The extension API for people."""
+        headers = [(b"content-type", b"text/html; charset=utf-8"), (b"content-security-policy", b"default-src 'none'")]
+        await exchange.answer(200, headers, self._api()[1])
+
+    @cache  # noqa: B019 - there is one of these objects in a process
+    def _api(self) -> tuple[bytes, bytes]:
+        # Only when it is asked for: the models' schemas take a while, and most processes never tell them.
+        from gati_registry.http import openapi
+
+        api = openapi.document(version("gati-registry"), self._extensions)
+        return json.dumps(api).encode(), openapi.page(api)
 
     def _cursor(self, exchange: Exchange) -> Cursor:
         return Cursor.parse(exchange.query("n"), exchange.query("last"), maximum=self._page_size)

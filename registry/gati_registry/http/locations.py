@@ -19,6 +19,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _HOST = re.compile(r"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?")
 _FORWARDED = re.compile(r'(?:^|;)\s*(host|proto)\s*=\s*(?:"([^"]*)"|([^;"\s]*))', re.IGNORECASE)
 
+_FORWARDED_FOR = re.compile(r'(?:^|[;,])\s*for\s*=\s*(?:"([^"]*)"|([^;,"\s]*))', re.IGNORECASE)
+
 
 class Locations:
     """Makes `Location` values."""
@@ -26,10 +28,32 @@ class Locations:
     def __init__(self, public_url: str | None, trusted: Sequence[Network]) -> None:
         self._public_url = public_url
         self._trusted = tuple(trusted)
+        # Whether there may be proxies whose word counts.
+        self.proxied = bool(self._trusted)
 
     def url(self, exchange: Exchange, path: str) -> bytes:
         """`path` as the client can follow it."""
         return (self.origin(exchange) + path).encode("latin-1")
+
+    def client(self, exchange: Exchange) -> str | None:
+        """The client's address as a trusted proxy says it; None where none says anything.
+
+        Of the hops the last one that is no proxy of ours is the client: those before it anybody can make up.
+        """
+        if not self._trusted or not self._from_proxy(exchange):
+            return None
+        standard = exchange.header(b"forwarded")
+        if standard:
+            hops = [found[1] or found[2] for found in _FORWARDED_FOR.finditer(standard)]
+        else:
+            hops = (exchange.header(b"x-forwarded-for") or "").split(",")
+        for hop in reversed(hops):
+            address = _address(hop)
+            if address is None:
+                return None
+            if not any(address in network for network in self._trusted):
+                return str(address)
+        return None
 
     def origin(self, exchange: Exchange) -> str:
         """Scheme and host as the client sees them; empty where only a relative reference is sure to be right."""
@@ -44,13 +68,8 @@ class Locations:
 
     def _from_proxy(self, exchange: Exchange) -> bool:
         client = exchange.scope.get("client")
-        if not client:
-            return False
-        try:
-            address = ipaddress.ip_address(client[0])
-        except ValueError:
-            return False
-        return any(address in network for network in self._trusted)
+        address = _address(client[0]) if client else None
+        return address is not None and any(address in network for network in self._trusted)
 
     @staticmethod
     def _forwarded(exchange: Exchange) -> tuple[str | None, str | None]:
@@ -64,6 +83,19 @@ class Locations:
             host = (exchange.header(b"x-forwarded-host") or "").rpartition(",")[2].strip()
             proto = (exchange.header(b"x-forwarded-proto") or "").rpartition(",")[2].strip()
         return host or exchange.header(b"host"), (proto or exchange.scope.get("scheme", "http")).lower()
+
+
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """An address as proxies write it: bare, in brackets, with a port."""
+    text = text.strip()
+    if text.startswith("["):
+        text = text[1:].partition("]")[0]
+    elif text.count(":") == 1:
+        text = text.partition(":")[0]
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
 
 
 def host_of(exchange: Exchange) -> str:

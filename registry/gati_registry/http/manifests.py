@@ -4,22 +4,35 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from gati_registry.domain.access import Access, Action, Decision
 from gati_registry.errors import Code, RegistryError
 from gati_registry.http.conditions import not_modified
 from gati_registry.http.exchange import Exchange, Header, RequestBody
 from gati_registry.http.locations import Locations
 from gati_registry.http.warnings import warnings
-from gati_registry.ports import ManifestRow
-from gati_registry.service.manifests import ManifestService
+from gati_registry.ports import Authorizer, ManifestRow
+from gati_registry.service.manifests import ManifestService, unknown_manifest
 from gati_registry.values.digest import Digest
 from gati_registry.values.reference import Tag, parse_reference
 
 
 class ManifestEndpoints:
-    """Handlers of one resource. `max_bytes` bounds a manifest, `max_tags` the tag parameters of one PUT."""
+    """Handlers of one resource. `max_bytes` bounds a manifest, `max_tags` the tag parameters of one PUT.
 
-    def __init__(self, service: ManifestService, locations: Locations, *, max_bytes: int, max_tags: int) -> None:
+    Without an `authorizer` nobody counts as a member.
+    """
+
+    def __init__(
+        self,
+        service: ManifestService,
+        locations: Locations,
+        authorizer: Authorizer | None = None,
+        *,
+        max_bytes: int,
+        max_tags: int,
+    ) -> None:
         self._service = service
+        self._authorizer = authorizer
         self._locations = locations
         self._max_bytes = max_bytes
         self._max_tags = max_tags
@@ -27,12 +40,23 @@ class ManifestEndpoints:
     async def get(self, exchange: Exchange) -> None:
         """The manifest byte for byte, with the media type it was pushed with."""
         repository = exchange.name
-        row = await self._service.find(repository, parse_reference(exchange.reference))
+        reference = parse_reference(exchange.reference)
+        row = await self._service.find(repository, reference)
+        headers = [*_headers(row)]
+        verdict = await self._service.judge(repository, reference, row)
+        if verdict is not None:
+            if verdict.refusal is not None:
+                raise verdict.refusal.error()
+            if verdict.members and not await self._member(exchange):
+                raise unknown_manifest(reference)
+            headers += warnings(list(verdict.warnings))
+            headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in verdict.headers]
         if not_modified(exchange, row.digest):
-            await exchange.answer(304, [*_headers(row)])
+            await exchange.answer(304, headers)
             return
         body = b"" if exchange.method == "HEAD" else await self._service.data(repository, row)
-        await exchange.answer(200, [*_headers(row)], body, length=row.size)
+        await exchange.answer(200, headers, body, length=row.size)
+        exchange.served = row
 
     async def put(self, exchange: Exchange) -> None:
         """Store a manifest under a tag, or under its digest and the tags of the query."""
@@ -46,7 +70,9 @@ class ManifestEndpoints:
                 )
             tags = [Tag.parse(value) for value in values]
         data = await RequestBody(exchange).whole(self._max_bytes)
-        pushed = await self._service.push(exchange.name, reference, tags, data, exchange.header(b"content-type"))
+        pushed = await self._service.push(
+            exchange.name, reference, tags, data, exchange.header(b"content-type"), exchange.caller
+        )
         path = f"/v2/{exchange.name}/manifests/{exchange.reference if not tags else pushed.digest}"
         headers = [
             (b"location", self._locations.url(exchange, path)),
@@ -63,8 +89,14 @@ class ManifestEndpoints:
 
     async def delete(self, exchange: Exchange) -> None:
         """Remove a tag or a manifest."""
-        await self._service.delete(exchange.name, parse_reference(exchange.reference))
+        await self._service.delete(exchange.name, parse_reference(exchange.reference), exchange.caller)
         await exchange.answer(202, [])
+
+    async def _member(self, exchange: Exchange) -> bool:
+        if self._authorizer is None:
+            return False
+        access = Access(Action.PULL, exchange.name, member=True, request=exchange)
+        return await self._authorizer.decide(exchange.caller.identity, access) is Decision.ALLOW
 
 
 # A manifest may have any media type, also one that browsers render: it must not become a page of this origin.

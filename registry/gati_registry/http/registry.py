@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from gati_registry.domain.access import ANONYMOUS, Access, Action, Decision, Identity
+import itertools
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gati_registry.domain.access import ANONYMOUS, Access, Action, Decision
+from gati_registry.domain.events import Event, Operation
 from gati_registry.errors import Code, RegistryError
 from gati_registry.http.blobs import BlobEndpoints
 from gati_registry.http.exchange import ClientDisconnected, Exchange, Receive, Scope, Send
+from gati_registry.http.extensions import MARK, ExtensionRouter
 from gati_registry.http.lists import ListEndpoints
-from gati_registry.http.locations import host_of
+from gati_registry.http.locations import Locations, host_of
 from gati_registry.http.manifests import ManifestEndpoints
+from gati_registry.http.observe.logs import request_id
 from gati_registry.http.routes import MAX_PATH, Endpoint, Resource, Table, method_not_allowed, not_found
 from gati_registry.http.uploads import UploadEndpoints
-from gati_registry.ports import Authenticator, Authorizer
+from gati_registry.http.warnings import warnings
+from gati_registry.ports import Admission, Alias, Authenticator, Authorizer
+from gati_registry.service.manifests import unknown_repository
+from gati_registry.service.observers import Observers
 from gati_registry.values.reference import RepositoryName
 
 
@@ -26,6 +38,8 @@ def table(blobs: BlobEndpoints, uploads: UploadEndpoints, manifests: ManifestEnd
         repository_discover=Resource(
             "/v2/<name>/_oci/ext/discover", _reading(Endpoint("discover", Action.PULL, lists.discover))
         ),
+        openapi=Resource("/v2/_ext/openapi.json", _reading(Endpoint("openapi", Action.PUBLIC, lists.openapi))),
+        docs=Resource("/v2/_ext/docs", _reading(Endpoint("docs", Action.PUBLIC, lists.docs))),
         blob=Resource(
             "/v2/<name>/blobs/<digest>",
             {
@@ -62,32 +76,86 @@ def _reading(endpoint: Endpoint) -> dict[str, Endpoint]:
 
 
 class RegistryApp:
-    """ASGI application for everything under `/v2/`."""
+    """ASGI application for everything under `/v2/`, and for the root routes of extensions."""
 
-    def __init__(self, endpoints: Table, authenticator: Authenticator, authorizer: Authorizer) -> None:
+    def __init__(
+        self,
+        endpoints: Table,
+        extensions: ExtensionRouter,
+        authenticator: Authenticator,
+        authorizer: Authorizer,
+        observers: Observers,
+        locations: Locations,
+        *,
+        admissions: Sequence[Admission] = (),
+        aliases: Sequence[Alias] = (),
+    ) -> None:
+        self._admissions = tuple(admissions)
+        self._aliases = tuple(aliases)
         self._table = endpoints
+        self._extensions = extensions
         self._authenticator = authenticator
         self._authorizer = authorizer
+        self._observers = observers
+        # Ids of events that no other process makes.
+        self._events = f"{uuid.uuid4().hex}-"
+        self._numbers = itertools.count(1)
+        self._locations = locations
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange(scope, receive, send)
+        if self._locations.proxied:
+            scope["gati.client"] = self._locations.client(exchange)
         try:
-            endpoint = self._find(exchange)
-            await self._admit(exchange, Access(endpoint.action, exchange.name or None))
-            # Only now is the name's form told from its existence: whoever may not ask learns neither.
-            await endpoint.handler(exchange)
+            await self._answer(exchange)
         except RegistryError as error:
             if exchange.started:
                 raise
+            if (error.status in _TOLD or "gati.hidden" in scope) and self._observers.watching:
+                self._tell(exchange, Operation.REFUSAL, error.status, _refused(exchange, error))
             await exchange.fail(error)
         except ClientDisconnected:
             scope["gati.disconnected"] = True
 
-    def _find(self, exchange: Exchange) -> Endpoint:
+    async def _answer(self, exchange: Exchange) -> None:
         raw: bytes = exchange.scope.get("raw_path") or exchange.scope["path"].encode()
         if len(raw) + len(exchange.scope["query_string"]) > MAX_PATH:
             raise RegistryError(Code.UNSUPPORTED, f"the request's path and query exceed {MAX_PATH} bytes", status=414)
-        path = raw.decode("latin-1").removeprefix("/v2").removeprefix("/")
+        exchange.path = raw.decode("latin-1")
+        if not exchange.path.startswith("/v2"):
+            await self._extension(exchange, exchange.path, root=True)
+            return
+        path = exchange.path.removeprefix("/v2").removeprefix("/")
+        if MARK in path and (path.startswith(MARK) or f"/{MARK}" in path) and path not in _OWN:
+            await self._extension(exchange, path, root=False)
+            return
+        endpoint = self._find(exchange, path)
+        await self._admit(exchange, Access(endpoint.action, exchange.name or None, request=exchange))
+        if self._aliases and endpoint.action is Action.PULL and exchange.name:
+            await self._resolve(exchange)
+        # Only now is the name's form told from its existence: whoever may not ask learns neither.
+        await endpoint.handler(exchange)
+        if exchange.served is not None and self._observers.watching:
+            self._tell(exchange, Operation.PULL, 200, {})
+
+    async def _extension(self, exchange: Exchange, path: str, *, root: bool) -> None:
+        found = self._extensions.find_root(path, exchange) if root else self._extensions.find(path, exchange)
+        if found is None:
+            raise not_found()
+        exchange.scope["gati.route"] = found.pattern
+        exchange.scope["gati.origin"] = self._locations.origin(exchange)
+        await self._admit(exchange, replace(found.access, request=exchange))
+        await self._extensions.call(found, exchange)
+
+    async def _resolve(self, exchange: Exchange) -> None:
+        """Read a repository under an earlier name. Within the registry: not every client follows a redirect here."""
+        asked = exchange.name
+        for alias in self._aliases:
+            exchange.name = await alias(exchange.name)
+        if exchange.name != asked:
+            exchange.extra = warnings([f"{asked} was renamed to {exchange.name}; use the new name"])
+
+    def _find(self, exchange: Exchange, path: str) -> Endpoint:
         found = self._table.match(path)
         if found is None:
             raise not_found()
@@ -106,22 +174,68 @@ class RegistryApp:
         """Decide before anything is looked up; the handler finds the identity in the scope.
 
         Raises:
-            RegistryError: UNAUTHORIZED with a challenge, or DENIED.
+            RegistryError: UNAUTHORIZED with a challenge, DENIED, or NAME_UNKNOWN where the repository is hidden.
         """
-        credentials = exchange.header(b"authorization")
-        identity: Identity | None = ANONYMOUS
-        if credentials is not None:
-            identity = await self._authenticator.authenticate(credentials)
-        if identity is None:
-            raise self._challenge(access, "the credentials are wrong; log in again")
-        decision = await self._authorizer.decide(identity, access)
-        if decision is Decision.CHALLENGE:
-            raise self._challenge(access, None)
-        if decision is Decision.DENY:
-            raise RegistryError(Code.DENIED)
+        exchange.scope["gati.access"] = access
+        try:
+            identity = await self._authenticator.authenticate(exchange) or ANONYMOUS
+        except RegistryError as error:
+            if error.code is Code.UNAUTHORIZED and "WWW-Authenticate" not in error.headers:
+                error.headers["WWW-Authenticate"] = self._challenge(exchange, [access])
+            raise
         exchange.scope["gati.identity"] = identity
+        decision = await self._authorizer.decide(identity, access)
+        for admission in self._admissions:
+            refusal = await admission(exchange, identity, access, decision)
+            if refusal is not None:
+                raise refusal.error()
+        if decision is Decision.ALLOW:
+            return
+        if decision is Decision.CHALLENGE:
+            raise RegistryError(Code.UNAUTHORIZED, headers={"WWW-Authenticate": self._challenge(exchange, [access])})
+        if decision is Decision.HIDE and access.repository is not None:
+            exchange.scope["gati.hidden"] = True
+            raise unknown_repository(RepositoryName(access.repository))
+        raise RegistryError(Code.DENIED, detail={"action": access.action.value, "resource": access.repository})
 
-    def _challenge(self, access: Access, message: str | None) -> RegistryError:
-        return RegistryError(
-            Code.UNAUTHORIZED, message, headers={"WWW-Authenticate": self._authorizer.challenge(access)}
+    def _challenge(self, exchange: Exchange, accesses: Sequence[Access]) -> str:
+        exchange.scope["gati.origin"] = self._locations.origin(exchange)
+        return self._authorizer.challenge(accesses, exchange)
+
+    def _tell(self, exchange: Exchange, operation: Operation, status: int, detail: dict[str, str]) -> None:
+        # In every pull's way: no more is made of it here than the event itself.
+        served, identity = exchange.served, exchange.scope.get("gati.identity", ANONYMOUS)
+        self._observers.tell(
+            Event(
+                id=f"{self._events}{next(self._numbers):x}",
+                operation=operation,
+                repository=exchange.name or detail.get("resource", ""),
+                time=int(time.time() * 1000),
+                digest=served.digest if served is not None else None,
+                tag=exchange.reference if served is not None and ":" not in exchange.reference else None,
+                media_type=getattr(served, "media_type", None),
+                size=served.size if served is not None else 0,
+                actor=identity.name,
+                actor_id=identity.id,
+                credential=identity.credential,
+                method=identity.method,
+                address=exchange.address,
+                user_agent=exchange.header(b"user-agent") or "",
+                request_id=request_id.get(),
+                status=status,
+                duration_ms=(time.monotonic() - exchange.began) * 1000,
+                detail={"method": exchange.method, "path": exchange.path[:1000], **detail},
+            )
         )
+
+
+def _refused(exchange: Exchange, error: RegistryError) -> dict[str, str]:
+    """What observers are told of a refusal: what was asked, and whether credentials came with it."""
+    access: Access | None = exchange.scope.get("gati.access")
+    offered = exchange.header(b"authorization") is not None or exchange.header(b"x-api-key") is not None
+    asked = {"action": access.action.value, "resource": access.repository or ""} if access is not None else {}
+    return {"code": error.code.name, "credentials": "offered" if offered else "none", **asked}
+
+
+_TOLD = frozenset({401, 403, 429})
+_OWN = frozenset({"_ext/openapi.json", "_ext/docs"})

@@ -51,6 +51,8 @@ class Table:
     catalog: Resource
     discover: Resource
     repository_discover: Resource
+    openapi: Resource
+    docs: Resource
     blob: Resource
     manifest: Resource
     uploads: Resource
@@ -65,6 +67,8 @@ class Table:
             self.catalog,
             self.discover,
             self.repository_discover,
+            self.openapi,
+            self.docs,
             self.blob,
             self.manifest,
             self.uploads,
@@ -98,6 +102,10 @@ class Table:
                 return self.discover, "", ""
             if name.endswith("/_oci"):
                 return self.repository_discover, name[:-5], ""
+        if path == "_ext/openapi.json":
+            return self.openapi, "", ""
+        if path == "_ext/docs":
+            return self.docs, "", ""
         if path == "_catalog":
             return self.catalog, "", ""
         if not path:

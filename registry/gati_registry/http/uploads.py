@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from gati_registry.domain.access import Access, Action, Decision, Identity
-from gati_registry.domain.upload import Upload, received_range, unknown
+from gati_registry.domain.upload import Upload, received_range
 from gati_registry.errors import Code, RegistryError
 from gati_registry.http.exchange import Exchange, Header, RequestBody
 from gati_registry.http.locations import Locations
@@ -14,8 +15,6 @@ from gati_registry.service.uploads import UploadService
 from gati_registry.values.byterange import ByteRange, parse_content_range
 from gati_registry.values.digest import Digest, parse_algorithm
 from gati_registry.values.reference import RepositoryName
-
-_MAX_ID = 64
 
 Count = Callable[[str], None]
 """Counts one event under a metric's name."""
@@ -41,18 +40,18 @@ class UploadEndpoints:
                 return
         elif digest is not None:
             wanted = Digest.parse(digest)
-            await self._service.monolithic(repository, wanted, RequestBody(exchange))
+            await self._service.monolithic(repository, wanted, RequestBody(exchange), exchange.caller)
             await self._created(exchange, wanted)
             return
         algorithm = exchange.query("digest-algorithm")
-        upload = await self._service.start(repository, parse_algorithm(algorithm) if algorithm else "sha256")
+        upload = self._service.start(repository, parse_algorithm(algorithm) if algorithm else "sha256")
         self._count("gati_uploads_started_total")
         await exchange.answer(202, self._session(exchange, upload))
 
     async def append(self, exchange: Exchange) -> None:
         """A chunk."""
         upload = await self._service.append(
-            exchange.name, _upload_id(exchange), RequestBody(exchange), _declared(exchange)
+            exchange.name, exchange.reference, RequestBody(exchange), _declared(exchange)
         )
         await exchange.answer(202, self._session(exchange, upload))
 
@@ -63,19 +62,19 @@ class UploadEndpoints:
             raise RegistryError(Code.DIGEST_INVALID, "the closing PUT needs the query parameter digest")
         digest = Digest.parse(text)
         await self._service.close(
-            exchange.name, _upload_id(exchange), digest, RequestBody(exchange), _declared(exchange)
+            exchange.name, exchange.reference, digest, RequestBody(exchange), _declared(exchange), exchange.caller
         )
         self._count("gati_uploads_finished_total")
         await self._created(exchange, digest)
 
     async def status(self, exchange: Exchange) -> None:
         """How far the session came."""
-        upload = await self._service.status(exchange.name, _upload_id(exchange))
+        upload = await self._service.status(exchange.name, exchange.reference)
         await exchange.answer(204, self._session(exchange, upload))
 
     async def cancel(self, exchange: Exchange) -> None:
         """End the session."""
-        await self._service.cancel(exchange.name, _upload_id(exchange))
+        await self._service.cancel(exchange.name, exchange.reference)
         self._count("gati_uploads_cancelled_total")
         await exchange.answer(204, [])
 
@@ -89,12 +88,27 @@ class UploadEndpoints:
         except RegistryError:
             return False
         identity: Identity = exchange.scope["gati.identity"]
+        # A token reaches as far as its scopes, its owner perhaps further.
+        owner = identity if identity.reach is None else replace(identity, grants=identity.reach)
         for candidate in candidates:
-            if await self._authorizer.decide(identity, Access(Action.PULL, candidate)) is not Decision.ALLOW:
+            access = Access(Action.PULL, candidate, request=exchange)
+            if await self._authorizer.decide(owner, access) is not Decision.ALLOW:
                 continue
-            if await self._service.mount(repository, digest, candidate):
+            if source and await self._authorizer.decide(identity, access) is not Decision.ALLOW:
+                raise self._wider(exchange, [Access(Action.PUSH, repository), access])
+            if await self._service.mount(repository, digest, candidate, exchange.caller):
                 return True
         return False
+
+    def _wider(self, exchange: Exchange, accesses: Sequence[Access]) -> RegistryError:
+        """401: a token for all of these could be had."""
+        exchange.scope["gati.origin"] = self._locations.origin(exchange)
+        challenge = self._authorizer.challenge(accesses, exchange)
+        return RegistryError(
+            Code.UNAUTHORIZED,
+            "the token does not reach the repository to mount from; get one for both",
+            headers={"WWW-Authenticate": challenge},
+        )
 
     def _session(self, exchange: Exchange, upload: Upload) -> list[Header]:
         path = f"/v2/{upload.repository}/blobs/uploads/{upload.id}"
@@ -108,12 +122,6 @@ class UploadEndpoints:
         path = f"/v2/{exchange.name}/blobs/{digest}"
         headers = [(b"location", self._locations.url(exchange, path)), (b"docker-content-digest", digest.encode())]
         await exchange.answer(201, headers)
-
-
-def _upload_id(exchange: Exchange) -> str:
-    if len(exchange.reference) > _MAX_ID:
-        raise unknown()
-    return exchange.reference
 
 
 def _declared(exchange: Exchange) -> ByteRange | None:

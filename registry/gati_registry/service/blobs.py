@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from gati_registry.domain.access import NOBODY, Caller
+from gati_registry.domain.events import Change, Operation
 from gati_registry.errors import Code, RegistryError
 from gati_registry.ports import BlobReader, BlobRow, BlobStore, Clock, Metadata, Transaction
+from gati_registry.service.hooks import NO_HOOKS, Hooks
 from gati_registry.values.digest import Digest
 from gati_registry.values.reference import RepositoryName
 
@@ -12,6 +15,7 @@ class BlobService:
     """Use cases of end-2 and end-10. `lease` is how long, in milliseconds, an unreferenced blob is safe after use."""
 
     def __init__(self, metadata: Metadata, blobs: BlobStore, clock: Clock, lease: int) -> None:
+        self.hooks: Hooks = NO_HOOKS  # of the extensions, which ask this service themselves
         self._metadata = metadata
         self._blobs = blobs
         self._clock = clock
@@ -60,7 +64,7 @@ class BlobService:
             # Collected between look-up and open, or lost; either way it is not here.
             raise unknown_blob(row.digest) from None
 
-    async def delete(self, repository: RepositoryName, digest: Digest) -> None:
+    async def delete(self, repository: RepositoryName, digest: Digest, caller: Caller = NOBODY) -> None:
         """Unlink the blob from the repository at once.
 
         Raises:
@@ -80,8 +84,14 @@ class BlobService:
                     detail={"digest": digest, "manifests": list(holders)},
                 )
             await tx.blobs.unlink(repository_id, row.id, now)
+            if self.hooks.hears(Operation.BLOB_DELETE):
+                await self.hooks.commit(
+                    tx,
+                    Change(Operation.BLOB_DELETE, repository, repository_id, caller, now, digest=digest, size=row.size),
+                )
 
         await self._metadata.write(work)
+        self.hooks.committed(Operation.BLOB_DELETE)
 
 
 def unknown_blob(digest: Digest) -> RegistryError:

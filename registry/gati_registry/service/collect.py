@@ -10,7 +10,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 
+from gati_registry.domain.access import NOBODY
+from gati_registry.domain.events import Change, Operation
 from gati_registry.domain.gc import Candidate, Policy, Report
+from gati_registry.domain.upload import CLOCK_SKEW
 from gati_registry.ports import (
     BlobStore,
     Clock,
@@ -21,6 +24,9 @@ from gati_registry.ports import (
     Transaction,
     Work,
 )
+
+from gati_registry.service.hooks import NO_HOOKS, Hooks
+from gati_registry.values.reference import RepositoryName
 
 BATCH = 200
 """Rows a transaction touches: short enough to let pushes through."""
@@ -36,13 +42,20 @@ class Collector:
     """Finds and removes what nothing refers to."""
 
     def __init__(
-        self, metadata: Metadata, blobs: BlobStore, housekeeping: Housekeeping, clock: Clock, policy: Policy
+        self,
+        metadata: Metadata,
+        blobs: BlobStore,
+        housekeeping: Housekeeping,
+        clock: Clock,
+        policy: Policy,
+        hooks: Hooks = NO_HOOKS,
     ) -> None:
         self._metadata = metadata
         self._blobs = blobs
         self._housekeeping = housekeeping
         self._clock = clock
         self._policy = policy
+        self._hooks = hooks
 
     async def run(self, *, strays: bool = True) -> Report:
         """One full run; `strays` also walks the store's folders for files that a crash left behind."""
@@ -116,18 +129,21 @@ class Collector:
         while True:
 
             async def work(tx: Transaction) -> list[str]:
-                names = []
-                for upload in await tx.uploads.idle(before, BATCH):
-                    await tx.uploads.close(upload.id, upload.epoch)
-                    names.append(upload.staged or upload.id)
-                return names
+                return [
+                    upload.staged or upload.id
+                    for upload in await tx.uploads.idle(before, BATCH)
+                    if await tx.uploads.close(upload)
+                ]
 
             names = await self._metadata.write(work)
             for name in names:
                 await self._blobs.discard(name)
             report.expired_uploads += len(names)
             if len(names) < BATCH:
-                return
+                break
+        # Tombstones of ended sessions, once their ids alone would be refused anyway.
+        while await self._metadata.write(lambda tx: tx.uploads.forget(before - CLOCK_SKEW, BATCH)) == BATCH:
+            pass
 
     async def _pending(self, before: int) -> AsyncIterator[PendingLink]:
         after = (0, 0)
@@ -168,9 +184,15 @@ class Collector:
         before = _since(now, self._policy.undo)
 
         async def step(tx: Transaction) -> Sequence[bool]:
-            return [await tx.garbage.drop(link, before, now) for link in await tx.garbage.condemned(before, BATCH)]
+            done = []
+            for link in await tx.garbage.condemned(before, BATCH):
+                done.append(await tx.garbage.drop(link, before, now))
+                if done[-1] and self._hooks.hears(Operation.BLOB_DELETE):
+                    await self._hooks.commit(tx, _unlinking(link, now), gated=False)
+            return done
 
         report.unlinked += await self._until_done(step)
+        self._hooks.committed(Operation.BLOB_DELETE)
 
     async def _claim(self, report: Report) -> None:
         async def step(tx: Transaction) -> Sequence[bool]:
@@ -224,3 +246,10 @@ class Collector:
 def _since(now: int, wait: int) -> int:
     """What happened before this time is more than `wait` ago; without a wait, what happens now is past too."""
     return now - wait if wait else now + 1
+
+
+def _unlinking(link: PendingLink, now: int) -> Change:
+    repository = RepositoryName(link.repository)
+    return Change(
+        Operation.BLOB_DELETE, repository, link.repository_id, NOBODY, now, digest=link.digest, size=link.size
+    )

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from gati_registry.domain import manifest as rules
+from gati_registry.domain.access import NOBODY, Caller
+from gati_registry.domain.events import Change, Operation, Pull, Push, Verdict
 from gati_registry.domain.manifest import Manifest
 from gati_registry.errors import Code, RegistryError
 from gati_registry.ports import Clock, ManifestRow, Metadata, Transaction
 from gati_registry.service.cache import BytesCache, RevisionCache
+from gati_registry.service.hooks import NO_HOOKS, Hooks
 from gati_registry.values.digest import Digest
 from gati_registry.values.reference import RepositoryName, Tag
 
@@ -36,10 +40,11 @@ class Pushed:
 class ManifestService:
     """Use cases of end-3, end-7 and end-9. `sparse` accepts references to content that is not stored here."""
 
-    def __init__(self, metadata: Metadata, clock: Clock, *, sparse: bool) -> None:
+    def __init__(self, metadata: Metadata, clock: Clock, *, sparse: bool, hooks: Hooks = NO_HOOKS) -> None:
         self._metadata = metadata
         self._clock = clock
         self._sparse = sparse
+        self._hooks = hooks
         self._rows: RevisionCache[tuple[str, str], ManifestRow | None] = RevisionCache(
             metadata.revision, CACHED_ANSWERS
         )
@@ -56,8 +61,15 @@ class ManifestService:
         )
         if row is None:
             await self._metadata.read(lambda tx: _repository_id(tx, repository))
-            raise _unknown(reference)
+            raise unknown_manifest(reference)
         return row
+
+    async def judge(self, repository: RepositoryName, reference: Tag | Digest, row: ManifestRow) -> Verdict | None:
+        """What the pull gates say of serving a manifest; None where there are no gates."""
+        if not self._hooks.judging:
+            return None
+        tag = None if isinstance(reference, Digest) else reference
+        return await self._hooks.judge(Pull(repository, row.digest, row.media_type, tag))
 
     async def data(self, repository: RepositoryName, row: ManifestRow) -> bytes:
         """The bytes of a manifest that was just found in the repository.
@@ -69,7 +81,7 @@ class ManifestService:
         if data is None:
             data = await self._metadata.read(lambda tx: tx.manifests.data(repository, row.digest))
             if data is None:
-                raise _unknown(row.digest)
+                raise unknown_manifest(row.digest)
             # What is kept must be right: it is served until the process ends, whatever is mended in the database.
             if Digest.of(data, row.digest.algorithm) != row.digest:
                 raise RegistryError(Code.UNKNOWN, "the stored manifest is damaged; push it again")
@@ -83,6 +95,7 @@ class ManifestService:
         tags: Sequence[Tag],
         data: bytes,
         content_type: str | None,
+        caller: Caller = NOBODY,
     ) -> Pushed:
         """Store a manifest byte for byte and point the tags at it: all of it or nothing, in one transaction.
 
@@ -105,21 +118,35 @@ class ManifestService:
         else:
             names = [reference]
         now = self._clock.now()
+        facts: Mapping[str, Any] = {}
+        if self._hooks.inspecting:
+            facts = await self._hooks.inspect(
+                Push(repository, digest, tuple(names), manifest.media_type, manifest, data, caller)
+            )
+        heard = self._hooks.hears(Operation.MANIFEST_PUT, Operation.TAG_MOVE)
 
         async def work(tx: Transaction) -> Sequence[Digest]:
             repository_id = await tx.repositories.ensure(repository, now)
             missing = await tx.blobs.missing(repository_id, manifest.required)
             if missing and not self._sparse:
                 raise _missing(missing)
+            told = _Telling(self._hooks, tx, repository, repository_id, caller, now) if heard else None
+            new = told is not None and await tx.manifests.find(repository, digest) is None
+            previous = [await tx.manifests.find(repository, name) for name in names] if told else []
             manifest_id = await tx.manifests.add(repository_id, digest, manifest, data, now)
             for name in names:
                 await tx.tags.point(repository_id, name, manifest_id, now)
+            if told is not None:
+                await told.put(digest, manifest, data, facts, new)
+                for name, before in zip(names, previous, strict=True):
+                    await told.moved(name, digest, before)
             return missing
 
         missing = await self._metadata.write(work)
+        self._hooks.committed(Operation.MANIFEST_PUT, Operation.TAG_MOVE)
         return Pushed(digest, manifest.subject, names, missing)
 
-    async def delete(self, repository: RepositoryName, reference: Tag | Digest) -> None:
+    async def delete(self, repository: RepositoryName, reference: Tag | Digest, caller: Caller = NOBODY) -> None:
         """Remove a tag; or a manifest with its tags and its entry as referrer. Seen at once by everyone.
 
         Raises:
@@ -129,14 +156,54 @@ class ManifestService:
 
         async def work(tx: Transaction) -> None:
             repository_id = await _repository_id(tx, repository)
+            row = await tx.manifests.find(repository, reference) if self._hooks.hears(*_DELETIONS) else None
             if isinstance(reference, Digest):
                 removed = await tx.manifests.remove(repository_id, reference, now)
             else:
                 removed = await tx.tags.remove(repository_id, reference)
             if not removed:
-                raise _unknown(reference)
+                raise unknown_manifest(reference)
+            if row is not None:
+                told = _Telling(self._hooks, tx, repository, repository_id, caller, now)
+                await told.removed(reference, row)
 
         await self._metadata.write(work)
+        self._hooks.committed(*_DELETIONS)
+
+
+_DELETIONS = (Operation.MANIFEST_DELETE, Operation.TAG_DELETE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Telling:
+    """Tells the hooks of one transaction what it did."""
+
+    hooks: Hooks
+    tx: Transaction
+    repository: RepositoryName
+    repository_id: int
+    caller: Caller
+    now: int
+
+    async def put(self, digest: Digest, manifest: Manifest, data: bytes, facts: Mapping[str, Any], new: bool) -> None:
+        await self._tell(
+            Operation.MANIFEST_PUT, digest=digest, size=len(data), new=new, manifest=manifest, data=data, facts=facts
+        )
+
+    async def moved(self, tag: Tag, digest: Digest, before: ManifestRow | None) -> None:
+        previous = before.digest if before else None
+        if previous != digest:
+            await self._tell(Operation.TAG_MOVE, tag=tag, digest=digest, previous=previous, new=before is None)
+
+    async def removed(self, reference: Tag | Digest, row: ManifestRow) -> None:
+        if isinstance(reference, Digest):
+            await self._tell(Operation.MANIFEST_DELETE, digest=reference, size=row.size)
+        else:
+            await self._tell(Operation.TAG_DELETE, tag=reference, previous=row.digest)
+
+    async def _tell(self, operation: Operation, **parts: Any) -> None:
+        change = Change(operation, self.repository, self.repository_id, self.caller, self.now, **parts)
+        await self.hooks.commit(self.tx, change)
 
 
 def _understand(data: bytes, content_type: str | None, algorithm: str) -> tuple[Manifest, Digest]:
@@ -155,7 +222,8 @@ def unknown_repository(repository: RepositoryName) -> RegistryError:
     return RegistryError(Code.NAME_UNKNOWN, detail={"name": repository})
 
 
-def _unknown(reference: Tag | Digest) -> RegistryError:
+def unknown_manifest(reference: Tag | Digest) -> RegistryError:
+    """404 MANIFEST_UNKNOWN."""
     kind = "digest" if isinstance(reference, Digest) else "tag"
     return RegistryError(Code.MANIFEST_UNKNOWN, detail={kind: reference})
 

@@ -1,8 +1,10 @@
 """Uploading blobs: monolithic, in chunks, by mount.
 
-Small blobs never touch the disk on their way: their bytes stay in the session's row and move to the blob's row in
-the closing transaction. Larger ones are staged in the blob store; the order is always bytes synced, then row
-committed, then answer.
+A session has no row until its first chunk: its id proves itself. One that is opened and closed with all its bytes in
+one small request never gets one: such a close writes the blob and nothing about the session, so sending it again gives
+the same answer. Small blobs never touch the disk on their way: their bytes stay in the session's row and move to the
+blob's row in the closing transaction. Larger ones are staged in the blob store; the order is always bytes synced, then
+row committed, then answer.
 
 Crash points of a staged chunk: (1) session claimed, (2) bytes written, (3) bytes synced, (4) offset committed. Before
 (4) a restart finds the old offset and the client sends the chunk again. Of a close: (1) published under its stored
@@ -13,18 +15,25 @@ session is as it was and the stored name a stray; after it the staged name is on
 from __future__ import annotations
 
 import contextlib
+import secrets
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from gati_registry.domain import upload as rules
-from gati_registry.domain.upload import Upload
+from gati_registry.domain.access import NOBODY, Caller
+from gati_registry.domain.events import Change, Operation
+from gati_registry.domain.upload import SessionIds, Upload
 from gati_registry.errors import Code, RegistryError, Unavailable
 from gati_registry.ports import BlobStore, Busy, Clock, Metadata, StagedWriter, Transaction
+from gati_registry.service.hooks import NO_HOOKS, Hooks
 from gati_registry.values.byterange import ByteRange
 from gati_registry.values.digest import Digest
 from gati_registry.values.reference import RepositoryName
+
+KEY_FACT = "upload_key"
+"""The fact that holds the key of session ids, in hexadecimal."""
 
 
 class Body(Protocol):
@@ -45,37 +54,39 @@ class UploadLimits:
     open_sessions: int
 
 
+async def session_key(metadata: Metadata) -> bytes:
+    """The key that all workers and replicas sign session ids with; made by the first who asks."""
+    found = await metadata.read(lambda tx: tx.leases.get_fact(KEY_FACT))
+    if found is None:
+        made = secrets.token_hex(32)
+        found = await metadata.write(lambda tx: tx.leases.ensure_fact(KEY_FACT, made))
+    return bytes.fromhex(found)
+
+
 class UploadService:
     """Use cases of end-4 to end-6, end-11, end-13 and end-14."""
 
-    def __init__(self, metadata: Metadata, blobs: BlobStore, clock: Clock, limits: UploadLimits) -> None:
+    def __init__(
+        self,
+        metadata: Metadata,
+        blobs: BlobStore,
+        clock: Clock,
+        limits: UploadLimits,
+        ids: SessionIds,
+        hooks: Hooks = NO_HOOKS,
+    ) -> None:
         self._metadata = metadata
         self._blobs = blobs
         self._clock = clock
         self._limits = limits
+        self._ids = ids
+        self._hooks = hooks
 
     # --- use cases ----------------------------------------------------------------------------------------------
 
-    async def start(self, repository: RepositoryName, algorithm: str = "sha256") -> Upload:
-        """Open a session.
-
-        Raises:
-            RegistryError: 429 where the repository has too many open ones.
-        """
-        upload_id = str(uuid.uuid4())
-        now = self._clock.now()
-
-        async def work(tx: Transaction) -> None:
-            if self._limits.open_sessions and await tx.uploads.count(repository) >= self._limits.open_sessions:
-                raise RegistryError(
-                    Code.TOOMANYREQUESTS,
-                    "too many uploads are open in this repository; finish or cancel some",
-                    headers={"Retry-After": "60"},
-                )
-            await tx.uploads.add(upload_id, repository, algorithm, now)
-
-        await self._metadata.write(work)
-        return Upload(upload_id, repository, algorithm, 0, 0, None, b"")
+    def start(self, repository: RepositoryName, algorithm: str = "sha256") -> Upload:
+        """Open a session. Nothing is stored of it before its first bytes."""
+        return self._ids.issue(repository, algorithm, self._clock.now(), secrets.token_bytes(rules.RANDOM_BYTES))
 
     async def status(self, repository: RepositoryName, upload_id: str) -> Upload:
         """The session's acknowledged state.
@@ -83,7 +94,8 @@ class UploadService:
         Raises:
             RegistryError: BLOB_UPLOAD_UNKNOWN.
         """
-        return await self._metadata.read(lambda tx: _find(tx, repository, upload_id))
+        issued = self._issued(repository, upload_id)
+        return await self._metadata.read(lambda tx: self._find(tx, issued))
 
     async def cancel(self, repository: RepositoryName, upload_id: str) -> None:
         """End the session and drop its bytes.
@@ -91,10 +103,13 @@ class UploadService:
         Raises:
             RegistryError: BLOB_UPLOAD_UNKNOWN.
         """
+        issued, now = self._issued(repository, upload_id), self._clock.now()
 
         async def work(tx: Transaction) -> Upload:
-            upload = await _find(tx, repository, upload_id)
-            await tx.uploads.close(upload.id, upload.epoch)
+            upload = await tx.uploads.claim(issued, now, make=self._ids.valid(issued, now))
+            if upload is None:
+                raise rules.unknown()
+            await tx.uploads.close(upload)
             return upload
 
         upload = await self._metadata.write(work)
@@ -106,35 +121,35 @@ class UploadService:
         """Add a chunk; returns the session after it, durable.
 
         Raises:
-            RegistryError: 404, 416 out of order, 400 SIZE_INVALID, 409 when another request took over, 413.
+            RegistryError: 404, 416 out of order, 400 SIZE_INVALID, 409 when another request took over, 413, 429 for a
+                session's first bytes where the repository has too many open ones.
         """
-        await self._look_ahead(repository, upload_id, body, declared)
+        issued = await self._look_ahead(repository, upload_id, body, declared)
         head, rest = await self._head(body, declared)
         now = self._clock.now()
 
-        async def work(tx: Transaction) -> tuple[Upload, int, bool]:
-            upload, epoch = await _claim(tx, repository, upload_id, declared, now)
+        async def work(tx: Transaction) -> tuple[Upload, bool]:
+            upload = await self._claim(tx, issued, declared, now)
+            await self._check_open(tx, upload)
             self._check_size(upload.received + len(head))
             if rest is not None or not self._fits(upload, head):
-                return upload, epoch, False
+                return upload, False
             data, received = (upload.data or b"") + head, upload.received + len(head)
-            await tx.uploads.advance(upload, epoch, received=received, staged=None, data=data, now=now)
-            return replace(upload, received=received, epoch=epoch, data=data), epoch, True
+            await tx.uploads.advance(upload, received=received, staged=None, data=data, now=now)
+            return replace(upload, received=received, data=data), True
 
-        upload, epoch, done = await self._metadata.write(work)
+        upload, done = await self._metadata.write(work)
         if done:
             return upload
-        async with _Staging(self, upload, epoch, body.length) as staging:
+        async with _Staging(self, upload, body.length) as staging:
             await staging.take(head, rest)
             if declared is not None and staging.received - upload.received != declared.length:
                 raise rules.size_mismatch(declared.length, staging.received - upload.received)
             await staging.sync()
-            after = replace(upload, received=staging.received, epoch=epoch, staged=staging.name, data=None)
+            after = replace(upload, received=staging.received, staged=staging.name, data=None)
             now = self._clock.now()
             if not await self._metadata.write(
-                lambda tx: tx.uploads.advance(
-                    upload, epoch, received=after.received, staged=after.staged, data=None, now=now
-                )
+                lambda tx: tx.uploads.advance(upload, received=after.received, staged=after.staged, data=None, now=now)
             ):
                 raise rules.superseded()
             staging.acknowledged()
@@ -149,49 +164,60 @@ class UploadService:
         digest: Digest,
         body: Body,
         declared: ByteRange | None,
+        caller: Caller = NOBODY,
     ) -> int:
         """Add the last chunk, check the whole against the digest and make it a blob; its size in bytes.
 
-        A wrong digest ends the session: what it holds is not what the client meant.
+        A wrong digest ends the session: what it holds is not what the client meant. So does success, unless all came
+        in this one small request and nothing was ever stored of the session: it may be sent again.
 
         Raises:
             RegistryError: DIGEST_INVALID, and those of `append`.
         """
-        await self._look_ahead(repository, upload_id, body, declared)
+        issued = await self._look_ahead(repository, upload_id, body, declared)
         head, rest = await self._head(body, declared)
+        found_in_head = Digest.of(head, digest.algorithm) if rest is None else None
         now = self._clock.now()
 
-        async def work(tx: Transaction) -> tuple[Upload, int, Digest | None]:
-            upload, epoch = await _claim(tx, repository, upload_id, declared, now)
+        async def work(tx: Transaction) -> tuple[Upload, Digest | None]:
+            upload = await self._find(tx, issued)
+            if upload.epoch == 0 and found_in_head == digest:
+                rules.check_chunk(upload, declared, None)
+                self._check_size(len(head))
+                await self._commit(tx, repository, digest, len(head), _Bytes(data=head), caller, now)
+                return upload, digest
+            upload = await self._claim(tx, issued, declared, now)
             self._check_size(upload.received + len(head))
             if rest is not None or not self._fits(upload, head):
-                return upload, epoch, None
+                await self._check_open(tx, upload)
+                return upload, None
             content = (upload.data or b"") + head
-            await tx.uploads.close(upload.id, epoch)
+            await tx.uploads.close(upload)
             found = Digest.of(content, digest.algorithm)
             if found == digest:
-                await _commit(tx, repository, digest, len(content), stored_name=None, data=content, now=now)
-            return upload, epoch, found
+                await self._commit(tx, repository, digest, len(content), _Bytes(data=content), caller, now)
+            return upload, found
 
-        upload, epoch, found = await self._metadata.write(work)
+        upload, found = await self._metadata.write(work)
         if found is not None:
             _check_digest(digest, found)
+            self._hooks.committed(Operation.BLOB_COMMIT)
             return upload.received + len(head)
-        async with _Staging(self, upload, epoch, body.length) as staging:
+        async with _Staging(self, upload, body.length) as staging:
             await staging.take(head, rest)
             if declared is not None and staging.received - upload.received != declared.length:
                 raise rules.size_mismatch(declared.length, staging.received - upload.received)
             try:
-                await self._finish(repository, staging, digest, upload.id, epoch)
+                await self._finish(repository, staging, digest, upload, caller)
             except _WrongDigest:
-                closed = await self._metadata.write(lambda tx: tx.uploads.close(upload.id, epoch))
+                closed = await self._metadata.write(lambda tx: tx.uploads.close(upload))
                 if closed and upload.staged != staging.name:
                     await self._discard(upload.staged)
                 raise
             await self._discard(staging.name, upload.staged)
         return staging.received
 
-    async def monolithic(self, repository: RepositoryName, digest: Digest, body: Body) -> int:
+    async def monolithic(self, repository: RepositoryName, digest: Digest, body: Body, caller: Caller = NOBODY) -> int:
         """A blob in one request, without a session; its size in bytes.
 
         Raises:
@@ -204,13 +230,14 @@ class UploadService:
             _check_digest(digest, Digest.of(head, digest.algorithm))
             now = self._clock.now()
             await self._metadata.write(
-                lambda tx: _commit(tx, repository, digest, len(head), stored_name=None, data=head, now=now)
+                lambda tx: self._commit(tx, repository, digest, len(head), _Bytes(data=head), caller, now)
             )
+            self._hooks.committed(Operation.BLOB_COMMIT)
             return len(head)
-        upload = Upload(str(uuid.uuid4()), repository, digest.algorithm, 0, 0, None, b"")
-        async with _Staging(self, upload, 0, body.length) as staging:
+        upload = Upload(str(uuid.uuid4()), repository, digest.algorithm, self._clock.now())
+        async with _Staging(self, upload, body.length) as staging:
             await staging.take(head, rest)
-            await self._finish(repository, staging, digest, None, 0)
+            await self._finish(repository, staging, digest, None, caller)
             await self._discard(staging.name)
             return staging.received
 
@@ -218,7 +245,9 @@ class UploadService:
         """Some repositories to mount a blob from."""
         return await self._metadata.read(lambda tx: tx.blobs.linking(digest, 100))
 
-    async def mount(self, repository: RepositoryName, digest: Digest, source: RepositoryName) -> bool:
+    async def mount(
+        self, repository: RepositoryName, digest: Digest, source: RepositoryName, caller: Caller = NOBODY
+    ) -> bool:
         """Link a blob of another repository here; False where it is not there."""
         now = self._clock.now()
 
@@ -226,22 +255,79 @@ class UploadService:
             blob = await tx.blobs.find(source, digest)
             if blob is None:
                 return False
-            await tx.blobs.link(await tx.repositories.ensure(repository, now), blob.id, now)
+            heard = self._hooks.hears(Operation.BLOB_MOUNT)
+            new = heard and await tx.blobs.find(repository, digest) is None
+            repository_id = await tx.repositories.ensure(repository, now)
+            await tx.blobs.link(repository_id, blob.id, now)
+            if heard:
+                await self._hooks.commit(
+                    tx,
+                    Change(
+                        Operation.BLOB_MOUNT,
+                        repository,
+                        repository_id,
+                        caller,
+                        now,
+                        digest=digest,
+                        size=blob.size,
+                        new=new,
+                        detail={"from": source},
+                    ),
+                )
             return True
 
-        return await self._metadata.write(work)
+        mounted = await self._metadata.write(work)
+        self._hooks.committed(Operation.BLOB_MOUNT)
+        return mounted
 
     # --- inside -------------------------------------------------------------------------------------------------
 
     async def _look_ahead(
         self, repository: RepositoryName, upload_id: str, body: Body, declared: ByteRange | None
-    ) -> None:
-        """Refuse a large body before it is read, where that can be known; a small one is judged in its transaction."""
-        if body.length is not None and body.length <= self._limits.inline:
-            return
-        upload = await self.status(repository, upload_id)
-        rules.check_chunk(upload, declared, body.length)
-        self._check_size(upload.received + (body.length or 0))
+    ) -> Upload:
+        """Refuse a large body before it is read, where that can be known; a small one is judged in its transaction.
+
+        Returns the session as it was issued.
+        """
+        issued = self._issued(repository, upload_id)
+        if body.length is None or body.length > self._limits.inline:
+            upload = await self._metadata.read(lambda tx: self._find(tx, issued))
+            rules.check_chunk(upload, declared, body.length)
+            self._check_size(upload.received + (body.length or 0))
+        return issued
+
+    def _issued(self, repository: RepositoryName, upload_id: str) -> Upload:
+        issued = self._ids.parse(upload_id, repository)
+        if issued is None:
+            raise rules.unknown()
+        return issued
+
+    async def _find(self, tx: Transaction, issued: Upload) -> Upload:
+        """The session as it stands: its row, or what its id proves."""
+        upload = await tx.uploads.find(issued.id, RepositoryName(issued.repository))
+        if upload is None and self._ids.valid(issued, self._clock.now()):
+            upload = issued
+        if upload is None or upload.ended:
+            raise rules.unknown()
+        return upload
+
+    async def _claim(self, tx: Transaction, issued: Upload, declared: ByteRange | None, now: int) -> Upload:
+        """The session with its caller as the one writer, if the chunk fits its offset; from now on it has a row."""
+        upload = await tx.uploads.claim(issued, now, make=self._ids.valid(issued, now))
+        if upload is None:
+            raise rules.unknown()
+        rules.check_chunk(upload, declared, None)
+        return upload
+
+    async def _check_open(self, tx: Transaction, upload: Upload) -> None:
+        """Refuse a session that has just got its row where the repository has too many."""
+        allowed = self._limits.open_sessions
+        if upload.epoch == 1 and allowed and await tx.uploads.count(RepositoryName(upload.repository)) > allowed:
+            raise RegistryError(
+                Code.TOOMANYREQUESTS,
+                "too many uploads are open in this repository; finish or cancel some",
+                headers={"Retry-After": "60"},
+            )
 
     def _fits(self, upload: Upload, chunk: bytes) -> bool:
         """Whether the session's bytes can stay in its row with this chunk."""
@@ -274,9 +360,9 @@ class UploadService:
                 await self._blobs.discard(name)
 
     async def _finish(
-        self, repository: RepositoryName, staging: _Staging, digest: Digest, upload_id: str | None, epoch: int
+        self, repository: RepositoryName, staging: _Staging, digest: Digest, upload: Upload | None, caller: Caller
     ) -> None:
-        """Check staged bytes against the digest and turn them into a blob."""
+        """Check staged bytes against the digest and turn them into a blob; ends the session, if there is one."""
         try:
             found = await staging.digest(digest.algorithm)
         except FileNotFoundError:
@@ -285,9 +371,9 @@ class UploadService:
         size, now = staging.received, self._clock.now()
 
         async def work(tx: Transaction, stored_name: str | None) -> _Outcome:
-            if upload_id is not None and not await tx.uploads.close(upload_id, epoch):
+            if upload is not None and not await tx.uploads.close(upload):
                 raise rules.superseded()
-            return await _commit(tx, repository, digest, size, stored_name=stored_name, data=None, now=now)
+            return await self._commit(tx, repository, digest, size, _Bytes(stored_name), caller, now)
 
         # Bytes that the store already has are not published again, unless they are collected at this very moment.
         if await self._metadata.read(lambda tx: tx.blobs.stored(digest)) is not None:
@@ -296,6 +382,7 @@ class UploadService:
             except _NotStored:
                 pass
             else:
+                self._hooks.committed(Operation.BLOB_COMMIT)
                 return
         try:
             stored_name = await self._blobs.publish(staging.name, digest, size)
@@ -308,8 +395,48 @@ class UploadService:
             if not isinstance(error, Unavailable):
                 await self._blobs.remove(stored_name)
             raise
+        self._hooks.committed(Operation.BLOB_COMMIT)
         if not outcome.stored:
             await self._blobs.remove(stored_name)
+
+    async def _commit(
+        self,
+        tx: Transaction,
+        repository: RepositoryName,
+        digest: Digest,
+        size: int,
+        content: _Bytes,
+        caller: Caller,
+        now: int,
+    ) -> _Outcome:
+        """Store the blob unless it is there, link it, and tell the hooks."""
+        heard = self._hooks.hears(Operation.BLOB_COMMIT)
+        new = heard and await tx.blobs.find(repository, digest) is None
+        existing = await tx.blobs.stored(digest)
+        if existing is not None:
+            blob_id = existing.id
+        elif content.stored_name is None and content.data is None:
+            raise _NotStored
+        else:
+            blob_id = await tx.blobs.add(digest, size, content.stored_name, content.data, now)
+        repository_id = await tx.repositories.ensure(repository, now)
+        await tx.blobs.link(repository_id, blob_id, now, fresh=existing is None)
+        if heard:
+            await self._hooks.commit(
+                tx,
+                Change(
+                    Operation.BLOB_COMMIT, repository, repository_id, caller, now, digest=digest, size=size, new=new
+                ),
+            )
+        return _Outcome(stored=existing is None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bytes:
+    """Where a blob's bytes are: published, or here; neither where they ought to be stored already."""
+
+    stored_name: str | None = None
+    data: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -325,44 +452,6 @@ class _WrongDigest(RegistryError):
     """The content is not what the digest says."""
 
 
-async def _find(tx: Transaction, repository: RepositoryName, upload_id: str) -> Upload:
-    upload = await tx.uploads.find(upload_id, repository)
-    if upload is None:
-        raise rules.unknown()
-    return upload
-
-
-async def _claim(
-    tx: Transaction, repository: RepositoryName, upload_id: str, declared: ByteRange | None, now: int
-) -> tuple[Upload, int]:
-    """The session, if the chunk fits its offset, and the epoch that makes the caller its one writer."""
-    upload = await _find(tx, repository, upload_id)
-    rules.check_chunk(upload, declared, None)
-    return upload, await tx.uploads.claim(upload, now)
-
-
-async def _commit(
-    tx: Transaction,
-    repository: RepositoryName,
-    digest: Digest,
-    size: int,
-    *,
-    stored_name: str | None,
-    data: bytes | None,
-    now: int,
-) -> _Outcome:
-    """Store the blob unless it is there, and link it."""
-    existing = await tx.blobs.stored(digest)
-    if existing is not None:
-        blob_id = existing.id
-    elif stored_name is None and data is None:
-        raise _NotStored
-    else:
-        blob_id = await tx.blobs.add(digest, size, stored_name, data, now)
-    await tx.blobs.link(await tx.repositories.ensure(repository, now), blob_id, now)
-    return _Outcome(stored=existing is None)
-
-
 def _check_digest(expected: Digest, found: Digest) -> None:
     if expected != found:
         raise _WrongDigest(
@@ -375,10 +464,9 @@ def _check_digest(expected: Digest, found: Digest) -> None:
 class _Staging:
     """One request's hold on a session's staged bytes: takes chunks in, gives up the file's lock at the end."""
 
-    def __init__(self, service: UploadService, upload: Upload, epoch: int, expected: int | None) -> None:
+    def __init__(self, service: UploadService, upload: Upload, expected: int | None) -> None:
         self._service = service
         self._upload = upload
-        self._epoch = epoch
         self._expected = expected
         self.name = upload.staged or upload.id
         self.received = upload.received
@@ -401,7 +489,7 @@ class _Staging:
         except Busy:
             # The request before us is still at it (a half-dead connection, perhaps). It cannot move the offset any
             # more, but it may write: leave it its file and go on with a copy of what was acknowledged.
-            earlier, self.name = self.name, f"{upload.id}_{self._epoch}"
+            earlier, self.name = self.name, f"{upload.id}_{upload.epoch}"
             if offset:
                 await blobs.copy_staged(earlier, self.name, offset)
             self._writer = await blobs.stage(self.name, offset, algorithm=upload.algorithm, expected=expected)

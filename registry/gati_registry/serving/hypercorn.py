@@ -83,7 +83,7 @@ class _Config(Config):
         self.keep_alive_timeout = settings.http.keep_alive
         self.keep_alive_max_requests = NEVER
         self.ssl_handshake_timeout = HANDSHAKE_TIMEOUT
-        # h11 checks the size of what it cannot parse yet; `http.edge` checks the exact one.
+        # `http11` checks the size of a head that has not ended yet; `http.edge` checks the exact one.
         self.h11_max_incomplete_size = settings.http.max_header_bytes
         self.h2_max_header_list_size = settings.http.max_header_bytes
         self.h2_max_concurrent_streams = HTTP2_STREAMS

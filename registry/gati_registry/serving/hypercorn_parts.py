@@ -3,7 +3,7 @@
 Hypercorn has no door for them, so `install` puts them where its modules look them up. Each mends something that a test
 in tests/serving shows from outside; `pyproject.toml` keeps Hypercorn below 0.19 for their sake.
 
-`Stream` (both protocols)
+`Stream` (HTTP/2)
     Hypercorn queues ten body messages. When the application answers before the body's end while that queue is full,
     the end of the answer waits for the queue for ever, and the connection hangs with the shutdown. Here the body waits
     in a buffer that the end of the stream empties.
@@ -14,49 +14,43 @@ in tests/serving shows from outside; `pyproject.toml` keeps Hypercorn below 0.19
     is reset with NO_ERROR (RFC 9113 §8.1). An answer that broke off was never ended: it is reset with INTERNAL_ERROR.
     At shutdown the connection could close between a stream's last bytes and its end; when a client went away, answers
     that waited for its window waited for ever.
-`Http11`
-    Hypercorn takes clear-text HTTP/2, by upgrade and by prior knowledge, whether wanted or not. Here HTTP/2 comes by
-    ALPN only.
 `Connection`
     An error in one connection made `serve` stop waiting for all others at shutdown: it is logged and ends the one.
-    Idle time was a task made and cancelled for each request, a quarter of its cost: here it is a timer. An answer's
-    head and body left in system calls of their own.
+    Hypercorn's HTTP/1.1 is four fifths of the cost of a small GET, and speaks clear-text HTTP/2 by upgrade and by prior
+    knowledge: unless ALPN chose HTTP/2, `http11` takes the connection over. Over HTTP/2, idle time was a task made and
+    cancelled for each request: here it is a timer. An answer's head and body left in system calls of their own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import h2.errors
 import h2.events
 import h2.settings
-import h11
 import hypercorn.asyncio.run
 import hypercorn.asyncio.tcp_server
 import hypercorn.protocol
 import hypercorn.protocol.h2
-import hypercorn.protocol.h11
 from h2.exceptions import ProtocolError
 from hypercorn.asyncio.tcp_server import TCPServer
 from hypercorn.asyncio.worker_context import EventWrapper, WorkerContext
 from hypercorn.events import Closed, RawData
 from hypercorn.protocol.events import Body, EndBody, StreamClosed
 from hypercorn.protocol.h2 import H2Protocol
-from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 
 from gati_registry.http.edge import GONE
 from gati_registry.serving.gathering import GatheringTransport
+from gati_registry.serving.http11 import Http11, Worker
 
 logger = logging.getLogger(__name__)
 
 # Bytes taken from a connection at once: at Hypercorn's 64 KiB an upload is mostly the parsing of pieces.
 RECEIVE = 1024 * 1024
-# Bytes of a request body that may wait for the application.
-HTTP11_BUFFER = 256 * 1024
 HTTP2_STREAM_WINDOW = 1024 * 1024
 # For all streams of a connection: so that some stalled uploads leave window for the others.
 HTTP2_CONNECTION_WINDOW = 16 * 1024 * 1024
@@ -65,25 +59,25 @@ FAREWELL = 2.0
 
 
 class Stream(HTTPStream):
-    """One request; its body waits here until the application asks for it."""
+    """One request over HTTP/2; its body waits here until the application asks for it."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.app = self._with_own_receive(self.app)
+        self._protocol: Http2 = self.send.__self__  # type: ignore[attr-defined]
         self._body: list[bytes] = []
         self._waiting_bytes = 0
         self._ended = False
         self._delivered_end = False
         self._arrived = asyncio.Event()
-        self._room = asyncio.Event()
-        # HTTP/2: bytes were read, the client may send as many again.
-        self.consumed: Callable[[int], Awaitable[None]] | None = None
 
     async def handle(self, event: Any) -> None:
         """Events of the protocol: request, body, end of the body, end of the stream."""
         if isinstance(event, Body):
-            if not self.closed:
-                await self._handle_body(event.data)
+            if event.data and not self.closed:  # empty frames cost no window: they must cost no memory
+                self._body.append(bytes(event.data))
+                self._waiting_bytes += len(event.data)
+                self._arrived.set()
         elif isinstance(event, EndBody):
             self._ended = True
             self._arrived.set()
@@ -93,21 +87,10 @@ class Stream(HTTPStream):
             unread, self._waiting_bytes = self._waiting_bytes, 0
             self._body.clear()
             self._arrived.set()
-            self._room.set()
-            if unread and self.consumed is not None:
-                await self.consumed(unread)
+            if unread:
+                await self._protocol.consumed(unread, self.stream_id)
         else:
             await super().handle(event)
-
-    async def _handle_body(self, data: Any) -> None:
-        if not data:
-            return  # empty frames cost no window: they must cost no memory
-        self._body.append(bytes(data))
-        self._waiting_bytes += len(data)
-        self._arrived.set()
-        if self.consumed is None and self._waiting_bytes >= HTTP11_BUFFER:
-            self._room.clear()
-            await self._room.wait()
 
     def _with_own_receive(self, app: Any) -> Any:
         async def run(scope: Any, _receive: Any, send: Any, sync_spawn: Any, call_soon: Any) -> None:
@@ -125,9 +108,8 @@ class Stream(HTTPStream):
         self._body.clear()
         self._waiting_bytes = 0
         self._delivered_end = self._ended
-        self._room.set()
-        if body and self.consumed is not None:
-            await self.consumed(len(body))
+        if body:
+            await self._protocol.consumed(len(body), self.stream_id)
         return {"type": "http.request", "body": body, "more_body": not self._ended}
 
 
@@ -254,51 +236,6 @@ class Http2(H2Protocol):
         await self._flush()
 
 
-class Http2Stream(Stream):
-    """A `Stream` that tells its connection what was read."""
-
-    def __init__(self, *arguments: Any) -> None:
-        super().__init__(*arguments)
-        protocol: Http2 = self.send.__self__  # type: ignore[attr-defined]
-        stream_id = self.stream_id
-
-        async def consumed(size: int) -> None:
-            await protocol.consumed(size, stream_id)
-
-        self.consumed = consumed
-
-
-class Http11(H11Protocol):
-    """HTTP/1.1 and nothing that grows out of it."""
-
-    async def handle(self, event: Any) -> None:
-        """Bytes from the client, or the connection's end."""
-        await super().handle(event)
-        if isinstance(event, Closed):
-            # Reading may have paused at the next request of a pipeline, and nobody answers this one any more.
-            self.connection = _Over()  # type: ignore[assignment]  # as much of one as is asked of it
-            await self.can_read.set()
-
-    async def _check_protocol(self, event: Any) -> None:
-        return
-
-
-class _Over:
-    """In the place of an h11 connection that was closed."""
-
-    our_state = their_state = h11.CLOSED
-    they_are_waiting_for_100_continue = False
-
-    def receive_data(self, data: bytes) -> None:
-        """Too late."""
-
-    def next_event(self) -> Any:
-        return h11.ConnectionClosed()
-
-    def send(self, event: Any) -> bytes:
-        return b""
-
-
 class IdleTimer:
     """Closes a connection on which nothing runs, after the keep-alive time or at shutdown."""
 
@@ -350,12 +287,34 @@ class Connection(TCPServer):
 
     async def run(self) -> None:
         """Until the connection is closed."""
+        tls = self.writer.get_extra_info("ssl_object")
         try:
-            await super().run()
+            if tls is not None and tls.selected_alpn_protocol() == "h2":
+                await super().run()
+            else:
+                await self._run_http11()
         except* OSError:
             pass  # the client is gone, or was let go of
         except* Exception as error:
             logger.error("connection ended by an unexpected error", exc_info=error)
+
+    async def _run_http11(self) -> None:
+        transport = self.writer.transport
+        if transport.is_closing():
+            return  # and nobody would tell the new protocol
+        protocol = Http11(self.context.http11(self), self.loop)
+        # What came before this task had its first turn; without waiting, since there is some.
+        early = await self.reader.read(RECEIVE) if self.reader._buffer else b""  # type: ignore[attr-defined]
+        transport.set_protocol(protocol)
+        protocol.connection_made(transport)
+        if early:
+            protocol.data_received(early)
+        if self.reader.at_eof():
+            transport.close()
+        try:
+            await protocol.over
+        finally:
+            protocol.abort()
 
     def close_soon(self) -> None:
         """Close from a callback; nothing runs on the connection."""
@@ -378,6 +337,21 @@ class Context(WorkerContext):
         super().__init__(max_requests)
         self.idle: set[Connection] = set()
         self.terminated = _Terminated(self)
+        self.worker: Worker | None = None
+
+    def http11(self, connection: Connection) -> Worker:
+        """What its HTTP/1.1 connections share."""
+        if self.worker is None:
+            config = connection.config
+            self.worker = Worker(
+                app=connection.app.app,  # type: ignore[attr-defined]  # without Hypercorn's wrapper
+                state=connection.state,
+                patience=config.keep_alive_timeout,
+                longest_head=config.h11_max_incomplete_size,
+                answer_headers=partial(config.response_headers, "h11"),
+                draining=self.terminated.is_set(),
+            )
+        return self.worker
 
 
 class _Terminated(EventWrapper):
@@ -391,15 +365,15 @@ class _Terminated(EventWrapper):
         await super().set()
         for connection in list(self._context.idle):
             connection.close_soon()
+        if self._context.worker is not None:
+            self._context.worker.drain()
 
 
 _PARTS = (
     (hypercorn.asyncio.run, "WorkerContext", Context),
     (hypercorn.asyncio.run, "TCPServer", Connection),
-    (hypercorn.protocol, "H11Protocol", Http11),
     (hypercorn.protocol, "H2Protocol", Http2),
-    (hypercorn.protocol.h11, "HTTPStream", Stream),
-    (hypercorn.protocol.h2, "HTTPStream", Http2Stream),
+    (hypercorn.protocol.h2, "HTTPStream", Stream),
 )
 
 

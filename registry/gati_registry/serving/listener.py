@@ -23,7 +23,8 @@ def listen(host: str, port: int, *, stall_timeout: float) -> socket.socket:
 
     Args:
         stall_timeout: seconds after which the application ends a transfer in which nothing moves. Somewhat later the
-            kernel ends a connection whose peer takes no byte, whatever the application does; accepted sockets inherit it.
+            kernel ends a connection whose peer takes no byte, whatever the application does; accepted sockets inherit
+            that.
 
     Raises:
         AddressError: unknown host, port taken or not permitted.

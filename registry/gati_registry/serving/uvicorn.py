@@ -1,4 +1,7 @@
-"""uvicorn (extra `fast`) on one listening socket: HTTP/1.1 only, a third of Hypercorn's CPU for a small request."""
+"""uvicorn (extra `fast`) on one listening socket: HTTP/1.1 only, without Hypercorn's memory for HTTP/2.
+
+Its own protocols have no limits on a request's head, neither in size nor in time; `http11` speaks on both servers.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,10 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
 
-from gati_registry.http.edge import GONE
 from gati_registry.serving.application import Application
-from gati_registry.serving.gathering import GatheringTransport
+from gati_registry.serving.http11 import Http11, Worker
 from gati_registry.serving.listener import BACKLOG
 from gati_registry.serving.tls import tls_context
 from gati_registry.settings import Settings
@@ -32,7 +34,7 @@ async def run(
     """
     config = uvicorn.Config(
         app,
-        http=_protocol(settings),
+        http=_protocol(app, settings),  # type: ignore[arg-type]  # any factory of asyncio protocols will do
         ws="none",
         lifespan="on",
         log_config=None,
@@ -40,7 +42,6 @@ async def run(
         proxy_headers=False,
         server_header=False,
         backlog=BACKLOG,
-        timeout_keep_alive=math.ceil(settings.http.keep_alive),
         timeout_graceful_shutdown=math.ceil(settings.shutdown.grace),
     )
     config.load()
@@ -74,47 +75,28 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-def _protocol(settings: Settings) -> type[HttpToolsProtocol]:
-    """uvicorn's protocol with limits on a request's head: it has none, neither in size nor in time."""
-    longest, patience = settings.http.max_header_bytes, settings.http.keep_alive
+def _protocol(app: Application, settings: Settings) -> Callable[..., Http11]:
+    """Our HTTP/1.1, as uvicorn makes and ends its connections."""
+    worker: Worker | None = None
 
-    class Protocol(HttpToolsProtocol):
-        head_bytes = 0
-        head_timer: asyncio.TimerHandle | None = None
+    class Protocol(Http11):
+        def shutdown(self) -> None:
+            """Close as soon as nothing runs."""
+            self.worker.draining = True
+            self.close_if_idle()
 
-        def connection_made(self, transport: Any) -> None:
-            super().connection_made(GatheringTransport(transport, self.loop))  # type: ignore[arg-type]
-            self._expect_head()
+    def make(*, server_state: ServerState, app_state: dict[str, Any], **_: object) -> Protocol:
+        nonlocal worker
+        if worker is None:
+            worker = Worker(
+                app=app,
+                state=app_state,
+                patience=settings.http.keep_alive,
+                longest_head=settings.http.max_header_bytes,
+                answer_headers=lambda: server_state.default_headers,
+                connections=server_state.connections,  # type: ignore[arg-type]
+                tasks=server_state.tasks,
+            )
+        return Protocol(worker, asyncio.get_running_loop())
 
-        def data_received(self, data: bytes) -> None:
-            if self.head_timer is not None:
-                self.head_bytes += len(data)
-            super().data_received(data)
-            if self.head_timer is not None and self.head_bytes > longest:
-                self.transport.close()
-
-        def on_message_begin(self) -> None:
-            super().on_message_begin()
-            if self.head_timer is None:
-                self._expect_head()
-
-        def on_headers_complete(self) -> None:
-            self._head_came()
-            super().on_headers_complete()
-
-        def connection_lost(self, exc: Exception | None) -> None:
-            self._head_came()
-            if self.cycle is not None and not self.cycle.response_complete:
-                self.cycle.scope[GONE] = True  # type: ignore[literal-required]
-            super().connection_lost(exc)
-
-        def _expect_head(self) -> None:
-            self.head_bytes = 0
-            self.head_timer = self.loop.call_later(patience, self.transport.close)
-
-        def _head_came(self) -> None:
-            if self.head_timer is not None:
-                self.head_timer.cancel()
-                self.head_timer = None
-
-    return Protocol
+    return make

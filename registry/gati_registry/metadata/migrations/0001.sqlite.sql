@@ -66,19 +66,22 @@ CREATE TABLE tag (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tag_manifest ON tag (manifest_id);
 
--- Open upload sessions. `received` is the acknowledged offset; `epoch` names the one writer.
+-- Upload sessions that were written to. `received` is the acknowledged offset; `epoch` names the one writer.
+-- One that ended stays without its bytes and with no `touched_at` until its id, made at `issued_at`, proves nothing more.
 CREATE TABLE upload (
     id         TEXT PRIMARY KEY,
     repository TEXT NOT NULL,
     algorithm  TEXT NOT NULL,
+    issued_at  INTEGER NOT NULL,
     received   INTEGER NOT NULL,
     epoch      INTEGER NOT NULL,
     staged     TEXT,
-    touched_at INTEGER NOT NULL,
+    touched_at INTEGER,
     data       BLOB
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX upload_repository ON upload (repository);
-CREATE INDEX upload_touched ON upload (touched_at);
+CREATE INDEX upload_repository ON upload (repository) WHERE touched_at IS NOT NULL;
+CREATE INDEX upload_touched ON upload (touched_at) WHERE touched_at IS NOT NULL;
+CREATE INDEX upload_ended ON upload (issued_at) WHERE touched_at IS NULL;
 
 -- Bytes that no row names any more and that are removed after a grace for readers.
 CREATE TABLE trash (

@@ -22,6 +22,23 @@ class Executor(Protocol):
     async def run(self, sql: str, **values: Any) -> int:
         """The number of rows changed."""
 
+    @property
+    def concurrent(self) -> bool:
+        """Whether other transactions change rows while this one, which changes some, runs."""
+
+    def items(self, parameter: str) -> str:
+        """A table expression `item` with the column `value`: the strings of a parameter that is a JSON array."""
+
+    async def held(self, sql: str, strength: str, **values: Any) -> list[Row]:
+        """All rows of a SELECT; where it matters they are locked `FOR` this to the transaction's end."""
+
+    async def serialise(self, name: str) -> None:
+        """Where it matters, wait for other transactions that do something under this name, and keep later ones out."""
+
+
+class Overtaken(Exception):
+    """Another transaction came between two statements: the unit of work is to be run again."""
+
 
 class Part:
     """One part of a transaction: SQL over an executor."""
@@ -30,3 +47,8 @@ class Part:
 
     def __init__(self, db: Executor) -> None:
         self._db = db
+
+    async def _hold(self, sql: str, strength: str = "UPDATE", **values: Any) -> None:
+        """Lock the rows of a SELECT, so that what the next statements see of them stays; nothing on a single writer."""
+        if self._db.concurrent:
+            await self._db.held(sql, strength, **values)

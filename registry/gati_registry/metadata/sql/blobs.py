@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
-from gati_registry.metadata.sql import Part
+from gati_registry.metadata.sql import Overtaken, Part
 from gati_registry.ports import BlobRow, StoredBlob
 from gati_registry.values.digest import Digest
 from gati_registry.values.reference import RepositoryName
@@ -37,18 +38,19 @@ class SqlBlobs(Part):
             "INSERT INTO blob (digest, size, stored_name, data, created_at)"
             " VALUES (:digest, :size, :stored_name, :data, :now)"
             " ON CONFLICT (digest) DO UPDATE SET size = :size, stored_name = :stored_name, data = :data,"
-            " quarantined_at = NULL RETURNING id",
+            " orphaned_at = NULL, quarantined_at = NULL WHERE blob.quarantined_at IS NOT NULL RETURNING id",
             digest=digest,
             size=size,
             stored_name=stored_name,
             data=data,
             now=now,
         )
-        assert row is not None
+        if row is None:
+            raise Overtaken  # the same bytes came first, and are sound
         blob_id: int = row[0]
         return blob_id
 
-    async def link(self, repository_id: int, blob_id: int, now: int) -> None:
+    async def link(self, repository_id: int, blob_id: int, now: int, *, fresh: bool = False) -> None:
         await self._db.run(
             "INSERT INTO link (repository_id, blob_id, pending_at) VALUES (:repository_id, :blob_id, :now)"
             " ON CONFLICT (repository_id, blob_id) DO UPDATE SET pending_at = :now, condemned_at = NULL",
@@ -56,9 +58,10 @@ class SqlBlobs(Part):
             blob_id=blob_id,
             now=now,
         )
-        await self._db.run(
-            "UPDATE blob SET orphaned_at = NULL WHERE id = :blob_id AND orphaned_at IS NOT NULL", blob_id=blob_id
-        )
+        if not fresh:
+            await self._db.run(
+                "UPDATE blob SET orphaned_at = NULL WHERE id = :blob_id AND orphaned_at IS NOT NULL", blob_id=blob_id
+            )
 
     async def renew(self, repository: RepositoryName, digest: Digest, now: int) -> bool:
         changed = await self._db.run(
@@ -72,18 +75,25 @@ class SqlBlobs(Part):
         return changed > 0
 
     async def missing(self, repository_id: int, digests: Sequence[Digest]) -> Sequence[Digest]:
-        return [digest for digest in digests if not await self._present(repository_id, digest)]
-
-    async def _present(self, repository_id: int, digest: Digest) -> bool:
-        row = await self._db.one(
-            "SELECT 1 FROM blob JOIN link ON link.repository_id = :repository_id AND link.blob_id = blob.id"
-            " WHERE blob.digest = :digest AND blob.quarantined_at IS NULL"
-            " UNION ALL SELECT 1 FROM manifest WHERE repository_id = :repository_id AND digest = :digest"
-            " AND quarantined_at IS NULL LIMIT 1",
+        # A link that is found stays until the manifest that needs it is committed: who removes one asks for manifests.
+        await self._hold(
+            "SELECT 1 FROM link JOIN blob ON blob.id = link.blob_id"
+            " WHERE link.repository_id = :repository_id AND blob.digest = ANY(:digests) ORDER BY link.blob_id",
+            "KEY SHARE OF link",
             repository_id=repository_id,
-            digest=digest,
+            digests=list(digests),
         )
-        return row is not None
+        rows = await self._db.all(
+            f"SELECT item.value FROM {self._db.items('digests')} WHERE NOT EXISTS (SELECT 1 FROM blob JOIN link"
+            " ON link.repository_id = :repository_id AND link.blob_id = blob.id"
+            " WHERE blob.digest = item.value AND blob.quarantined_at IS NULL)"
+            " AND NOT EXISTS (SELECT 1 FROM manifest WHERE repository_id = :repository_id AND digest = item.value"
+            " AND quarantined_at IS NULL)",
+            repository_id=repository_id,
+            digests=json.dumps(digests),
+        )
+        missing = {row[0] for row in rows}
+        return [digest for digest in digests if digest in missing]
 
     async def unlink(self, repository_id: int, blob_id: int, now: int) -> None:
         await self._db.run(
@@ -106,6 +116,8 @@ class SqlBlobs(Part):
 
 async def mark_orphaned(part: Part, blob_id: int, now: int) -> None:
     """Note that nothing links the blob any more, if that is so."""
+    # Who links it now has locked it too, and is waited for.
+    await part._hold("SELECT 1 FROM blob WHERE id = :blob_id", blob_id=blob_id)
     await part._db.run(
         "UPDATE blob SET orphaned_at = :now WHERE id = :blob_id"
         " AND NOT EXISTS (SELECT 1 FROM link WHERE link.blob_id = :blob_id)",

@@ -43,6 +43,12 @@ class SqlGarbage(Part):
         return [_link(row) for row in rows]
 
     async def condemn(self, link: PendingLink, before: int, now: int) -> bool | None:
+        # Who pushes a manifest that needs it holds the link, and is waited for; the next statement sees the manifest.
+        await self._hold(
+            "SELECT 1 FROM link WHERE repository_id = :repository_id AND blob_id = :blob_id",
+            repository_id=link.repository_id,
+            blob_id=link.blob_id,
+        )
         row = await self._db.one(
             f"SELECT {_REFERENCED} FROM link JOIN blob ON blob.id = link.blob_id"
             " WHERE link.repository_id = :repository_id AND link.blob_id = :blob_id"

@@ -24,6 +24,7 @@ class SqlLeases(Part):
         await self._db.run("DELETE FROM lease WHERE name = :name AND holder = :holder", name=name, holder=holder)
 
     async def get_fact(self, name: str) -> str | None:
+        await self._db.serialise(f"fact {name}")  # one that is read to be changed may not be there yet to be locked
         row = await self._db.one("SELECT value FROM fact WHERE name = :name", name=name)
         return row[0] if row else None
 
@@ -33,3 +34,13 @@ class SqlLeases(Part):
             name=name,
             value=value,
         )
+
+    async def ensure_fact(self, name: str, value: str) -> str:
+        await self._db.run(
+            "INSERT INTO fact (name, value) VALUES (:name, :value) ON CONFLICT (name) DO NOTHING",
+            name=name,
+            value=value,
+        )
+        found = await self.get_fact(name)
+        assert found is not None
+        return found

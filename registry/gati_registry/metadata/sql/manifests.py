@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 from gati_registry.domain.manifest import Manifest
@@ -65,30 +66,39 @@ class SqlManifests(Part):
         )
         assert row is not None
         manifest_id: int = row[0]
-        for reference in manifest.references:
-            await self._db.run(
-                "INSERT INTO reference (repository_id, digest, manifest_id)"
-                " VALUES (:repository_id, :digest, :manifest_id) ON CONFLICT DO NOTHING",
-                repository_id=repository_id,
-                digest=reference,
-                manifest_id=manifest_id,
-            )
-            await self._db.run(
-                "UPDATE link SET pending_at = NULL, condemned_at = NULL WHERE repository_id = :repository_id"
-                " AND blob_id = (SELECT id FROM blob WHERE digest = :digest)",
-                repository_id=repository_id,
-                digest=reference,
-            )
+        if manifest.references:
+            # In one order for all, so that two pushes at once do not wait for each other.
+            await self._refer(repository_id, manifest_id, json.dumps(sorted(manifest.references)))
         return manifest_id
 
+    async def _refer(self, repository_id: int, manifest_id: int, digests: str) -> None:
+        """Note what a manifest refers to, and that the blobs among it are needed."""
+        await self._db.run(
+            "INSERT INTO reference (repository_id, digest, manifest_id)"
+            f" SELECT :repository_id, item.value, :manifest_id FROM {self._db.items('digests')}"
+            " WHERE TRUE ON CONFLICT DO NOTHING",
+            repository_id=repository_id,
+            manifest_id=manifest_id,
+            digests=digests,
+        )
+        await self._db.run(
+            "UPDATE link SET pending_at = NULL, condemned_at = NULL WHERE repository_id = :repository_id AND blob_id IN"
+            f" (SELECT blob.id FROM {self._db.items('digests')} JOIN blob ON blob.digest = item.value)"
+            " AND (pending_at IS NOT NULL OR condemned_at IS NOT NULL)",  # most are held already: nothing to write
+            repository_id=repository_id,
+            digests=digests,
+        )
+
     async def remove(self, repository_id: int, digest: Digest, now: int) -> bool:
-        row = await self._db.one(
+        rows = await self._db.held(
             "SELECT id FROM manifest WHERE repository_id = :repository_id AND digest = :digest",
+            "UPDATE",
             repository_id=repository_id,
             digest=digest,
         )
-        if row is None:
+        if not rows:
             return False
+        row = rows[0]
         await self._db.run("DELETE FROM tag WHERE manifest_id = :id", id=row[0])
         # What it held gets a fresh lease; the collector finds out whether another manifest holds it too.
         await self._db.run(
@@ -103,6 +113,13 @@ class SqlManifests(Part):
         return True
 
     async def holders(self, repository_id: int, digest: Digest) -> Sequence[Digest]:
+        # Asked before the blob is unlinked: a manifest that is just being pushed counts, and none comes after.
+        await self._hold(
+            "SELECT 1 FROM link WHERE repository_id = :repository_id"
+            " AND blob_id = (SELECT id FROM blob WHERE digest = :digest)",
+            repository_id=repository_id,
+            digest=digest,
+        )
         rows = await self._db.all(
             "SELECT manifest.digest FROM reference JOIN manifest ON manifest.id = reference.manifest_id"
             " WHERE reference.repository_id = :repository_id AND reference.digest = :digest LIMIT 5",

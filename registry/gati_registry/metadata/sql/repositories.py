@@ -19,14 +19,13 @@ class SqlRepositories(Part):
         found = await self.find(name)
         if found is not None:
             return found
-        # RETURNING is empty when another transaction was first; then its row is there to find.
         row = await self._db.one(
-            "INSERT INTO repository (name, created_at) VALUES (:name, :now) ON CONFLICT (name) DO NOTHING RETURNING id",
+            "INSERT INTO repository (name, created_at) VALUES (:name, :now)"
+            # Another transaction may be first: an update of nothing gives its row, and keeps it.
+            " ON CONFLICT (name) DO UPDATE SET created_at = repository.created_at RETURNING id",
             name=name,
             now=now,
         )
-        if row is None:
-            row = await self._db.one("SELECT id FROM repository WHERE name = :name", name=name)
         assert row is not None
         made: int = row[0]
         return made
@@ -47,3 +46,12 @@ class SqlRepositories(Part):
             " AND NOT EXISTS (SELECT 1 FROM link WHERE repository_id = repository.id) LIMIT :limit)",
             limit=limit,
         )
+
+    async def rename(self, name: RepositoryName, new: RepositoryName) -> bool:
+        changed = await self._db.run(
+            "UPDATE repository SET name = :new WHERE name = :name"
+            " AND NOT EXISTS (SELECT 1 FROM repository AS other WHERE other.name = :new)",
+            name=name,
+            new=new,
+        )
+        return changed > 0

@@ -17,6 +17,7 @@ from gati_registry.metadata.sql.blobs import SqlBlobs
 from gati_registry.metadata.sql.garbage import SqlGarbage, SqlInventory
 from gati_registry.metadata.sql.leases import SqlLeases
 from gati_registry.metadata.sql.manifests import SqlManifests, SqlTags
+from gati_registry.metadata.sql.outbox import SqlOutbox
 from gati_registry.metadata.sql.repositories import SqlRepositories
 from gati_registry.metadata.sql.uploads import SqlUploads
 from gati_registry.ports import Transaction
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 class SqliteTransaction:
     """`ports.Transaction` over one connection; stateless, so one serves all transactions of its connection."""
 
+    concurrent = False  # one writer at a time, and a batch's jobs one after the other
+
     __slots__ = (
         "_connection",
         "blobs",
@@ -42,6 +45,7 @@ class SqliteTransaction:
         "inventory",
         "leases",
         "manifests",
+        "outbox",
         "repositories",
         "tags",
         "uploads",
@@ -57,6 +61,7 @@ class SqliteTransaction:
         self.garbage = SqlGarbage(self)
         self.inventory = SqlInventory(self)
         self.leases = SqlLeases(self)
+        self.outbox = SqlOutbox(self)
 
     async def one(self, sql: str, **values: Any) -> Row | None:
         cursor = self._connection.execute(sql, values)
@@ -73,6 +78,15 @@ class SqliteTransaction:
         changed: int = self._connection.changes()
         return changed
 
+    def items(self, parameter: str) -> str:
+        return f"json_each(:{parameter}) AS item"
+
+    async def held(self, sql: str, strength: str, **values: Any) -> list[Row]:
+        return await self.all(sql, **values)
+
+    async def serialise(self, name: str) -> None:
+        pass
+
 
 def drive(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine that never really waits: on SQLite every await of a unit of work returns at once."""
@@ -86,8 +100,8 @@ def drive(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _wait_for_writer(tries: int) -> bool:
-    """Busy handler: short naps, so that processes hand the write lock on quickly."""
-    time.sleep(0.0005 if tries < 200 else 0.005)
+    """Busy handler: short naps, so that processes hand the write lock on quickly; a commit takes a few milliseconds."""
+    time.sleep(0.0001 if tries < 20 else 0.0005 if tries < 200 else 0.005)
     return tries < 200 + (BUSY_SECONDS - 0.1) / 0.005
 
 

@@ -1,7 +1,8 @@
 """`ports.Metadata` on SQLite.
 
-Writes go to one thread of the process, which runs whatever has gathered in one transaction (a savepoint each) and
-answers after the COMMIT, so that a hundred clients share one fsync. Short reads run on the event loop's own
+Writes go to one thread of the process, which runs whatever has gathered in one transaction and answers after the
+COMMIT, so that a hundred clients share one fsync. Where one of them fails half-way, the others are run again, each in a
+savepoint. Short reads run on the event loop's own
 connection (microseconds); scans run in a thread on a snapshot. Processes contend by busy timeout.
 
 Crash points: before the COMMIT returns nothing of a batch is there after a restart; after it, all of it is
@@ -37,7 +38,7 @@ from gati_registry.ports import Work
 T = TypeVar("T")
 
 MAX_BATCH = 256
-"""Units of work in one commit; bounds how long the first of them waits."""
+"""Units of work after which no more are added to a commit; bounds how long the first of them waits."""
 
 SCANNERS = 2
 """Threads for reads of many rows."""
@@ -79,18 +80,21 @@ class _Job:
 class SqliteMetadata:
     """The embedded database; one object a process, opened after fork."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, migrations: list[migrate.Migration] | None = None) -> None:
         self._path = path
         self._writer = connect(path, writer=True)
         try:
-            self.migrations_run = apply_migrations(self._writer, migrate.load("sqlite"))
+            self.migrations_run = apply_migrations(
+                self._writer, migrate.load("sqlite") if migrations is None else migrations
+            )
         except BaseException:
             self._writer.close()
             raise
         self._reader = connect(path, writer=False)
         self._reading = SqliteTransaction(self._reader)
         self._index = watch(path)
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._gathered: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+        self._jobs: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
         self._scanners = ThreadPoolExecutor(SCANNERS, thread_name_prefix="metadata-scan")
         self._scanning = threading.local()
         self._scan_connections: list[apsw.Connection] = []
@@ -103,9 +107,20 @@ class SqliteMetadata:
     async def write(self, work: Work[T]) -> T:
         if self._closed:
             raise Unavailable("the registry is shutting down")
-        job = _Job(work, asyncio.get_running_loop())
-        self._jobs.put(job)
+        loop = asyncio.get_running_loop()
+        job = _Job(work, loop)
+        gathered = self._gathered.get(loop)
+        if gathered is None:
+            gathered = self._gathered[loop] = []
+            loop.call_soon(self._hand_over, loop)
+        gathered.append(job)
         return cast(T, await job.future)
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Give the writer what a turn of the loop has brought: it wakes once for that, and commits it together."""
+        gathered = self._gathered.pop(loop, [])
+        for start in range(0, len(gathered), MAX_BATCH):
+            self._jobs.put(gathered[start : start + MAX_BATCH])
 
     async def read(self, work: Work[T]) -> T:
         try:
@@ -131,6 +146,8 @@ class SqliteMetadata:
         if self._closed:
             return
         self._closed = True
+        for loop in list(self._gathered):
+            self._hand_over(loop)
         self._jobs.put(None)
         await asyncio.get_running_loop().run_in_executor(None, self._thread.join)
         self._scanners.shutdown(wait=True)
@@ -167,17 +184,16 @@ class SqliteMetadata:
         tx = SqliteTransaction(self._writer)
         running = True
         while running:
-            first = self._jobs.get()
-            if first is None:
+            batch = self._jobs.get()
+            if batch is None:
                 break
-            batch = [first]
             with contextlib.suppress(queue.Empty):
                 while len(batch) < MAX_BATCH:
-                    job = self._jobs.get_nowait()
-                    if job is None:
+                    more = self._jobs.get_nowait()
+                    if more is None:
                         running = False
                         break
-                    batch.append(job)
+                    batch += more
             self._commit(tx, batch)
             self._answer(batch)
 
@@ -185,18 +201,8 @@ class SqliteMetadata:
         """Run a batch in one transaction. A job's own error undoes that job alone; the engine's error, all."""
         connection = self._writer
         try:
-            connection.execute("BEGIN IMMEDIATE")
-            for job in batch:
-                connection.execute("SAVEPOINT job")
-                try:
-                    job.result = drive(job.work(tx))
-                except BaseException as error:
-                    if isinstance(error, apsw.Error) and not isinstance(error, OWN_ERRORS):
-                        raise
-                    job.error = error
-                    connection.execute("ROLLBACK TO job")
-                connection.execute("RELEASE job")
-            connection.execute("COMMIT")
+            if not self._run(tx, batch, apart=False):
+                self._run(tx, batch, apart=True)
         except apsw.Error as error:
             with contextlib.suppress(apsw.Error):
                 if connection.in_transaction:
@@ -204,6 +210,35 @@ class SqliteMetadata:
             failure = unavailable(error)
             for job in batch:
                 job.error = failure
+
+    def _run(self, tx: SqliteTransaction, batch: list[_Job], *, apart: bool) -> bool:
+        """Run a batch and commit it; False, with all of it undone, where one of several jobs must be undone alone.
+
+        Errors are rare, and savepoints cost two statements for each job: only with `apart` there are any. A job that
+        failed before it changed a row has nothing to undo (none ever changes the schema).
+        """
+        connection = self._writer
+        connection.execute("BEGIN IMMEDIATE")
+        for job in batch:
+            if apart:
+                connection.execute("SAVEPOINT job")
+            changes = connection.total_changes()
+            job.error = None
+            try:
+                job.result = drive(job.work(tx))
+            except BaseException as error:
+                if isinstance(error, apsw.Error) and not isinstance(error, OWN_ERRORS):
+                    raise
+                job.error = error
+                if apart:
+                    connection.execute("ROLLBACK TO job")
+                elif connection.total_changes() != changes:
+                    connection.execute("ROLLBACK")
+                    return False
+            if apart:
+                connection.execute("RELEASE job")
+        connection.execute("COMMIT")
+        return True
 
     @staticmethod
     def _answer(batch: list[_Job]) -> None:

@@ -1,0 +1,160 @@
+"""The one decision point."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from gati_extensions.access.capability import CapabilityIdentity
+from gati_extensions.access.recent import Recent
+from gati_extensions.access.rules import Question, Trace, judge
+from gati_extensions.identity.api import Accounts
+from gati_extensions.namespaces.api import Namespaces, Rule, Situation, Standing, hold, root
+from gati_registry.domain.access import EVERYTHING, Access, Action, Decision, Identity, Visible
+from gati_registry.errors import RegistryError
+from gati_registry.extension import Kernel, Request
+from gati_registry.values.reference import RepositoryName
+
+REMEMBERED = 20_000
+"""Standings that are kept."""
+
+_SCOPE = {Action.PULL: "pull", Action.PUSH: "pull,push", Action.DELETE: "delete"}
+
+# Of visibility: a derived table, so that no column of the asker's statement can be mistaken for one of ours.
+_SEEN = (
+    "(SELECT seen.visible_level FROM (SELECT name AS visible_name, visibility AS visible_level"
+    " FROM namespaces_repository) AS seen WHERE seen.visible_name = {column})"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stamp:
+    namespaces: str
+    accounts: str
+
+
+class AccessAuthorizer:
+    """`extension.Authorizer`. What somebody is at a path is kept until any rule or account changes."""
+
+    def __init__(self, kernel: Kernel) -> None:
+        self._kernel = kernel
+        self._namespaces: Namespaces = kernel.apis["namespaces"]
+        self._accounts: Accounts = kernel.apis["identity"]
+        self._standings: OrderedDict[tuple[int | None, str | None, str], Standing] = OrderedDict()
+        self._stamp: _Stamp | None = None
+        self._exists: Recent[str, bool] = Recent(kernel.database, REMEMBERED)
+
+    async def decide(self, identity: Identity, access: Access) -> Decision:
+        return await self.judged(identity, access, None)
+
+    async def judged(self, identity: Identity, access: Access, trace: Trace | None) -> Decision:
+        """The decision; with a trace, how it came about."""
+        now = self._kernel.clock.now()
+        path = access.repository
+        if path is None or (identity.admin and not isinstance(identity, CapabilityIdentity)):
+            return self._bounded(identity, Question(identity, access, Situation(now, access.request)), trace)
+        if access.action is Action.PULL:
+            path = await self._namespaces.current(path)
+        standing = await self.standing(identity, path)
+        state = {
+            "visibility": standing.visibility,
+            "repository": path,
+            "namespace": root(path),
+            "action": access.action.value,
+        }
+        exists = standing.visibility == "private" or await self._is_there(path)
+        question = Question(identity, access, Situation(now, access.request, state), standing, exists)
+        return self._bounded(identity, question, trace)
+
+    def _bounded(self, identity: Identity, question: Question, trace: Trace | None) -> Decision:
+        if isinstance(identity, CapabilityIdentity) and question.access.action is not Action.PUBLIC:
+            for number, layer in enumerate(identity.layers):
+                if not layer.covers(question.access, question.situation):
+                    if trace is not None:
+                        what = "capability" if number == 0 else f"delegation {number} of the capability"
+                        trace.add("bounds", "deny", f"the {what} does not cover it, or its conditions do not hold")
+                    return Decision.CHALLENGE
+        return judge(question, trace)
+
+    async def standing(self, identity: Identity, path: str) -> Standing:
+        """What the identity is at a path."""
+        stamp = _Stamp(await self._namespaces.revision(), await self._accounts.revision())
+        if stamp != self._stamp:
+            self._standings.clear()
+            self._stamp = stamp
+        key = (identity.id, identity.name, path)
+        kept = self._standings.get(key)
+        if kept is None:
+            kept = await self._kernel.database.read(lambda tx: self._namespaces.standing(tx, identity, path))
+            # Read after its stamp: a change in between makes it younger than the stamp says, never older.
+            if self._stamp is stamp:
+                self._standings[key] = kept
+                if len(self._standings) > REMEMBERED:
+                    self._standings.popitem(last=False)
+        return kept
+
+    async def _is_there(self, path: str) -> bool:
+        return await self._exists.get(
+            path, lambda: self._kernel.database.read(lambda tx: self._namespaces.exists(tx, path))
+        )
+
+    # --- lists --------------------------------------------------------------------------------------------------
+
+    async def visible(self, identity: Identity) -> Visible:
+        if identity.admin:
+            return EVERYTHING
+        levels = ("public",) if identity.name is None else ("public", "internal")
+        rules = await self._kernel.database.read(lambda tx: self._namespaces.reach(tx, identity))
+        situation = Situation(self._kernel.clock.now())
+        given = {r.path for r in rules if r.effect == "allow" and _pulls(r) and hold(r.conditions, situation)}
+        taken = {r.path for r in rules if r.effect == "deny" and _pulls(r)}
+        values: dict[str, object] = {f"visible_level_{n}": level for n, level in enumerate(levels)}
+        condition = f"{_SEEN} IN ({', '.join(f':{name}' for name in values)})"
+        if given:
+            ranges, named = _ranges(sorted(given), "in")
+            condition, values = f"({condition} OR {ranges})", values | named
+        if taken:
+            ranges, named = _ranges(sorted(taken), "out")
+            condition, values = f"{condition} AND NOT {ranges}", values | named
+        return Visible(condition, tuple(values.items()))
+
+    # --- challenge ----------------------------------------------------------------------------------------------
+
+    def challenge(self, accesses: Sequence[Access], request: Request) -> str:
+        origin = request.origin
+        parts = [f'Bearer realm="{origin}/token"', f'service="{urlsplit(origin).netloc}"']
+        scopes = [scope for access in accesses if (scope := _scope(access)) is not None]
+        if scopes:
+            parts.append(f'scope="{" ".join(dict.fromkeys(scopes))}"')
+        if (request.header(b"authorization") or "").lower().startswith("bearer "):
+            parts.append('error="insufficient_scope"')
+        return ",".join(parts)
+
+
+def _scope(access: Access) -> str | None:
+    if access.action is Action.CATALOG:
+        return "registry:catalog:*"
+    if access.repository is None:
+        return None
+    try:
+        name = RepositoryName.parse(access.repository)
+    except RegistryError:  # of an extension's route; what stands there must not get into a header
+        return None
+    return f"repository:{name}:{_SCOPE.get(access.action, '*')}"
+
+
+def _pulls(rule: Rule) -> bool:
+    return "pull" in rule.permissions
+
+
+def _ranges(paths: Sequence[str], kind: str) -> tuple[str, dict[str, object]]:
+    """A condition that holds at and below these paths; a range, as indexes serve it ("0" follows "/")."""
+    parts: list[str] = []
+    values: dict[str, object] = {}
+    for number, path in enumerate(paths):
+        at, low, high = (f"visible_{kind}_{what}{number}" for what in ("at", "low", "high"))
+        parts.append(f"{{column}} = :{at} OR ({{column}} > :{low} AND {{column}} < :{high})")
+        values |= {at: path, low: f"{path}/", high: f"{path}0"}
+    return f"({' OR '.join(parts)})", values

@@ -1,0 +1,27 @@
+-- Times are milliseconds since the epoch, UTC.
+
+-- The registry's key for capabilities (Ed25519, 32 bytes as hexadecimal).
+CREATE TABLE access_key (
+    id         INTEGER PRIMARY KEY,
+    private    TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+
+-- Capabilities that were issued here; those delegated from them are known to their holders alone.
+CREATE TABLE access_capability (
+    jti        TEXT PRIMARY KEY,
+    account_id INTEGER NOT NULL,
+    note       TEXT NOT NULL,
+    caps       TEXT NOT NULL,
+    issued_at  INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX access_capability_account ON access_capability (account_id, jti);
+
+-- Blocks that are good no more, until they would have expired anyway.
+CREATE TABLE access_revoked (
+    jti        TEXT PRIMARY KEY,
+    revoked_at INTEGER NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX access_revoked_expires ON access_revoked (expires_at);

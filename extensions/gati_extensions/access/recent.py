@@ -1,0 +1,44 @@
+"""Answers of the database, kept as long as they can be right: until the next commit, or half a second where the
+database cannot tell of commits."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, TypeVar
+
+from gati_registry.extension import Database
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+FRESH = 0.5
+"""Seconds."""
+
+
+class Recent(Generic[K, V]):
+    """At most `limit` answers."""
+
+    def __init__(self, database: Database, limit: int) -> None:
+        self._database = database
+        self._limit = limit
+        self._kept: OrderedDict[K, tuple[bytes | None, float, V]] = OrderedDict()
+
+    async def get(self, key: K, load: Callable[[], Awaitable[V]]) -> V:
+        """The answer to `key`; `load` is awaited where the kept one may be old."""
+        revision = self._database.revision()
+        now = time.monotonic() if revision is None else 0.0
+        kept = self._kept.get(key)
+        if kept is not None and kept[0] == revision and now <= kept[1]:
+            return kept[2]
+        value = await load()
+        self._kept[key] = (revision, now + FRESH, value)
+        self._kept.move_to_end(key)
+        if len(self._kept) > self._limit:
+            self._kept.popitem(last=False)
+        return value
+
+    def forget(self) -> None:
+        """This process has changed something."""
+        self._kept.clear()

@@ -1,0 +1,63 @@
+"""What extensions that require `identity` get: accounts, and who belongs to what. `kernel.apis["identity"]`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gati_registry.extension import Transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A user, an organization or a robot; all share one space of names. `kind` is `user`, `org` or `robot`."""
+
+    id: int
+    name: str
+    kind: str
+    admin: bool
+    active: bool
+    email: str | None
+    display: str
+
+
+@dataclass(frozen=True, slots=True)
+class Membership:
+    """An account's place in an organization; `role` is `owner` or `member`."""
+
+    org_id: int
+    org: str
+    role: str
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """Members of one organization under a name."""
+
+    id: int
+    org_id: int
+    org: str
+    name: str
+
+
+class Accounts(Protocol):
+    """Questions about accounts, in the asker's transaction."""
+
+    async def find(self, tx: Transaction, name: str) -> Account | None:
+        """The account of a name, active or not."""
+
+    async def get(self, tx: Transaction, account_id: int) -> Account | None:
+        """The account of a number. Numbers are never used twice."""
+
+    async def memberships(self, tx: Transaction, account_id: int) -> Sequence[Membership]:
+        """The organizations of a user, by name; a robot of an organization is its `member`."""
+
+    async def teams(self, tx: Transaction, account_id: int) -> Sequence[Team]:
+        """The teams of an account."""
+
+    async def team(self, tx: Transaction, org: str, name: str) -> Team | None:
+        """A team by its organization's and its own name."""
+
+    async def revision(self) -> str:
+        """Changes within a second of any change to accounts, members, teams or keys; microseconds to ask."""

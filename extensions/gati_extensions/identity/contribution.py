@@ -1,0 +1,74 @@
+"""What this extension adds, and what it answers to others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gati_extensions.identity.api import Account, Membership, Team
+from gati_extensions.identity.jobs import jobs
+from gati_extensions.identity.parts import Parts
+from gati_extensions.identity.revision import Revision
+from gati_extensions.identity.routes.credentials import CredentialRoutes
+from gati_extensions.identity.routes.orgs import OrgRoutes
+from gati_extensions.identity.routes.sessions import SessionRoutes
+from gati_extensions.identity.routes.token import TokenRoutes
+from gati_extensions.identity.routes.users import UserRoutes
+from gati_extensions.identity.settings import IdentitySettings
+from gati_extensions.identity.store import accounts, orgs
+from gati_registry.extension import Contribution, Kernel, Transaction
+
+
+class StoredAccounts:
+    """`api.Accounts` on this extension's tables."""
+
+    def __init__(self, revision: Revision) -> None:
+        self._revision = revision
+
+    async def find(self, tx: Transaction, name: str) -> Account | None:
+        return _account(await accounts.find(tx, name))
+
+    async def get(self, tx: Transaction, account_id: int) -> Account | None:
+        return _account(await accounts.get(tx, account_id))
+
+    async def memberships(self, tx: Transaction, account_id: int) -> Sequence[Membership]:
+        return await orgs.memberships(tx, account_id)
+
+    async def teams(self, tx: Transaction, account_id: int) -> Sequence[Team]:
+        return await orgs.teams_of(tx, account_id)
+
+    async def team(self, tx: Transaction, org: str, name: str) -> Team | None:
+        return await orgs.team(tx, org, name)
+
+    async def revision(self) -> str:
+        return str(await self._revision.get())
+
+
+def _account(row: accounts.AccountRow | None) -> Account | None:
+    if row is None or row.erased_at is not None:
+        return None
+    return Account(row.id, row.name, row.kind, row.admin, row.active, row.email, row.display)
+
+
+def contribution(kernel: Kernel, settings: IdentitySettings) -> Contribution:
+    """Put it together."""
+    parts = Parts.build(kernel, settings)
+    token = TokenRoutes(parts)
+
+    async def prepare() -> Sequence[str]:
+        await parts.tokens.ensure()
+        return ()
+
+    return Contribution(
+        registry_routes=[
+            *UserRoutes(parts).routes(),
+            *SessionRoutes(parts).routes(),
+            *CredentialRoutes(parts).routes(),
+            *OrgRoutes(parts).routes(),
+            *token.routes(),
+        ],
+        root_routes=token.root(),
+        authenticators=[parts.authenticator],
+        jobs=jobs(parts),
+        prepare=prepare,
+        api=StoredAccounts(parts.revision),
+    )

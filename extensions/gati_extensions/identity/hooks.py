@@ -1,0 +1,347 @@
+"""Who sent a request: passwords and API keys over Basic, keys and tokens over Bearer, keys in X-API-Key, sessions.
+
+What was found out is remembered under a keyed hash of the header and holds while no account or credential changes, so
+that a request with known credentials costs microseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import hashlib
+import os
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+from gati_extensions.identity import grants, secret
+from gati_extensions.identity.backoff import Backoff
+from gati_extensions.identity.passwords import ADMIN, Passwords, stored_of_admin
+from gati_extensions.identity.revision import Revision
+from gati_extensions.identity.sessions import Sessions
+from gati_extensions.identity.store import accounts, credentials, totp
+from gati_extensions.identity.store.accounts import AccountRow
+from gati_extensions.identity.tokens import Tokens
+from gati_registry.errors import Code, RegistryError
+from gati_registry.extension import Clock, Database, Grant, Identity, Request, Transaction
+
+Note = Callable[[Transaction, str, int], Coroutine[Any, Any, None]]
+
+REMEMBERED = 4096
+"""Credentials whose owner is remembered."""
+
+NEVER = 2**62
+
+NOTED = 60_000
+"""Milliseconds between two notes of a credential's use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """An identity, until when it holds (milliseconds), and the state of things before it was looked up."""
+
+    identity: Identity
+    until: int
+    mark: bytes | None
+    revision: int
+
+
+class Authenticator:
+    """`extension.Authenticator` for all credentials of this extension."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        revision: Revision,
+        passwords: Passwords,
+        backoff: Backoff,
+        tokens: Tokens,
+        sessions: Sessions,
+        *,
+        lenient: bool,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._revision = revision
+        self.passwords = passwords
+        self._backoff = backoff
+        self._tokens = tokens
+        self._sessions = sessions
+        self._lenient = lenient
+        self._secret = os.urandom(32)
+        self._known: OrderedDict[bytes, Known] = OrderedDict()
+        self._verified: OrderedDict[bytes, str] = OrderedDict()
+        self._noted: OrderedDict[str, int] = OrderedDict()
+        self._notes: set[asyncio.Task[None]] = set()
+
+    async def authenticate(self, request: Request) -> Identity | None:
+        header = request.header(b"authorization")
+        if header is None:
+            key = request.header(b"x-api-key")
+            if key is None:
+                return await self._of_session(request)
+            header = f"Bearer {key}" if key.startswith(secret.KEY) else ""
+        mark = hashlib.blake2b(header.encode(), key=self._secret, digest_size=16).digest()
+        now = self._clock.now()
+        identity = await self._recall(mark, now)
+        if identity is None:
+            state = self._database.revision(), await self._revision.get()
+            found = await self._look_up(header, mark, request, now)
+            if found is None:
+                if request.header(b"authorization") is None:
+                    raise wrong()
+                return None
+            identity = found[0]
+            self._remember(mark, Known(identity, found[1], *state))
+        if identity.credential is not None and identity.method == "api-key":
+            self._note(identity.credential, 0, now, credentials.key_used)
+        return identity
+
+    async def _recall(self, mark: bytes, now: int) -> Identity | None:
+        known = self._known.get(mark)
+        if known is None or now >= known.until:
+            return None
+        if known.mark is not None and known.mark == self._database.revision():
+            return known.identity  # nobody committed anything
+        # The administrator's password is a fact of the core: no number of ours counts its changes.
+        own = known.identity.name != ADMIN or known.identity.method != "password"
+        return known.identity if own and known.revision == await self._revision.get() else None
+
+    def _remember(self, mark: bytes, known: Known) -> None:
+        self._known[mark] = known
+        self._known.move_to_end(mark)
+        if len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+
+    async def _look_up(self, header: str, mark: bytes, request: Request, now: int) -> tuple[Identity, int] | None:
+        scheme, _, value = header.partition(" ")
+        scheme, value = scheme.lower(), value.strip()
+        if scheme == "bearer":
+            return await (self.of_key(value) if value.startswith(secret.KEY) else self._of_token(value))
+        basic = _basic(value) if scheme == "basic" else None
+        if basic is None:
+            return None
+        name, password = basic
+        if password.startswith(secret.KEY):
+            return await self.of_key(password, name)
+        account = await self.of_password(name, password, request.address, mark=mark)
+        return (_identity(account, "password", verified_at=now), NEVER) if account is not None else None
+
+    # --- passwords ----------------------------------------------------------------------------------------------
+
+    async def of_password(
+        self, name: str, password: str, address: str, *, mark: bytes | None = None, code: str | None = None
+    ) -> AccountRow | None:
+        """The account of a name and password; None for a name that has none.
+
+        `mark` stands for credentials that may be remembered, `code` is a one-time password or a recovery code.
+
+        Raises:
+            RegistryError: UNAUTHORIZED, or TOOMANYREQUESTS where too many were wrong.
+        """
+
+        async def work(tx: Transaction) -> tuple[AccountRow | None, str | None, bool]:
+            account = await accounts.find(tx, name)
+            if account is None or account.kind != "user":
+                return None, None, False
+            stored = await stored_of_admin(tx) if account.name == ADMIN else account.password
+            return account, stored, await totp.is_on(tx, account.id)
+
+        if "\0" in name or len(name) > 255 or len(password) > 1024:
+            return None
+        account, stored, second = await self._database.read(work)
+        if self._lenient and stored is None:
+            return None  # an open registry is sent leftovers of other logins, and keeps no secret of who is there
+        remembered = mark is not None and stored is not None and self._verified.get(mark) == stored
+        if not remembered:
+            try:
+                await self._backoff.check(name, address)
+            except RegistryError:
+                if self._lenient:
+                    return None
+                raise
+            right = await self.passwords.verify(password, stored)
+            if not right or account is None or stored is None or not account.active:
+                await self._backoff.failed(name, address)
+                if stored is None:
+                    return None
+                raise wrong()
+        assert account is not None
+        assert stored is not None
+        if not account.active:
+            raise wrong()
+        if second:
+            await self.second_factor(account, address, code)
+        if not remembered:
+            await self._backoff.succeeded(name, address)
+            if mark is not None:
+                self._verified[mark] = stored
+                if len(self._verified) > REMEMBERED:
+                    self._verified.popitem(last=False)
+        return account
+
+    async def second_factor(self, account: AccountRow, address: str, code: str | None) -> None:
+        """Spend a code of the account's second factor.
+
+        Raises:
+            RegistryError: UNAUTHORIZED.
+        """
+        if code is None:
+            raise RegistryError(
+                Code.UNAUTHORIZED, "this account has a second factor: log in with an API key, or in the browser"
+            )
+        now = self._clock.now()
+        if not await self._revision.write(lambda tx: totp.spend(tx, account.id, code, now)):
+            await self._backoff.failed(account.name, address)
+            raise RegistryError(Code.UNAUTHORIZED, "the code is wrong or was used before; wait for the next one")
+
+    # --- keys ---------------------------------------------------------------------------------------------------
+
+    async def of_key(self, text: str, name: str | None = None) -> tuple[Identity, int]:
+        """Who an API key belongs to, and until when it is good; with `name`, what was given as its owner's.
+
+        Raises:
+            RegistryError: UNAUTHORIZED.
+        """
+        if not secret.is_well_formed(text, secret.KEY):
+            raise wrong()
+        hashed = secret.hashed(text)
+
+        async def work(tx: Transaction) -> tuple[credentials.Key, AccountRow] | None:
+            key = await credentials.find_key(tx, hashed)
+            account = await accounts.get(tx, key.account_id) if key is not None else None
+            return (key, account) if key is not None and account is not None else None
+
+        found = await self._database.read(work)
+        if found is None or not found[1].active or not found[0].alive(self._clock.now()):
+            raise wrong()
+        key, account = found
+        if name is not None and name not in (account.name, "gati"):
+            raise wrong()
+        identity = _identity(
+            account,
+            "api-key",
+            credential=key.id,
+            bounds=grants.of_key(key.scopes, key.path),
+            verified_at=key.created_at,
+        )
+        return identity, key.expires_at or NEVER
+
+    def _note(self, credential: str, since: int, now: int, write: Note) -> None:
+        """Note a credential's use, but not each."""
+        if now - self._noted.get(credential, since) < NOTED:
+            return
+        self._noted[credential] = now
+        self._noted.move_to_end(credential)
+        if len(self._noted) > REMEMBERED:
+            self._noted.popitem(last=False)
+        self._aside(lambda: self._database.write(lambda tx: write(tx, credential, now)))
+
+    def _aside(self, work: Callable[[], Awaitable[None]]) -> None:
+        """Do something that nobody waits for and whose failure matters to nobody."""
+
+        async def run() -> None:
+            try:
+                await work()
+            except RegistryError:
+                return
+
+        task = asyncio.create_task(run())
+        self._notes.add(task)
+        task.add_done_callback(self._notes.discard)
+
+    # --- tokens -------------------------------------------------------------------------------------------------
+
+    async def _of_token(self, token: str) -> tuple[Identity, int] | None:
+        claims = await self._tokens.verify(token)
+        if claims is None:
+            return None
+        if claims.account_id is None:
+            return Identity(grants=claims.bounds), claims.expires_at
+        account_id, now = claims.account_id, self._clock.now()
+
+        async def work(tx: Transaction) -> AccountRow | None:
+            if claims.credential is not None and not await self.stands(tx, claims.credential, now):
+                return None
+            return await accounts.get(tx, account_id)
+
+        account = await self._database.read(work)
+        if account is None or not account.active or account.epoch != claims.epoch:
+            raise RegistryError(Code.UNAUTHORIZED, "the token was revoked; log in again")
+        identity = _identity(
+            account, claims.method, credential=claims.credential, bounds=claims.bounds, verified_at=claims.verified_at
+        )
+        return identity, claims.expires_at
+
+    async def stands(self, tx: Transaction, credential: str, now: int) -> bool:
+        """Whether a key, refresh token or session, by its id, is still good."""
+        kind = credential.partition("_")[0]
+        if kind == "k":
+            key = await credentials.get_key(tx, credential)
+            return key is not None and key.alive(now)
+        if kind == "r":
+            refresh = await credentials.get_refresh(tx, credential)
+            return refresh is not None and (refresh.key_id is None or await self.stands(tx, refresh.key_id, now))
+        if kind == "s":
+            session = await credentials.get_session(tx, credential)
+            return session is not None and self._sessions.lasts(session, now)
+        return False
+
+    # --- sessions -----------------------------------------------------------------------------------------------
+
+    async def _of_session(self, request: Request) -> Identity | None:
+        cookie = self._sessions.cookie(request)
+        if cookie is None:
+            return None
+        mark = hashlib.blake2b(cookie.encode(), key=self._secret, digest_size=16).digest()
+        now = self._clock.now()
+        identity = await self._recall(mark, now)
+        if identity is None:
+            state = self._database.revision(), await self._revision.get()
+            found = await self._sessions.find(cookie, now)
+            if found is None:
+                return None  # it has ended: as if there were none
+            session, account = found
+            identity = _identity(account, "session", credential=session.id, verified_at=session.created_at)
+            self._remember(mark, Known(identity, self._sessions.until(session), *state))
+        self._sessions.guard(request, cookie)
+        if identity.credential is not None:
+            self._note(identity.credential, identity.verified_at, now, credentials.session_seen)
+        return identity
+
+
+def wrong() -> RegistryError:
+    """One answer for all that is wrong with credentials: it tells nothing of who is there."""
+    return RegistryError(Code.UNAUTHORIZED, "the credentials are wrong; log in again")
+
+
+def _identity(
+    account: AccountRow,
+    method: str,
+    *,
+    verified_at: int,
+    credential: str | None = None,
+    bounds: tuple[Grant, ...] | None = None,
+) -> Identity:
+    return Identity(
+        name=account.name,
+        admin=account.admin,
+        id=account.id,
+        kind=account.kind,
+        method=method,
+        credential=credential,
+        grants=bounds,
+        verified_at=verified_at,
+    )
+
+
+def _basic(encoded: str) -> tuple[str, str] | None:
+    """User and password (RFC 7617)."""
+    try:
+        user, colon, password = base64.b64decode(encoded, validate=True).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return None
+    return (user, password) if colon else None

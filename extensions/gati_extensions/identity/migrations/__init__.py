@@ -1,0 +1,1 @@
+"""SQL of this extension, for each engine."""

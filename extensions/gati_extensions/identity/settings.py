@@ -1,0 +1,56 @@
+"""Settings of the section `[identity]`."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+from pydantic.config import JsonDict
+
+from gati_registry.extension import Model
+
+_SECONDS: JsonDict = {"unit": "seconds"}
+_TRIES: JsonDict = {"unit": "tries"}
+
+
+class IdentitySettings(Model):
+    """Accounts, credentials and tokens."""
+
+    signup: Literal["open", "invite", "closed"] = Field(
+        "closed",
+        description="Who may make an account: everybody, holders of an invitation, administrators alone.",
+    )
+    token_ttl: int = Field(300, ge=60, le=86400, description="Life of a token of /token.", json_schema_extra=_SECONDS)
+    signing_key_age: int = Field(
+        90 * 86400,
+        ge=3600,
+        description="Age at which the key that signs tokens is replaced.",
+        json_schema_extra={"unit": "s"},
+    )
+    refresh_idle: int = Field(
+        90 * 86400, ge=60, description="A refresh token not used for so long ends.", json_schema_extra=_SECONDS
+    )
+    session_idle: int = Field(
+        8 * 3600, ge=60, description="A browser session not used for so long ends.", json_schema_extra=_SECONDS
+    )
+    session_max: int = Field(
+        7 * 86400,
+        ge=60,
+        description="A browser session ends after so long at the latest.",
+        json_schema_extra={"unit": "s"},
+    )
+    invitation_ttl: int = Field(7 * 86400, ge=60, description="Life of an invitation.", json_schema_extra=_SECONDS)
+    login_tries: int = Field(
+        5,
+        ge=1,
+        le=1000,
+        description="Wrong passwords of an account from one address before each next try has to wait.",
+        json_schema_extra=_TRIES,
+    )
+    address_tries: int = Field(
+        50,
+        ge=1,
+        le=100000,
+        description="Wrong passwords from one address before each next try has to wait.",
+        json_schema_extra=_TRIES,
+    )

@@ -1,0 +1,95 @@
+"""What extensions that require `namespaces` get. `kernel.apis["namespaces"]`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from gati_extensions.namespaces.conditions import Condition, Situation, hold
+from gati_extensions.namespaces.roles import NEEDED, WORDS
+from gati_extensions.namespaces.tree import line, owner, root
+from gati_registry.extension import Identity, Transaction
+
+__all__ = ["NEEDED", "WORDS", "Condition", "Namespaces", "Policy", "Rule", "Situation", "Standing", "hold", "line",
+           "owner", "root"]  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Permissions that somebody has, or is denied, at a namespace and below it.
+
+    `via` says why: `owner`, `member`, `team acme/dev`, …
+    """
+
+    path: str
+    role: str
+    via: str
+    effect: str
+    permissions: frozenset[str]
+    conditions: tuple[Condition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """All that decides on what an account may do at a path, short of the circumstances.
+
+    `visibility` is `public`, `internal` (for all who have an account) or `private`, set at `visibility_path`;
+    `root_visibility` is that of the namespace that is owned.
+    """
+
+    rules: tuple[Rule, ...]
+    visibility: str
+    visibility_path: str
+    root_visibility: str
+
+    def denied(self, situation: Situation) -> frozenset[str]:
+        """Permissions that are explicitly denied. A condition that depends on an unknown request counts as met."""
+        found: frozenset[str] = frozenset()
+        for rule in self.rules:
+            if rule.effect == "deny" and (situation.request is None or hold(rule.conditions, situation)):
+                found |= rule.permissions
+        return found
+
+    def allowed(self, situation: Situation) -> frozenset[str]:
+        """Permissions by all roles together, without what is denied."""
+        found: frozenset[str] = frozenset()
+        for rule in self.rules:
+            if rule.effect == "allow" and hold(rule.conditions, situation):
+                found |= rule.permissions
+        return found - self.denied(situation)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """A policy as it was set at `path`. `enforcement` is off, audit, warn or enforce."""
+
+    name: str
+    path: str
+    enforcement: str
+    body: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Namespaces(Protocol):
+    """Questions about the tree of names."""
+
+    async def standing(self, tx: Transaction, identity: Identity, path: str) -> Standing:
+        """What the identity is at a path."""
+
+    async def reach(self, tx: Transaction, identity: Identity) -> Sequence[Rule]:
+        """All rules of the identity anywhere."""
+
+    async def exists(self, tx: Transaction, path: str) -> bool:
+        """Whether there is a repository or a namespace of this name."""
+
+    async def policy(self, path: str, name: str) -> Policy | None:
+        """The policy of a name that holds at a path: the one set nearest to it."""
+
+    async def labels(self, path: str) -> Mapping[str, str]:
+        """The labels at a path, its ancestors' included; nearer ones win."""
+
+    async def current(self, path: str) -> str:
+        """The name of a repository now, if it was renamed; else the same. Microseconds."""
+
+    async def revision(self) -> str:
+        """Changes within a second of any change to members, roles or visibility; microseconds to ask."""

@@ -1,0 +1,158 @@
+"""What happens in the course of an operation, in its transaction: quotas, drafts, names of new accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from gati_extensions.namespaces import drafts, renames, store, usage
+from gati_extensions.namespaces.api import Situation
+from gati_extensions.namespaces.counter import Counter
+from gati_extensions.namespaces.settings import NamespacesSettings
+from gati_extensions.namespaces.standing import Tree
+from gati_extensions.namespaces.tree import root
+from gati_registry.errors import Code
+from gati_registry.extension import SERVE, Change, Database, Operation, Pull, Refusal, Transaction, Verdict
+
+ADDING = (Operation.BLOB_COMMIT, Operation.BLOB_MOUNT, Operation.MANIFEST_PUT)
+REMOVING = (Operation.BLOB_DELETE, Operation.MANIFEST_DELETE)
+
+
+class QuotaGate:
+    """A gate: takes what is new from the quotas of all namespaces above it."""
+
+    def __init__(self, tree: Tree, settings: NamespacesSettings) -> None:
+        self._tree = tree
+        self._settings = settings
+
+    async def __call__(self, tx: Transaction, change: Change) -> Refusal | None:
+        if not change.new:
+            return None
+        name, is_manifest = change.repository, change.operation is Operation.MANIFEST_PUT
+        paths = await usage.counted(tx, name)
+        if not paths or paths[0] != root(name):
+            await usage.begin(tx, root(name))
+            paths = [root(name), *paths]
+        manifests = await usage.hold(tx, name, change.size, int(is_manifest))
+        if manifests is None:
+            await renames.taken(tx, name)
+            await usage.add_repository(tx, name, (await self._tree.visibility(tx, name))[0])
+            manifests = await usage.hold(tx, name, change.size, int(is_manifest))
+        first = is_manifest and manifests == 1
+        exceeded = await usage.take(tx, self._settings, paths, change.size, int(first))
+        return _refusal(exceeded) if exceeded is not None else None
+
+
+def _refusal(found: usage.Exceeded) -> Refusal:
+    unit = "bytes" if found.what == "bytes" else "repositories"
+    return Refusal(
+        Code.DENIED,
+        f"the quota of {found.path} is {found.limit} {unit}, of which {found.used} are used; "
+        "delete what is not needed or ask its administrators for more",
+        detail={
+            "namespace": found.path,
+            "quota": found.what,
+            "limit": found.limit,
+            "used": found.used,
+            "requested": found.requested,
+        },
+    )
+
+
+async def give_back(tx: Transaction, change: Change) -> None:
+    """A projection: what is deleted is free again."""
+    is_manifest = change.operation is Operation.MANIFEST_DELETE
+    held = await usage.repository(tx, change.repository)
+    if held is None:
+        return
+    manifests = await usage.hold(tx, change.repository, -change.size, -int(is_manifest))
+    last = is_manifest and held[1] > 0 and manifests == 0
+    await usage.give_back(tx, await usage.counted(tx, change.repository), change.size, int(last))
+    if is_manifest and change.digest is not None:
+        await drafts.drop(tx, change.repository, change.digest)
+
+
+class Drafts:
+    """What maintainers and contributors push is a draft, and takes no tag of what is published."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+
+    async def note(self, tx: Transaction, change: Change) -> None:
+        """A projection of manifest puts."""
+        assert change.digest is not None
+        if change.new and not await self._may(tx, change, "push"):
+            author = change.caller.identity.name or ""
+            await drafts.add(tx, change.repository, change.digest, author, change.time)
+        elif await drafts.is_draft(tx, change.repository, change.digest) and await self._may(tx, change, "push"):
+            await drafts.drop(tx, change.repository, change.digest)
+
+    async def guard(self, tx: Transaction, change: Change) -> Refusal | None:
+        """A gate of tag moves."""
+        assert change.digest is not None
+        if await self._may(tx, change, "push"):
+            return None
+        draft = await drafts.is_draft(tx, change.repository, change.digest)
+        if not draft and not await self._may(tx, change, "maintain"):
+            return Refusal(
+                Code.DENIED,
+                "your role pushes drafts: it cannot tag a published version; ask a publisher of the namespace",
+                detail={"tag": change.tag},
+            )
+        if not draft or change.previous is None or await drafts.is_draft(tx, change.repository, change.previous):
+            return None
+        return Refusal(
+            Code.DENIED,
+            f"the tag {change.tag} names a published version, which a draft cannot replace; push under another tag",
+            detail={"tag": change.tag, "published": change.previous},
+        )
+
+    async def _may(self, tx: Transaction, change: Change, word: str) -> bool:
+        identity = change.caller.identity
+        # Whoever came this far without an account of the tree was allowed by other means: the server's own.
+        if identity.admin or (identity.id is None and identity.name is None):
+            return True
+        standing = await self._tree.standing(tx, identity, change.repository)
+        return word in standing.allowed(Situation(change.time))
+
+
+class DraftsForMembers:
+    """A pull gate: drafts are for members."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self.changes = Counter(database, "drafts")
+
+    async def version(self) -> str:
+        return str(await self.changes.get())
+
+    async def judge(self, pull: Pull) -> Verdict:
+        found = await self._database.read(lambda tx: drafts.is_draft(tx, pull.repository, pull.digest))
+        return Verdict(members=True) if found else SERVE
+
+
+class Resemblance:
+    """A gate of new accounts: their names must not pass for those of others."""
+
+    def __init__(self, settings: NamespacesSettings) -> None:
+        self._settings = settings
+
+    async def __call__(self, tx: Transaction, change: Change) -> Refusal | None:
+        detail = change.detail
+        if detail.get("action") != "create" or detail.get("subject") not in ("identity.user", "identity.org"):
+            return None
+        after: Mapping[str, Any] = detail.get("after") or {}
+        name = after.get("name")
+        if not isinstance(name, str) or change.caller.identity.admin or self._settings.confusable != "enforce":
+            return None
+        from gati_extensions.namespaces.names import resembled
+
+        verified = await store.verified_names(tx)
+        similar = resembled(name, [*self._settings.well_known, *verified])
+        if similar is None:
+            return None
+        return Refusal(
+            Code.DENIED,
+            f"the name {name} could be mistaken for {similar}; choose another or ask an administrator",
+            detail={"name": name, "resembles": similar},
+        )

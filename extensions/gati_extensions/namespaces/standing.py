@@ -1,0 +1,173 @@
+"""What somebody is at a path: roles of the path and all its ancestors added up, and the nearest visibility."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from gati_extensions.identity.api import Account, Accounts
+from gati_extensions.namespaces import store
+from gati_extensions.namespaces.aliases import Aliases
+from gati_extensions.namespaces.api import Policy, Rule, Standing
+from gati_extensions.namespaces.conditions import Condition
+from gati_extensions.namespaces.counter import Counter
+from gati_extensions.namespaces.roles import BUILT_IN
+from gati_extensions.namespaces.settings import NamespacesSettings
+from gati_extensions.namespaces.store import CustomRole, Member
+from gati_extensions.namespaces.tree import FIXED, line, owner, root
+from gati_registry.extension import Identity, Kernel, Transaction
+from gati_registry.values.reference import RepositoryName
+
+MAX_INHERITED = 16
+"""Roles that one role may inherit from, over all steps."""
+
+
+class Tree:
+    """`api.Namespaces`."""
+
+    def __init__(self, kernel: Kernel, accounts: Accounts, settings: NamespacesSettings) -> None:
+        database = kernel.database
+        self.rules = Counter(database, "rules")
+        self.aliases = Aliases(database, kernel.clock, self.rules)
+        self._database = database
+        self._accounts = accounts
+        self._settings = settings
+
+    async def current(self, path: str) -> str:
+        return await self.aliases(RepositoryName(path))
+
+    async def revision(self) -> str:
+        return str(await self.rules.get())
+
+    async def standing(self, tx: Transaction, identity: Identity, path: str) -> Standing:
+        account = await self.account(tx, identity)
+        rules = tuple(await self._rules(tx, account, path)) if account is not None else ()
+        base = root(path)
+        visibility, at = await self.visibility(tx, path)
+        of_root = visibility if at == base or path == base else (await self.visibility(tx, base))[0]
+        return Standing(rules, visibility, at, of_root)
+
+    async def reach(self, tx: Transaction, identity: Identity) -> Sequence[Rule]:
+        account = await self.account(tx, identity)
+        if account is None:
+            return ()
+        found: list[Rule] = []
+        for member in await store.memberships(tx, account.id, await self._teams(tx, account), None):
+            found += await self._of_member(tx, member)
+        owned = [f"{top}/{account.name}" for top in ("users", "local")] if account.kind == "user" else []
+        owned += [f"orgs/{m.org}" for m in await self._accounts.memberships(tx, account.id)]
+        for path in owned:
+            found += await self._owning(tx, account, path)
+        return found
+
+    async def exists(self, tx: Transaction, path: str) -> bool:
+        if await tx.repositories.find(RepositoryName(path)) is not None or path in FIXED:
+            return True
+        if await store.node(tx, path) is not None:
+            return True
+        owning = owner(path)
+        return owning is not None and root(path) == path and await self._owner_exists(tx, *owning)
+
+    async def policy(self, path: str, name: str) -> Policy | None:
+        found = await self._database.read(lambda tx: store.policies(tx, line(path)))
+        return next((Policy(n, p, enforcement, body) for p, n, enforcement, body in found if n == name), None)
+
+    async def labels(self, path: str) -> Mapping[str, str]:
+        nodes = await self._database.read(lambda tx: store.nodes(tx, line(path)))
+        return {key: value for node in nodes for key, value in node.labels.items()}
+
+    async def account(self, tx: Transaction, identity: Identity) -> Account | None:
+        """The identity's account, if it has an active one."""
+        if identity.id is not None:
+            account = await self._accounts.get(tx, identity.id)
+        elif identity.name is not None:
+            account = await self._accounts.find(tx, identity.name)
+        else:
+            return None
+        return account if account is not None and account.active else None
+
+    async def visibility(self, tx: Transaction, path: str) -> tuple[str, str]:
+        """The visibility of a path, and the namespace that it comes from."""
+        for node in reversed(await store.nodes(tx, line(path))):
+            if node.visibility is not None:
+                return node.visibility, node.path
+        return await self._default(tx, path), root(path)
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    async def _default(self, tx: Transaction, path: str) -> str:
+        top = path.partition("/")[0]
+        if top in FIXED:
+            return "public"
+        owning = owner(path)
+        # A namespace whose owner is not there looks like one that is private.
+        if owning is None or not await self._owner_exists(tx, *owning):
+            return "private"
+        if top == "local":
+            return "internal"
+        return self._settings.users_visibility if top == "users" else self._settings.orgs_visibility
+
+    async def _owner_exists(self, tx: Transaction, kind: str, name: str) -> bool:
+        account = await self._accounts.find(tx, name)
+        return account is not None and account.kind == kind and account.active
+
+    async def _rules(self, tx: Transaction, account: Account, path: str) -> list[Rule]:
+        found = await self._owning(tx, account, path)
+        for member in await store.memberships(tx, account.id, await self._teams(tx, account), line(path)):
+            found += await self._of_member(tx, member)
+        return found
+
+    async def _teams(self, tx: Transaction, account: Account) -> list[int]:
+        return [team.id for team in await self._accounts.teams(tx, account.id)]
+
+    async def _owning(self, tx: Transaction, account: Account, path: str) -> list[Rule]:
+        """What follows from who owns the path's root."""
+        owning = owner(path)
+        if owning is None:
+            return []
+        kind, name = owning
+        if kind == "user":
+            if account.kind != "user" or account.name != name:
+                return []
+            return [Rule(root(path), "admin", "owner", "allow", BUILT_IN["admin"])]
+        for membership in await self._accounts.memberships(tx, account.id):
+            if membership.org == name:
+                role = "admin" if membership.role == "owner" else self._settings.org_member_role
+                return [Rule(root(path), role, f"{membership.role} of {name}", "allow", BUILT_IN[role])]
+        return []
+
+    async def _of_member(self, tx: Transaction, member: Member) -> list[Rule]:
+        via = f"team {member.name}" if member.kind == "team" else "member"
+        if member.role in BUILT_IN:
+            return [Rule(member.path, member.role, via, "allow", BUILT_IN[member.role])]
+        return expand(member, via, await store.roles(tx, line(member.path)))
+
+
+def expand(member: Member, via: str, custom: Iterable[CustomRole]) -> list[Rule]:
+    """The rules that a custom role stands for; of two of one name the one nearest to the member's path."""
+    known: dict[str, CustomRole] = {}
+    for one in custom:
+        known.setdefault(one.name, one)
+    rules: list[Rule] = []
+    seen: set[str] = set()
+    waiting = [member.role]
+    while waiting and len(seen) <= MAX_INHERITED:
+        name = waiting.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        if name in BUILT_IN:
+            rules.append(Rule(member.path, member.role, via, "allow", BUILT_IN[name]))
+        elif (role := known.get(name)) is not None:
+            waiting += role.inherits
+            rules += [
+                Rule(
+                    member.path,
+                    member.role,
+                    via,
+                    str(permission["effect"]),
+                    frozenset(permission["actions"]),
+                    tuple(Condition.model_validate(condition) for condition in permission["conditions"]),
+                )
+                for permission in role.permissions
+            ]
+    return rules

@@ -1,0 +1,194 @@
+"""The extension contract's public face: all that an extension, ours or a stranger's, may import of the registry beside
+`values`, `domain` and `errors`.
+
+An `Extension` is frozen data, readable without starting anything; an entry point of the group `gati.extensions` names
+it. Its `contribute(kernel, settings)` is called once in each worker, after the backends are open, and returns what it
+adds:
+
+    request    routes, authenticators, authorizer, admissions, aliases
+    operation  inspectors → gates → projections → reactions; pull gates before content is served
+    aside      observers, jobs, health, commands, prepare
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from gati_registry.domain.access import ANONYMOUS, NOBODY, Access, Action, Caller, Decision, Grant, Identity, Visible
+from gati_registry.domain.events import (
+    SERVE,
+    Change,
+    Event,
+    Operation,
+    Pull,
+    Push,
+    Refusal,
+    Verdict,
+)
+from gati_registry.http.calls import Answer, Call, Model, Page, Paging, Permission, Route
+from gati_registry.jobs import Job
+from gati_registry.ports import (
+    Admission,
+    Alias,
+    Authenticator,
+    Authorizer,
+    BlobReader,
+    Clock,
+    Gate,
+    Inspector,
+    ManifestRow,
+    Observer,
+    Projection,
+    PullGate,
+    React,
+    Request,
+    Transaction,
+    Work,
+)
+from gati_registry.service.hooks import Reaction
+from gati_registry.values.digest import Digest
+from gati_registry.values.reference import RepositoryName, Tag
+
+T = TypeVar("T")
+
+GROUP = "gati.extensions"
+"""The entry-point group; the entry's name is the extension's."""
+
+__all__ = [
+    "ANONYMOUS", "GROUP", "NOBODY", "SERVE", "Access", "Action", "Admission", "Alias", "Answer", "Authenticator",
+    "Authorizer", "BlobReader", "Call", "Caller", "Change", "Clock", "Command", "Contribution", "Core", "Database", "Decide", "Decision", "Event",
+    "Extension", "Gate", "Grant", "Identity", "Inspector", "Job", "Kernel", "ManifestRow", "Model", "Observer",
+    "Operation", "Page", "Paging",
+    "Permission", "Projection", "Pull", "PullGate", "Push", "React", "Reaction", "Refusal", "Request", "Route",
+    "Transaction", "Verdict", "Visible", "Work", "on",
+]  # fmt: skip
+
+
+class Database(Protocol):
+    """Transactions: on the core's parts, and by SQL on the extension's own tables."""
+
+    async def write(self, work: Work[T]) -> T:
+        """Run a unit of work; returns after its commit is durable. `work` may run more than once."""
+
+    async def read(self, work: Work[T]) -> T:
+        """Run short look-ups on committed data."""
+
+    async def scan(self, work: Work[T]) -> T:
+        """Run look-ups of many rows on one snapshot."""
+
+    def revision(self) -> bytes | None:
+        """Something that changes with every commit; None where there is no such cheap thing."""
+
+
+class Core(Protocol):
+    """Read-only questions to the core, and its one door for an extension's own operations."""
+
+    async def manifest(self, repository: RepositoryName, reference: Tag | Digest) -> ManifestRow | None:
+        """The manifest under a tag or digest."""
+
+    async def manifest_bytes(self, repository: RepositoryName, digest: Digest) -> bytes | None:
+        """A manifest, byte for byte."""
+
+    async def blob(self, repository: RepositoryName, digest: Digest) -> tuple[int, BlobReader] | None:
+        """A blob's size in bytes and a reader, to be closed; None if the repository lacks it."""
+
+    async def emit(self, tx: Transaction, change: Change) -> None:
+        """Let an extension's own operation pass the gates, projections and the outbox, in its transaction.
+
+        Raises:
+            RegistryError: a gate refuses; the transaction must not commit.
+        """
+
+    def tell(self, event: Event) -> None:
+        """Hand an event to the observers."""
+
+
+class Decide(Protocol):
+    """The one decision point."""
+
+    async def decide(self, identity: Identity, access: Access) -> Decision:
+        """Whether the identity may."""
+
+    async def visible(self, identity: Identity) -> Visible:
+        """Which repositories the identity may see, as a condition that SQL can filter by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """What the registry gives to an extension. `apis` are those of the extensions that it requires, by name."""
+
+    database: Database
+    core: Core
+    access: Decide
+    clock: Clock
+    log: logging.Logger
+    open: bool
+    apis: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command of the server: `gati-registry <name>`. `run` returns the exit code."""
+
+    name: str
+    summary: str
+    run: Callable[[Kernel, argparse.Namespace], Awaitable[int]]
+    arguments: Callable[[argparse.ArgumentParser], None] = lambda _: None
+
+
+Operations = frozenset[Operation]
+
+
+def on(*operations: Operation) -> Operations:
+    """The operations that a gate, projection or reaction is about."""
+    return frozenset(operations)
+
+
+@dataclass(frozen=True, slots=True)
+class Contribution:
+    """What an extension adds. Every part is optional.
+
+    `api` is what extensions that require this one get. `prepare` runs once at every start, before any worker, and makes
+    what must be there (keys, first rows); what it returns is printed to the operator.
+    """
+
+    registry_routes: Sequence[Route] = ()
+    repository_routes: Sequence[Route] = ()
+    root_routes: Sequence[Route] = ()
+    inspectors: Sequence[Inspector] = ()
+    gates: Sequence[tuple[Operations, Gate]] = ()
+    projections: Sequence[tuple[Operations, Projection]] = ()
+    pull_gates: Sequence[PullGate] = ()
+    observers: Sequence[Observer] = ()
+    reactions: Sequence[Reaction] = ()
+    authenticators: Sequence[Authenticator] = ()
+    authorizer: Authorizer | None = None
+    admissions: Sequence[Admission] = ()
+    aliases: Sequence[Alias] = ()
+    jobs: Sequence[Job] = ()
+    health: Mapping[str, Callable[[], Awaitable[None]]] | None = None
+    prepare: Callable[[], Awaitable[Iterable[str]]] | None = None
+    api: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Extension:
+    """An extension's declaration.
+
+    `settings` is the model of its section; `permissions` explains each permission that its routes name; `requires` are
+    extensions that come before it; `migrations` is the package that holds its `NNNN.<engine>.sql`, whose tables are all
+    called `<name>_…`; `commands` are added to `gati-registry`.
+    """
+
+    name: str
+    summary: str
+    contribute: Callable[[Kernel, Any], Contribution]
+    settings: type[Model] | None = None
+    permissions: Mapping[str, str] = field(default_factory=dict)
+    requires: Sequence[str] = ()
+    migrations: str | None = None
+    commands: Sequence[Command] = ()

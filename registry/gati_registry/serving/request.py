@@ -1,0 +1,188 @@
+"""One request over HTTP/1.1 and its answer, between a connection and ASGI."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from gati_registry.http.edge import GONE
+from gati_registry.http.exchange import Message, Scope
+from gati_registry.serving.framing import CHUNKED, CONTINUE, CRLF, UNTIL_CLOSE, AnswerHead, Chunks, Head, answer_head
+
+if TYPE_CHECKING:
+    from gati_registry.serving.http11 import Http11
+
+logger = logging.getLogger(__name__)
+
+_BODILESS = frozenset({204, 304})
+_ASGI = {"spec_version": "2.1", "version": "3.0"}
+
+
+class Request:
+    """One request and its answer."""
+
+    __slots__ = (
+        "_answer", "_body", "_chunks", "_closes", "_complete", "_connection", "_expects", "_gone", "_left", "_method",
+        "_old", "_rest", "_silent", "_told_end", "_waiter", "ended", "scope", "started", "waiting",
+    )  # fmt: skip
+
+    def __init__(self, connection: Http11, head: Head) -> None:
+        self._connection = connection
+        self._method = head.method
+        self._closes = head.closes
+        self._old = head.version == "1.0"
+        self._expects = head.expects
+        self._left = head.length  # bytes of the body that are to come
+        self._chunks = Chunks() if head.length == CHUNKED else None
+        self._body: list[bytes] = []  # came, and not asked for yet
+        self.waiting = 0  # its bytes
+        self.ended = head.length == 0  # all of it came
+        self._told_end = False  # and the application knows
+        self._waiter: asyncio.Future[None] | None = None
+        self._gone = False
+        self._answer: AnswerHead | None = None
+        self.started = False  # the answer's head was sent
+        self._silent = False  # it has no body, whatever the application says
+        self._rest = 0  # bytes of its body that are to come, or CHUNKED or UNTIL_CLOSE
+        self._complete = False
+        path, _, query = head.target.partition(b"?")
+        text = path.decode("ascii")
+        self.scope: Scope = {
+            "type": "http",
+            "http_version": head.version,
+            "asgi": _ASGI,
+            "method": head.method,
+            "scheme": connection.scheme,
+            "path": unquote(text) if "%" in text else text,
+            "raw_path": path,
+            "query_string": query,
+            "root_path": "",
+            "headers": head.headers,
+            "client": connection.client,
+            "server": connection.server,
+            "state": connection.worker.state.copy(),
+            "extensions": {},
+        }
+
+    async def run(self) -> None:
+        """Run the application; an answer that it leaves unfinished ends the connection."""
+        try:
+            await self._connection.worker.app(self.scope, self.receive, self.send)
+        except Exception:
+            logger.exception("unexpected error in the application")
+        finally:
+            if not self._complete and not self._gone:
+                if self.started:
+                    self._connection.break_off(silent=self._rest == UNTIL_CLOSE)
+                else:
+                    self._connection.refuse(500)
+
+    def feed(self, data: bytes) -> bytes:
+        """Take in the body's next bytes.
+
+        Returns:
+            What follows its end.
+
+        Raises:
+            Malformed: it is not chunked as announced.
+        """
+        rest = b""
+        if self._chunks is not None:
+            data = self._chunks.feed(data)
+            if self._chunks.over is not None:
+                self.ended = True
+                rest = self._chunks.over
+        else:
+            if len(data) > self._left:
+                data, rest = data[: self._left], data[self._left :]
+            self._left -= len(data)
+            self.ended = not self._left
+        if data:
+            self._body.append(data)
+            self.waiting += len(data)
+        self._wake()
+        return rest
+
+    def disconnect(self) -> None:
+        """The client is gone."""
+        self._gone = True
+        self.scope[GONE] = True
+        self._body.clear()
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def receive(self) -> Message:
+        """ASGI's `receive`."""
+        if self._answer is not None and not self._gone:
+            self._send([])  # the client may wait for it before it sends the rest
+        elif self._expects and not self._gone:
+            self._expects = False
+            self._connection.write([CONTINUE])
+        while not (self._body or self._gone or self._complete or (self.ended and not self._told_end)):
+            self._waiter = self._connection.loop.create_future()
+            await self._waiter
+        if self._gone or self._complete:
+            return {"type": "http.disconnect"}
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        self._body.clear()
+        self.waiting = 0
+        self._told_end = self.ended
+        self._connection.body_taken()
+        return {"type": "http.request", "body": body, "more_body": not self.ended}
+
+    async def send(self, message: Message) -> None:
+        """ASGI's `send`.
+
+        Raises:
+            ValueError: a header that would split the answer; a body that is longer or shorter than announced.
+        """
+        if self._gone:
+            return
+        kind, connection = message["type"], self._connection
+        if kind == "http.response.start" and self._answer is None:
+            worker, status = connection.worker, message["status"]
+            self._silent = self._method == "HEAD" or status in _BODILESS
+            self._answer = answer_head(
+                status,
+                [*message.get("headers", ()), *worker.answer_headers()],
+                bodiless=self._silent,
+                old=self._old,
+                closes=self._closes or worker.draining,
+            )
+            self._rest = self._answer.length
+            return
+        if kind != "http.response.body" or self._answer is None or self._complete:
+            raise RuntimeError(f"{kind} has no place here")
+        more = message.get("more_body", False)
+        self._send(self._framed(message.get("body", b""), more))
+        if connection.congested:
+            await connection.flushed()
+        if not more and not self._gone:
+            self._complete = True
+            self._wake()
+            connection.answered(closes=self._answer.closes or not self.ended)
+
+    def _send(self, parts: list[bytes]) -> None:
+        if not self.started and self._answer is not None:
+            self.started = True
+            parts.insert(0, self._answer.data)
+        if parts:
+            self._connection.write(parts)
+
+    def _framed(self, body: bytes, more: bool) -> list[bytes]:
+        size = len(body)
+        if self._silent:
+            return []
+        if self._rest == CHUNKED:
+            parts = [b"%x\r\n" % size, body, CRLF] if size else []
+            return parts if more else [*parts, b"0\r\n\r\n"]
+        if self._rest != UNTIL_CLOSE:
+            if size > self._rest or (size < self._rest and not more):
+                raise ValueError("the answer's body is longer or shorter than its Content-Length")
+            self._rest -= size
+        return [body] if size else []

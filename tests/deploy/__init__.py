@@ -1,0 +1,1 @@
+"""The folder deploy/, tried as far as one machine goes."""

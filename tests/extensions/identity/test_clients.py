@@ -1,0 +1,170 @@
+"""The real client programs against a registry that demands tokens: log in, push, pull, log out."""
+
+from __future__ import annotations
+
+import contextlib
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.clients import dockerd
+from tests.clients.client import Client
+from tests.clients.conftest import home as home
+from tests.clients.conftest import short as short
+from tests.clients.images import greeting, push
+from tests.clients.programs import require, require_root
+from tests.clients.registry import Registry
+from tests.extensions.identity.support import PASSWORD, server
+
+pytestmark = pytest.mark.client
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A registry with the user alice, whose namespace nobody else sees."""
+    with server(tmp_path_factory.mktemp("guarded")) as running, contextlib.closing(alice(running.url)) as registry:
+        answer = registry.http.post(
+            f"{running.url}/v2/_ext/identity/users", json={"name": "alice", "password": PASSWORD}
+        )
+        assert answer.status_code == 201, answer.text
+        yield registry
+
+
+def alice(url: str) -> Registry:
+    """Plain HTTP as alice."""
+    return Registry(url, ("alice", PASSWORD))
+
+
+@pytest.fixture
+def key(guarded: Registry) -> str:
+    """An API key of alice's that may publish."""
+    answer = guarded.http.post(
+        f"{guarded.url}/v2/_ext/identity/keys",
+        json={"name": "a client", "scopes": ["publish"]},
+        auth=httpx.BasicAuth("alice", PASSWORD),
+    )
+    return str(answer.json()["key"])
+
+
+def test_docker(guarded: Registry, home: Path) -> None:
+    """docker logs in with a refresh token, which it keeps instead of the password."""
+    image = greeting(require("busybox"), "guarded")
+    push(guarded, "users/alice/docker", "v1", image)
+    name = f"{guarded.host}/users/alice/docker"
+    login = ("login", "-u", "alice", "--password-stdin", guarded.host)
+    # Not pytest's folder: sockets lie here, and their paths are limited to 108 characters.
+    with (
+        tempfile.TemporaryDirectory(prefix="gati-docker-", ignore_cleanup_errors=True) as folder,
+        dockerd.engine(Path(folder)) as address,
+    ):
+        docker = dockerd.docker(home, address)
+        docker.fails("pull", f"{name}:v1")
+        assert "unauthorized" in docker.fails(*login, stdin="wrong password").lower()
+        assert "Login Succeeded" in docker(*login, stdin=PASSWORD)
+        stored = (home / ".docker" / "config.json").read_text()
+        docker("pull", f"{name}:v1")
+        docker("tag", f"{name}:v1", f"{name}:v2")
+        docker("push", f"{name}:v2")
+        assert guarded.tags("users/alice/docker") == ["v1", "v2"]
+        docker("tag", f"{name}:v1", f"{guarded.host}/users/bob/docker:v1")
+        docker.fails("push", f"{guarded.host}/users/bob/docker:v1")
+        docker("rmi", f"{name}:v1", f"{name}:v2")
+        docker("logout", guarded.host)
+        docker.fails("pull", f"{name}:v1")
+    assert "identitytoken" in stored
+
+
+def test_podman(guarded: Registry, home: Path, short: Path, key: str) -> None:
+    """podman with an API key in place of the password."""
+    require_root()
+    podman = Client(
+        require("podman", "runc"),
+        home,
+        first=(
+            *("--root", str(short / "root"), "--runroot", str(short / "run"), "--storage-driver=vfs"),
+            *("--cgroup-manager=cgroupfs", "--events-backend=file", "--runtime", "runc"),
+            *("--tmpdir", str(short / "tmp")),
+        ),
+        env={"XDG_RUNTIME_DIR": str(home)},
+    )
+    push(guarded, "users/alice/podman", "v1", greeting(require("busybox"), "guarded"))
+    plain, name = "--tls-verify=false", f"{guarded.host}/users/alice/podman"
+    login = ("login", plain, "-u", "alice", "--password-stdin", guarded.host)
+    podman.fails("pull", plain, f"{name}:v1")
+    assert "invalid username/password" in podman.fails(*login, stdin="wrong password")
+    assert "Login Succeeded" in podman(*login, stdin=key)
+    podman("pull", plain, f"{name}:v1")
+    podman("tag", f"{name}:v1", f"{name}:v2")
+    podman("push", plain, f"{name}:v2")
+    assert guarded.tags("users/alice/podman") == ["v1", "v2"]
+    podman("logout", guarded.host)
+    podman.fails("pull", plain, f"{name}:v1")
+
+
+def test_crane(guarded: Registry, home: Path, tmp_path: Path) -> None:
+    crane = Client(require("crane"), home)
+    archive, target = tmp_path / "one.tar", f"{guarded.host}/users/alice/crane:v1"
+    (tmp_path / "one").write_bytes(b"one")
+    with tarfile.open(archive, "w") as tar:
+        tar.add(tmp_path / "one", "one")
+    crane("auth", "login", guarded.host, "-u", "alice", "-p", "wrong password")
+    assert "UNAUTHORIZED" in crane.fails("append", "-f", archive, "-t", target)
+    crane("auth", "login", guarded.host, "-u", "alice", "-p", PASSWORD)
+    crane("append", "-f", archive, "-t", target)
+    assert crane("digest", target).strip() == guarded.manifest("users/alice/crane", "v1").digest
+    crane("copy", target, f"{guarded.host}/users/alice/crane-copy:v1")
+    crane("delete", target)
+    assert "UNAUTHORIZED" in crane.fails("append", "-f", archive, "-t", f"{guarded.host}/users/bob/crane:v1")
+    crane("auth", "logout", guarded.host)
+    assert "401" in crane.fails("digest", f"{guarded.host}/users/alice/crane-copy:v1")
+
+
+def test_oras(guarded: Registry, home: Path, tmp_path: Path, key: str) -> None:
+    oras = Client(require("oras"), home)
+    target = f"{guarded.host}/users/alice/oras:v1"
+    (home / "file").write_bytes(b"x")
+    login = ("login", "--plain-http", guarded.host, "-u", "alice", "--password-stdin")
+    assert "unauthorized" in oras.fails(*login, stdin="wrong password")
+    oras.fails("push", "--plain-http", target, "file")
+    for password in (PASSWORD, key):
+        assert "Login Succeeded" in oras(*login, stdin=password)
+        oras("push", "--plain-http", target, "file")
+        oras("pull", "--plain-http", "-o", tmp_path / "out", target)
+        assert (tmp_path / "out" / "file").read_bytes() == b"x"
+        oras("logout", guarded.host)
+        oras.fails("pull", "--plain-http", target)
+
+
+def test_helm(guarded: Registry, home: Path, tmp_path: Path) -> None:
+    helm = Client(require("helm"), home)
+    chart = tmp_path / "hello"
+    chart.mkdir()
+    (chart / "Chart.yaml").write_text("apiVersion: v2\nname: hello\nversion: 1.0.0\n")
+    helm("package", chart, "-d", tmp_path)
+    archive, place = tmp_path / "hello-1.0.0.tgz", f"oci://{guarded.host}/users/alice"
+    login = ("registry", "login", "--plain-http", guarded.host, "-u", "alice", "--password-stdin")
+    helm.fails("push", "--plain-http", archive, place)
+    assert "401" in helm.fails(*login, stdin="wrong password")
+    helm(*login, stdin=PASSWORD)
+    helm("push", "--plain-http", archive, place)
+    (tmp_path / "out").mkdir()
+    helm("pull", "--plain-http", f"{place}/hello", "--version", "1.0.0", "-d", tmp_path / "out")
+    assert (tmp_path / "out" / archive.name).read_bytes() == archive.read_bytes()
+    helm("registry", "logout", guarded.host)
+    helm.fails("pull", "--plain-http", f"{place}/hello", "--version", "1.0.0", "-d", tmp_path)
+
+
+def test_skopeo(guarded: Registry, home: Path) -> None:
+    """A second implementation of containers' login, and a copy from one repository to another."""
+    skopeo = Client(require("skopeo"), home, env={"XDG_RUNTIME_DIR": str(home)})
+    push(guarded, "users/alice/skopeo", "v1", greeting(require("busybox"), "guarded"))
+    login = ("login", "--tls-verify=false", "-u", "alice", "--password-stdin", guarded.host)
+    assert "invalid username/password" in skopeo.fails(*login, stdin="wrong password")
+    skopeo(*login, stdin=PASSWORD)
+    name = f"docker://{guarded.host}/users/alice/skopeo"
+    skopeo("copy", "--src-tls-verify=false", "--dest-tls-verify=false", f"{name}:v1", f"{name}-copy:v1")
+    assert guarded.tags("users/alice/skopeo-copy") == ["v1"]

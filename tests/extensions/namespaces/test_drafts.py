@@ -1,0 +1,81 @@
+"""What maintainers and contributors push is a draft, for members, until a publisher publishes it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.core.support import INDEX, index
+from tests.extensions.access.support import CONFIG, LAYER, World, image
+
+pytestmark = pytest.mark.anyio
+
+REPOSITORY = "users/alice/app"
+
+
+@pytest.fixture(params=["contributor", "maintainer"])
+async def drafting(site: World, request: pytest.FixtureRequest) -> World:
+    """Carol may push drafts to alice's namespace."""
+    await site.user("alice").done("PUT", "namespaces/users/alice/members/user/carol", {"role": request.param})
+    return site
+
+
+async def test_members_see_it_others_do_not(drafting: World) -> None:
+    alice, bob, carol = (drafting.user(name) for name in ("alice", "bob", "carol"))
+    assert (await alice.push(REPOSITORY, "v1", b"one")).status == 201
+    pushed = await carol.push(REPOSITORY, "v2", b"two")
+    assert pushed.status == 201
+    digest = pushed.headers["docker-content-digest"]
+    for reference in ("v2", digest):
+        assert (await alice.pull(REPOSITORY, reference)).status == 200
+        assert (await carol.pull(REPOSITORY, reference)).status == 200
+        for stranger in (bob, drafting.nobody):
+            hidden = await stranger.pull(REPOSITORY, reference)
+            absent = await stranger.pull(REPOSITORY, "v9" if reference == "v2" else digest[:-1] + "0")
+            assert (hidden.status, hidden.codes, absent.codes) == (404, ["MANIFEST_UNKNOWN"], ["MANIFEST_UNKNOWN"])
+    assert (await drafting.nobody.pull(REPOSITORY, "v1")).status == 200
+    listed = await carol.done("GET", f"/v2/{REPOSITORY}/_ext/namespaces/drafts")
+    assert [(item["digest"], item["author"]) for item in listed["items"]] == [(digest, "carol")]
+    publish = f"/v2/{REPOSITORY}/_ext/namespaces/drafts/{digest}/publish"
+    assert (await carol.post(publish)).status == 403
+    assert (await alice.done("POST", publish))["digests"] == [digest]
+    assert (await drafting.nobody.pull(REPOSITORY, "v2")).status == 200
+    assert (await alice.post(publish)).status == 404
+
+
+async def test_it_takes_no_tag_of_what_is_published(drafting: World) -> None:
+    alice, carol = drafting.user("alice"), drafting.user("carol")
+    published = (await alice.push(REPOSITORY, "latest", b"one")).headers["docker-content-digest"]
+    refused = await carol.push(REPOSITORY, "latest", b"two")
+    assert (refused.status, refused.codes) == (403, ["DENIED"])
+    assert (await carol.push(REPOSITORY, "next", b"two")).status == 201
+    assert (await carol.push(REPOSITORY, "next", b"three")).status == 201
+    assert (await drafting.nobody.pull(REPOSITORY, "latest")).headers["docker-content-digest"] == published
+
+
+async def test_an_index_is_published_with_its_manifests(drafting: World) -> None:
+    alice, carol = drafting.user("alice"), drafting.user("carol")
+    assert (await carol.push(REPOSITORY, "part", b"one")).status == 201
+    part = image(CONFIG, b"one")
+    pushed = await carol.client.push_manifest(REPOSITORY, "all", index(part), INDEX)
+    assert pushed.status == 201
+    digest = pushed.headers["docker-content-digest"]
+    published = await alice.done("POST", f"/v2/{REPOSITORY}/_ext/namespaces/drafts/{digest}/publish")
+    assert len(published["digests"]) == 2
+    assert (await drafting.nobody.pull(REPOSITORY, "part")).status == 200
+
+
+async def test_a_publisher_who_pushes_the_same_publishes_it(drafting: World) -> None:
+    assert (await drafting.user("carol").push(REPOSITORY, "v1", LAYER)).status == 201
+    assert (await drafting.nobody.pull(REPOSITORY, "v1")).status == 404
+    assert (await drafting.user("alice").push(REPOSITORY, "v1", LAYER)).status == 201
+    assert (await drafting.nobody.pull(REPOSITORY, "v1")).status == 200
+
+
+async def test_roles_of_tags(site: World) -> None:
+    """A maintainer moves channels among what is published; a contributor does not."""
+    alice, carol = site.user("alice"), site.user("carol")
+    assert (await alice.push(REPOSITORY, "v1", LAYER)).status == 201
+    for role, expected in (("contributor", 403), ("maintainer", 201)):
+        await alice.done("PUT", "namespaces/users/alice/members/user/carol", {"role": role})
+        answer = await carol.client.push_manifest(REPOSITORY, "stable", image(CONFIG, LAYER))
+        assert answer.status == expected, role

@@ -1,0 +1,135 @@
+"""Quotas: taken in the push's transaction, from every namespace on the way, and never passed."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from gati_extensions.namespaces.traffic import INTERVAL
+from gati_extensions.namespaces.usage import usage
+from tests.core.support import FakeClock, sha256
+from tests.extensions.access.support import CONFIG, LAYER, User, World, image, populate, world
+
+pytestmark = pytest.mark.anyio
+
+
+async def quota(user: User, path: str) -> dict[str, tuple[int, int | None]]:
+    """Used and limit."""
+    found = await user.done("GET", f"namespaces/{path}/quota")
+    return {what: (found[what]["used"], found[what]["limit"]) for what in ("bytes", "artifacts")}
+
+
+async def test_the_defaults(site: World) -> None:
+    limits = {path: (await quota(site.admin, path))["artifacts"] for path in ("library", "orgs/acme", "users/alice")}
+    assert limits == {"library": (0, 1000), "orgs/acme": (0, 5000), "users/alice": (0, 100)}
+
+
+async def test_repositories_are_counted_and_refused(folder: Path) -> None:
+    async with world(folder, **{"namespaces.user_artifacts": 2}) as site:
+        await populate(site, "alice", "bob")
+        alice = site.user("alice")
+        for name in ("one", "two"):
+            assert (await alice.push(f"users/alice/{name}")).status == 201
+        assert (await alice.push("users/alice/one", "v2", b"more")).status == 201
+        refused = await alice.push("users/alice/three")
+        assert (refused.status, refused.codes) == (403, ["DENIED"])
+        detail = refused.json()["errors"][0]["detail"]
+        expected = {"namespace": "users/alice", "quota": "artifacts", "limit": 2, "used": 2, "requested": 1}
+        assert {key: detail[key] for key in expected} == expected
+        assert "2 repositories" in refused.json()["errors"][0]["message"]
+        digest = sha256(image(CONFIG, LAYER))
+        for name in ("one", "two"):
+            assert (await alice.delete(f"/v2/users/alice/{name}/manifests/{digest}")).status == 202
+        assert (await quota(alice, "users/alice"))["artifacts"] == (1, 2)
+        assert (await alice.push("users/alice/three")).status == 201
+
+
+async def test_bytes_are_those_of_blobs_and_manifests(site: World) -> None:
+    alice = site.user("alice")
+    assert (await alice.push("orgs/acme/app")).status == 201
+    held = len(CONFIG) + len(LAYER) + len(image(CONFIG, LAYER))
+    assert (await quota(alice, "orgs/acme"))["bytes"] == (held, None)
+    assert (await alice.push("orgs/acme/app")).status == 201
+    assert (await quota(alice, "orgs/acme"))["bytes"] == (held, None)
+    target = f"/v2/orgs/acme/other/blobs/uploads/?mount={sha256(LAYER)}&from=orgs/acme/app"
+    assert (await alice.client.request("POST", target)).status == 201
+    assert (await quota(alice, "orgs/acme"))["bytes"] == (held + len(LAYER), None)
+    assert (await alice.delete(f"/v2/orgs/acme/other/blobs/{sha256(LAYER)}")).status == 202
+    assert (await alice.delete(f"/v2/orgs/acme/app/manifests/{sha256(image(CONFIG, LAYER))}")).status == 202
+    assert (await quota(alice, "orgs/acme"))["bytes"] == (len(CONFIG) + len(LAYER), None)
+
+
+async def test_a_part_draws_from_the_whole(site: World) -> None:
+    alice = site.user("alice")
+    assert (await alice.push("orgs/acme/team/before")).status == 201
+    await site.admin.done("PUT", "namespaces/orgs/acme/quota", {"bytes": 9000, "artifacts": 10})
+    assert (await alice.put("namespaces/orgs/acme/team/quota", {"bytes": 9001})).status == 400
+    assert (await alice.put("namespaces/orgs/acme/team/quota", {"bytes": -1})).status == 400
+    assert (await alice.put("namespaces/orgs/acme/team/quota", {"calls": 5})).status == 400
+    await alice.done("PUT", "namespaces/orgs/acme/team/quota", {"artifacts": 2})
+    assert (await quota(alice, "orgs/acme/team"))["artifacts"] == (1, 2)
+    assert (await alice.push("orgs/acme/team/two")).status == 201
+    refused = await alice.push("orgs/acme/team/three")
+    assert refused.json()["errors"][0]["detail"]["namespace"] == "orgs/acme/team"
+    assert (await quota(alice, "orgs/acme"))["artifacts"] == (2, 10)
+    big = await alice.client.push_blob("orgs/acme/app", b"x" * 9000)
+    assert (big.status, big.json()["errors"][0]["detail"]["namespace"]) == (403, "orgs/acme")
+    assert (await alice.get(f"/v2/orgs/acme/app/blobs/{sha256(b'x' * 9000)}")).status == 404
+
+
+@pytest.mark.parametrize("size", [10, 1000])  # kept in the database, and in files
+async def test_64_pushes_at_once_never_pass_the_limit(site: World, size: int) -> None:
+    alice, limit = site.user("alice"), 20 * size
+    await site.admin.done("PUT", "namespaces/orgs/acme/quota", {"bytes": limit})
+    blobs = [f"{number:04}".encode() * (size // 4) + b"x" * (size % 4) for number in range(64)]
+    assert {len(blob) for blob in blobs} == {size}
+    answers = await asyncio.gather(
+        *(alice.client.push_blob(f"orgs/acme/app{number % 8}", blob) for number, blob in enumerate(blobs))
+    )
+    assert sorted(answer.status for answer in answers) == [201] * 20 + [403] * 44
+    assert (await quota(alice, "orgs/acme"))["bytes"] == (limit, limit)
+    stored = await site.registry.metadata.read(
+        lambda tx: tx.one("SELECT sum(blob.size) FROM link JOIN blob ON blob.id = link.blob_id")
+    )
+    assert stored == (limit,)
+
+
+async def test_a_recount_mends_what_drifted(site: World) -> None:
+    alice = site.user("alice")
+    assert (await alice.push("orgs/acme/app")).status == 201
+    right = await quota(alice, "orgs/acme")
+    await site.registry.metadata.write(lambda tx: tx.run("UPDATE namespaces_usage SET bytes = 7, artifacts = 9"))
+    await site.registry.metadata.write(lambda tx: tx.run("UPDATE namespaces_repository SET bytes = 1, manifests = 5"))
+    (recount,) = [job for job in site.registry.extensions.all("jobs") if job.name == "namespaces.recount"]
+    await recount.run()
+    assert await quota(alice, "orgs/acme") == right
+    found = await site.registry.metadata.read(lambda tx: usage(tx, "orgs/acme"))
+    assert found is not None
+    assert found.artifacts == 1
+
+
+async def test_what_was_pushed_while_open_is_counted_later(folder: Path) -> None:
+    async with world(folder, open=True) as site:
+        assert (await site.nobody.push("library/app")).status == 201
+    async with world(folder) as site:
+        assert (await quota(site.admin, "library"))["artifacts"] == (1, 1000)
+        assert (await site.nobody.pull("library/app")).status == 200
+
+
+async def test_a_month_of_calls(folder: Path, clock: FakeClock) -> None:
+    async with world(folder, clock) as site:
+        await populate(site, "alice", "bob")
+        assert (await site.user("alice").push("users/alice/app")).status == 201
+        await site.admin.done("PUT", "namespaces/users/alice/quota", {"calls": 10})
+        for _ in range(10):
+            assert (await site.nobody.pull("users/alice/app")).status == 200
+        await asyncio.sleep(INTERVAL * 1.5)
+        refused = await site.nobody.pull("users/alice/app")
+        assert (refused.status, refused.codes) == (429, ["TOOMANYREQUESTS"])
+        assert 0 < int(refused.headers["retry-after"]) <= 31 * 86400
+        found = await site.admin.done("GET", "namespaces/users/alice/quota")
+        assert found["calls"]["used"] >= 10
+        clock.advance(int(refused.headers["retry-after"]))
+        assert (await site.nobody.pull("users/alice/app")).status == 200

@@ -1,0 +1,5 @@
+CREATE TABLE stranger_note (
+    kind  TEXT NOT NULL,
+    value TEXT NOT NULL,
+    time  INTEGER NOT NULL
+) STRICT;

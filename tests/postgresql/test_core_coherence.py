@@ -1,0 +1,10 @@
+"""Replicas agree at once, over PostgreSQL: the core's own tests."""
+
+import pytest
+
+from tests.core.test_coherence import *  # noqa: F403 - the tests
+
+
+@pytest.fixture(autouse=True)
+def _shared(on_postgresql: None) -> None:
+    """Their registries have databases of the server."""

@@ -1,0 +1,166 @@
+"""A real PostgreSQL server on loopback, in a folder of its own, from the binaries of the machine."""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.support.server import free_port, wait_for
+
+ACCOUNT = "postgres"
+"""Runs the server where we are root, which it refuses to be."""
+
+PASSWORD = "right horse"
+
+_ACCESS = """
+local all all trust
+host all guarded 127.0.0.1/32 scram-sha-256
+host all all 127.0.0.1/32 trust
+"""
+
+_SETTINGS = """
+listen_addresses = '127.0.0.1'
+shared_buffers = 32MB
+max_connections = 200
+deadlock_timeout = 50ms
+lc_messages = 'C'
+"""
+
+
+def binaries() -> Path:
+    """The folder of `initdb` and `postgres`. Skips the test where there is none; under CI=true that fails it."""
+    found = shutil.which("initdb")
+    folders = [Path(found).parent] if found else [Path(path) for path in glob.glob("/usr/lib/postgresql/*/bin")]
+    if folders:
+        return max(folders)
+    reason = "PostgreSQL is missing; run: apt-get install postgresql"
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+class PostgresServer:
+    """One server; it can be stopped, killed, frozen and started again on the same data and port."""
+
+    def __init__(self, folder: Path, *, settings: str = "") -> None:
+        self.port = free_port()
+        self._bin = binaries()
+        self._folder = folder
+        self._data = folder / "data"
+        self._account = ACCOUNT if os.geteuid() == 0 else None
+        self._process: subprocess.Popen[bytes] | None = None
+        if self._account:
+            shutil.chown(folder, self._account)
+        self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
+        (self._data / "pg_hba.conf").write_text(_ACCESS)
+        with (self._data / "postgresql.conf").open("a") as file:
+            file.write(f"{_SETTINGS}port = {self.port}\nunix_socket_directories = '{folder}'\n{settings}\n")
+        self.start()
+        self.execute(f"CREATE ROLE guarded LOGIN PASSWORD '{PASSWORD}'")
+
+    def _run(self, program: str, *arguments: str | Path) -> None:
+        subprocess.run(
+            [self._bin / program, *arguments], user=self._account, cwd=self._folder, check=True, capture_output=True
+        )
+
+    def start(self) -> None:
+        """Start it and wait until it answers."""
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._bin / "postgres", "-D", self._data], user=self._account, cwd=self._folder, stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                self.execute("SELECT 1")
+            except psycopg.OperationalError:
+                assert self._process.poll() is None, (self._folder / "log").read_text()
+                assert time.monotonic() < deadline, "the server does not come up"
+                time.sleep(0.05)
+            else:
+                return
+
+    def stop(self) -> None:
+        """At once: connections are ended, commits are kept. No error if it is stopped."""
+        self._end(signal.SIGINT)
+
+    def kill(self) -> None:
+        """As it were by a crash: all its processes go without a word."""
+        self._end(signal.SIGQUIT)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self._process is not None:
+            self.thaw()
+            self._process.send_signal(how)
+            self._process.wait(60)
+            self._process = None
+
+    def freeze(self) -> None:
+        """Stand still: connections stay and nothing answers."""
+        self._signal_all(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Go on."""
+        self._signal_all(signal.SIGCONT)
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        parent = self._process.pid
+        children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+        for pid in (parent, *map(int, children)):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def configure(self, setting: str) -> None:
+        """Change a setting that needs no restart: `name = value`."""
+        self.execute(f"ALTER SYSTEM SET {setting}")
+        self.execute("SELECT pg_reload_conf()")
+        name, _, value = setting.partition(" = ")
+        wait_for(lambda: self.execute(f"SHOW {name}") == [(value.strip("'"),)])
+
+    def url(self, database: str = "postgres", *, user: str = "postgres", password: str | None = None) -> str:
+        """A database's URL."""
+        secret = f":{password.replace(' ', '%20')}" if password else ""
+        return f"postgresql://{user}{secret}@127.0.0.1:{self.port}/{database}"
+
+    def execute(self, sql: str, database: str = "postgres") -> list[tuple[object, ...]]:
+        """Run one statement as the superuser; its rows."""
+        with psycopg.connect(self.url(database), autocommit=True, connect_timeout=5) as connection:
+            cursor = connection.execute(sql.encode())
+            return cursor.fetchall() if cursor.description else []
+
+    @contextlib.contextmanager
+    def database(self, template: str = "template0") -> Iterator[str]:
+        """The name of a new database, for the length of a `with` block."""
+        name = f"test_{uuid.uuid4().hex}"
+        self.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        try:
+            yield name
+        finally:
+            self.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextlib.contextmanager
+def running_postgresql(*, settings: str = "") -> Iterator[PostgresServer]:
+    """A server for the length of a `with` block, in memory where that is possible."""
+    binaries()
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(prefix="gati-pg-", dir=memory if memory.is_dir() else None) as folder:
+        Path(folder).chmod(0o755)
+        server = PostgresServer(Path(folder), settings=settings)
+        try:
+            yield server
+        finally:
+            server.stop()
