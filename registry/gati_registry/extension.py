@@ -60,9 +60,9 @@ GROUP = "gati.extensions"
 
 __all__ = [
     "ANONYMOUS", "GROUP", "NOBODY", "SERVE", "Access", "Action", "Admission", "Alias", "Answer", "Authenticator",
-    "Authorizer", "BlobReader", "Call", "Caller", "Change", "Clock", "Command", "Contribution", "Core", "Database", "Decide", "Decision", "Event",
-    "Extension", "Gate", "Grant", "Identity", "Inspector", "Job", "Kernel", "ManifestRow", "Model", "Observer",
-    "Operation", "Page", "Paging",
+    "Authorizer", "BlobReader", "Call", "Caller", "Change", "Clock", "Command", "Contribution", "Core", "Database",
+    "Decide", "Decision", "Event", "Extension", "Gate", "Grant", "Identity", "Inspector", "Job", "Kernel",
+    "ManifestRow", "Model", "Observer", "Operation", "Page", "Paging",
     "Permission", "Projection", "Pull", "PullGate", "Push", "React", "Reaction", "Refusal", "Request", "Route",
     "Transaction", "Verdict", "Visible", "Work", "on",
 ]  # fmt: skip

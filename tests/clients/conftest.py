@@ -45,8 +45,10 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     folder = tmp_path_factory.mktemp("guarded")
     secret = folder / "password"
     secret.write_text(ADMIN_PASSWORD)
+    # Every client tries a wrong password here, all from one address.
+    env = {"GATI_ADMIN_PASSWORD_FILE": str(secret), "GATI_IDENTITY__LOGIN_TRIES": "1000"}
     with (
-        running(folder / "data", args=("--workers", WORKERS), env={"GATI_ADMIN_PASSWORD_FILE": str(secret)}) as server,
+        running(folder / "data", args=("--workers", WORKERS), env=env) as server,
         contextlib.closing(Registry(server.url, ("admin", ADMIN_PASSWORD))) as ours,
     ):
         yield ours

@@ -223,9 +223,10 @@ def databases(url_of: Callable[[Path], str]) -> Iterator[None]:
 def configure(
     data: Path, *, open: bool = True, page: int = 1000, sparse: bool = False, max_open: int = 0, max_blob: int = 0
 ) -> Settings:
-    """Settings with short waiting times and a low limit for small blobs."""
+    """Settings with short waiting times and a low limit for small blobs: the core alone, without extensions."""
     return Settings(
         data=data,
+        extensions=(),
         metadata_url=_database_of(data),
         open=open,
         blobs=Blobs(inline_bytes=INLINE, max_bytes=max_blob),

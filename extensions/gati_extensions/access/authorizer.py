@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from gati_extensions.access.capability import CapabilityIdentity
@@ -18,7 +17,10 @@ from gati_registry.extension import Kernel, Request
 from gati_registry.values.reference import RepositoryName
 
 REMEMBERED = 20_000
-"""Standings that are kept."""
+"""Standings and decisions that are kept."""
+
+LONGEST = 1000
+"""Milliseconds for which a decision holds at most: names expire without a change."""
 
 _SCOPE = {Action.PULL: "pull", Action.PUSH: "pull,push", Action.DELETE: "delete"}
 
@@ -29,12 +31,6 @@ _SEEN = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Stamp:
-    namespaces: str
-    accounts: str
-
-
 class AccessAuthorizer:
     """`extension.Authorizer`. What somebody is at a path is kept until any rule or account changes."""
 
@@ -43,11 +39,39 @@ class AccessAuthorizer:
         self._namespaces: Namespaces = kernel.apis["namespaces"]
         self._accounts: Accounts = kernel.apis["identity"]
         self._standings: OrderedDict[tuple[int | None, str | None, str], Standing] = OrderedDict()
-        self._stamp: _Stamp | None = None
+        self._stamp: tuple[str, str] | None = None
+        self._decisions: OrderedDict[tuple[int, Action, str | None, bool], tuple[Identity, bytes, int, Decision]] = (
+            OrderedDict()
+        )
         self._exists: Recent[str, bool] = Recent(kernel.database, REMEMBERED)
 
     async def decide(self, identity: Identity, access: Access) -> Decision:
-        return await self.judged(identity, access, None)
+        revision = self._kernel.database.revision()
+        if revision is None:
+            return await self.judged(identity, access, None)
+        # Authenticators give the same object for the same credential: comparing it costs nothing.
+        key = (id(identity), access.action, access.repository, access.member)
+        kept = self._decisions.get(key)
+        if kept is not None and kept[0] is identity and kept[1] == revision and self._kernel.clock.now() < kept[2]:
+            return kept[3]
+        decision = await self.judged(identity, access, None)
+        if not await self._conditional(identity, access):
+            until = self._kernel.clock.now() + LONGEST
+            self._decisions[key] = (identity, revision, until, decision)
+            if len(self._decisions) > REMEMBERED:
+                self._decisions.popitem(last=False)
+        return decision
+
+    async def _conditional(self, identity: Identity, access: Access) -> bool:
+        """Whether the next request may be decided on in another way, with nothing changed in the database."""
+        if isinstance(identity, CapabilityIdentity):
+            return True
+        if access.repository is None or identity.admin:
+            return False
+        path = access.repository
+        if access.action is Action.PULL:
+            path = await self._namespaces.current(path)
+        return (await self.standing(identity, path)).conditional
 
     async def judged(self, identity: Identity, access: Access, trace: Trace | None) -> Decision:
         """The decision; with a trace, how it came about."""
@@ -58,14 +82,17 @@ class AccessAuthorizer:
         if access.action is Action.PULL:
             path = await self._namespaces.current(path)
         standing = await self.standing(identity, path)
-        state = {
-            "visibility": standing.visibility,
-            "repository": path,
-            "namespace": root(path),
-            "action": access.action.value,
-        }
         exists = standing.visibility == "private" or await self._is_there(path)
-        question = Question(identity, access, Situation(now, access.request, state), standing, exists)
+        situation = Situation(now, access.request)
+        if standing.conditional or isinstance(identity, CapabilityIdentity):
+            state = {
+                "visibility": standing.visibility,
+                "repository": path,
+                "namespace": root(path),
+                "action": access.action.value,
+            }
+            situation = Situation(now, access.request, state)
+        question = Question(identity, access, situation, standing, exists)
         return self._bounded(identity, question, trace)
 
     def _bounded(self, identity: Identity, question: Question, trace: Trace | None) -> Decision:
@@ -80,7 +107,7 @@ class AccessAuthorizer:
 
     async def standing(self, identity: Identity, path: str) -> Standing:
         """What the identity is at a path."""
-        stamp = _Stamp(await self._namespaces.revision(), await self._accounts.revision())
+        stamp = (await self._namespaces.revision(), await self._accounts.revision())
         if stamp != self._stamp:
             self._standings.clear()
             self._stamp = stamp
@@ -89,16 +116,19 @@ class AccessAuthorizer:
         if kept is None:
             kept = await self._kernel.database.read(lambda tx: self._namespaces.standing(tx, identity, path))
             # Read after its stamp: a change in between makes it younger than the stamp says, never older.
-            if self._stamp is stamp:
+            if self._stamp == stamp:
                 self._standings[key] = kept
                 if len(self._standings) > REMEMBERED:
                     self._standings.popitem(last=False)
         return kept
 
     async def _is_there(self, path: str) -> bool:
-        return await self._exists.get(
+        found = await self._exists.get(
             path, lambda: self._kernel.database.read(lambda tx: self._namespaces.exists(tx, path))
         )
+        if not found:  # what was just pushed is there at once
+            self._exists.drop(path)
+        return found
 
     # --- lists --------------------------------------------------------------------------------------------------
 

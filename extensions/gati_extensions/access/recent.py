@@ -39,6 +39,10 @@ class Recent(Generic[K, V]):
             self._kept.popitem(last=False)
         return value
 
+    def drop(self, key: K) -> None:
+        """Ask again the next time."""
+        self._kept.pop(key, None)
+
     def forget(self) -> None:
         """This process has changed something."""
         self._kept.clear()

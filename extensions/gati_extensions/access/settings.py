@@ -27,14 +27,18 @@ class AccessSettings(Model):
         20,
         ge=1,
         description="Seconds' worth of requests that may come at once after a pause.",
-        json_schema_extra={"unit": "s"},
+        json_schema_extra={"unit": "seconds"},
     )
     capability_ttl: int = Field(
         30 * 86400,
         ge=60,
         description="Longest life of a capability token.",
-        json_schema_extra={"unit": "s"},
+        json_schema_extra={"unit": "seconds"},
     )
     capability_depth: int = Field(
-        8, ge=0, le=16, description="Most delegations of a capability token, one after another."
+        8,
+        ge=0,
+        le=16,
+        description="Most delegations of a capability token, one after another.",
+        json_schema_extra={"unit": "delegations"},
     )

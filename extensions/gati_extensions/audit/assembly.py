@@ -40,7 +40,7 @@ def contribution(kernel: Kernel, settings: AuditSettings) -> Contribution:
 
     return Contribution(
         registry_routes=Endpoints(kernel, sequencer).routes(),
-        projections=[(record.WRITTEN, record.project)],
+        projections=[(record.WRITTEN, record.Notes())],
         observers=[ReadLog(database, accounts, clock, settings.share)],
         jobs=[
             Job("audit.sequence", SEQUENCE_SECONDS, sequencer.run, sequencer.due),

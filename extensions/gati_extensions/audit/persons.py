@@ -56,7 +56,7 @@ def seal(person: Person, value: Any, about: str) -> bytes | None:
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
     nonce = os.urandom(_NONCE)
-    text = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "replace")
+    text = json.dumps(value).encode()
     return nonce + AESGCM(person.key).encrypt(nonce, text, about.encode())
 
 
@@ -92,6 +92,7 @@ class Persons:
         self._make = make
         self._known: dict[tuple[str, int | None], Person] = {}
         self._found: dict[str, Account | None] = {}
+        self._origins: dict[tuple[str, ...], bytes | None] = {}
 
     async def actor(self, name: str | None, account_id: int | None) -> Person:
         """Who acts; the anonymous row for nobody."""
@@ -101,6 +102,15 @@ class Persons:
             account = await self._account(name)
             account_id = account.id if account else 0
         return await self._person(name, account_id)
+
+    def origin(self, actor: Person, address: str, agent: str, credential: str | None) -> bytes | None:
+        """Where a request came from, sealed for its actor; once for all that came from there."""
+        key = (actor.id, address, agent, credential or "")
+        if key not in self._origins:
+            found = {"ip": address, "user_agent": agent, "credential": credential}
+            kept = {name: value for name, value in found.items() if value}
+            self._origins[key] = seal(actor, kept, actor.id) if kept else None
+        return self._origins[key]
 
     async def named(self, name: str) -> Person | None:
         """The person whose name this is, if it is one's: of a user, or of one who was."""

@@ -7,6 +7,7 @@ The note is one JSON text in the clear; whoever is named in it has a pseudonym i
 
 from __future__ import annotations
 
+import itertools
 import json
 import time
 import uuid
@@ -100,24 +101,35 @@ _columns = attrgetter(*COLUMNS)
 _INSERT = f"INSERT INTO audit_entry ({', '.join(COLUMNS)}) VALUES ({', '.join(f':{name}' for name in COLUMNS)})"  # noqa: S608
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+_NOTE = json.JSONEncoder(default=str)
+
+
 def canonical(value: Any) -> bytes:
     """JSON with sorted keys and no space, in ASCII: the bytes of leaves."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+    return _CANONICAL.encode(value).encode()
 
 
 # --- in the operation's transaction -----------------------------------------------------------------------------
 
 
-async def project(tx: Transaction, change: Change) -> None:
-    """`Projection`: one row, without an index."""
-    await tx.run("INSERT INTO audit_inbox (kind, body) VALUES ('entry', :body)", body=note(change))
+class Notes:
+    """`Projection`: one row, without an index. One for each worker: it makes ids that no other does."""
+
+    def __init__(self) -> None:
+        self._prefix = uuid.uuid4().hex
+        self._numbers = itertools.count(1)
+
+    async def __call__(self, tx: Transaction, change: Change) -> None:
+        body = note(change, f"{self._prefix}-{next(self._numbers):x}")
+        await tx.run("INSERT INTO audit_inbox (kind, body) VALUES ('entry', :body)", body=body)
 
 
-def note(change: Change) -> bytes:
+def note(change: Change, event: str) -> bytes:
     """All that an entry needs to know of an operation."""
     caller, identity = change.caller, change.caller.identity
     found: dict[str, Any] = {
-        "event": str(uuid.uuid4()),
+        "event": event,
         "operation": change.operation.value,
         "time": change.time,
         "duration": int((time.monotonic() - caller.began) * 1e6) if caller.began else 0,
@@ -143,7 +155,7 @@ def note(change: Change) -> bytes:
         found["detail"] = {key: value for key, value in detail.items() if key in _OWN - {"before", "after"}}
         more = {key: value for key, value in detail.items() if key not in _OWN}
         found["more"] = more if len(json.dumps(more, default=str)) <= _MAX_DETAIL else {"cut": True}
-    return json.dumps(found, default=str).encode()
+    return _NOTE.encode(found).encode()
 
 
 # --- in the sequencer's -----------------------------------------------------------------------------------------
@@ -185,9 +197,7 @@ async def entry(leaf: int, body: bytes, persons: Persons) -> Line:
         duration_us=noted["duration"],
         request_id=noted["request"],
         detail=canonical(content).decode() if (content := _content(noted)) else None,
-        origin=seal_origin(
-            actor, noted["event"], address=noted["address"], agent=noted["agent"], credential=noted["credential"]
-        ),
+        origin=persons.origin(actor, noted["address"], noted["agent"], noted["credential"]),
         changes=changes,
     )
 
@@ -195,12 +205,6 @@ async def entry(leaf: int, body: bytes, persons: Persons) -> Line:
 async def insert(tx: Transaction, line: Line) -> None:
     """Store an entry's row."""
     await tx.run(_INSERT, **dict(zip(COLUMNS, _columns(line), strict=True)))
-
-
-def seal_origin(actor: Person, about: str, *, address: str, agent: str, credential: str | None) -> bytes | None:
-    """Where a request came from, for nobody but the actor's key."""
-    found = {"ip": address, "user_agent": agent, "credential": credential}
-    return seal(actor, {key: value for key, value in found.items() if value}, about) if any(found.values()) else None
 
 
 def method_of(method: str, address: str) -> str:

@@ -21,7 +21,7 @@ from gati_extensions.audit.model import (
     KeysAnswer,
 )
 from gati_extensions.audit.notes import Checkpoint
-from gati_extensions.audit.sequencer import Sequencer, StoredTiles
+from gati_extensions.audit.sequencer import BATCH, Sequencer, StoredTiles
 from gati_registry.errors import Code, RegistryError
 from gati_registry.extension import Action, Answer, Call, Kernel, Page, Permission, Route, Transaction
 
@@ -32,6 +32,9 @@ PERSONS = Permission("audit.persons", Action.OPERATE)
 
 _CHUNK = 500
 """Entries that an export reads at a time."""
+
+_STEPS = 50
+"""Transactions of the sequencer that a reader waits for at most; where more comes in all the time, its job goes on."""
 
 _GONE = "this leaf is not in the tree; see the `id` of an entry, and `size` of the checkpoint"
 
@@ -191,7 +194,9 @@ class Endpoints:
     async def _up_to_date(self) -> None:
         """Whoever reads the log finds what was committed before."""
         if await self._sequencer.waiting():
-            await self._sequencer.run()
+            for _ in range(_STEPS):
+                if await self._sequencer.step() < BATCH:
+                    break
 
     async def _newest(self) -> tuple[int, int, str]:
         found = await self._kernel.database.read(newest_checkpoint)

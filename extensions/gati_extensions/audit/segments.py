@@ -41,6 +41,9 @@ MAX_BODY = 64 * 1024 * 1024
 _INLINE = 200
 """Events up to which a segment is put together on the event loop; more go to a thread."""
 
+_MAX_TEXT = 256
+"""Characters of a user agent or path that are kept: an anonymous caller may send a new one each time."""
+
 _Who = tuple[str | None, int | None]
 """Name and number of an account."""
 
@@ -177,7 +180,8 @@ class ReadLog:
             return actors, paths
 
         try:
-            actors, paths = await self._database.read(lambda tx: look(tx, make=False))
+            # Aside from the short look-ups: whoever is refused chooses how many names there are.
+            actors, paths = await self._database.scan(lambda tx: look(tx, make=False))
         except Missing:
             actors, paths = await self._database.write(lambda tx: look(tx, make=True))
 
@@ -249,7 +253,8 @@ class _Encoder:
         told = event.detail
         refused = event.operation is Operation.REFUSAL
         path = told.get("path", "") if refused and not challenge else ""
-        origin = self._origins[actor]((event.address, event.user_agent, event.credential, path))
+        agent = event.user_agent[:_MAX_TEXT]
+        origin = self._origins[actor]((event.address, agent, event.credential, path[:_MAX_TEXT]))
         key = (
             actor, origin, event.operation, event.repository, event.tag, event.digest, event.status, event.method,
             told.get("method"), told.get("action"), told.get("code"), challenge,
@@ -305,7 +310,7 @@ def namespace_term(namespace: str) -> str:
 
 
 def _origin(address: str, agent: str, credential: str | None, path: str) -> dict[str, str]:
-    found = {"ip": address, "user_agent": agent[:1000], "credential": credential or "", "path": path}
+    found = {"ip": address, "user_agent": agent, "credential": credential or "", "path": path}
     return {key: value for key, value in found.items() if value}
 
 

@@ -125,29 +125,30 @@ def _named(text: str, persons: Mapping[str, Person]) -> str:
     return _PSEUDONYM.sub(lambda found: str(_name(found[0], persons)), text)
 
 
-def _key(pseudonym: str | None, persons: Mapping[str, Person]) -> bytes | None:
-    person = persons.get(NO_NAME if pseudonym is None else pseudonym)
-    return person.key if person is not None else None
+def _behind(pseudonym: str | None, persons: Mapping[str, Person]) -> Person | None:
+    return persons.get(NO_NAME if pseudonym is None else pseudonym)
 
 
 def _origin(line: Line, persons: Mapping[str, Person]) -> Mapping[str, str]:
-    key = _key(line.actor, persons)
+    actor = _behind(line.actor, persons)
+    if actor is None:
+        return {}
     if line.shared is not None:
         sealed, place, about = line.shared
-        found = unseal(key, sealed, about)
+        found = unseal(actor.key, sealed, about)
         return found[place] if found is not None else {}
-    return (unseal(key, line.origin, line.event_id) or {}) if line.origin is not None else {}
+    return (unseal(actor.key, line.origin, actor.id) or {}) if line.origin is not None else {}
 
 
 def _changes(line: Line, persons: Mapping[str, Person]) -> tuple[list[dict[str, Any]] | None, dict[str, Any] | None]:
     """The changes as JSON Patch, and what else there is to tell."""
     detail = json.loads(line.detail) if line.detail is not None else None
     if line.changes is not None:
-        found = (
-            json.loads(line.changes)
-            if line.subject is None
-            else unseal(_key(line.subject, persons), line.changes, line.event_id)
-        )
+        if line.subject is None:
+            found = json.loads(line.changes)
+        else:
+            subject = _behind(line.subject, persons)
+            found = unseal(subject.key if subject is not None else None, line.changes, line.event_id)
         return (found["patch"], found["detail"] or None) if found is not None else (None, None)
     if line.action in {"tag.move", "tag.delete"} and detail is not None:
         before, after = ({"digest": detail[name]} if name in detail else None for name in ("previous", "digest"))

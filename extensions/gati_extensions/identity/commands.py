@@ -114,9 +114,7 @@ async def _user(tx: Transaction, name: str) -> AccountRow:
 def _read_password() -> str:
     password = sys.stdin.readline().rstrip("\r\n")
     if not SHORTEST <= len(password) <= LONGEST:
-        raise RegistryError(
-            Code.INVALID, f"the password must have at least {SHORTEST} characters, {LONGEST} at most"
-        )
+        raise RegistryError(Code.INVALID, f"the password must have at least {SHORTEST} characters, {LONGEST} at most")
     return password
 
 

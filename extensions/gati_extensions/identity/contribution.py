@@ -55,7 +55,8 @@ def contribution(kernel: Kernel, settings: IdentitySettings) -> Contribution:
     token = TokenRoutes(parts)
 
     async def prepare() -> Sequence[str]:
-        await parts.tokens.ensure()
+        if not kernel.open:  # an open registry asks for no tokens; if one is asked for, there will be a key
+            await parts.tokens.prepare()
         return ()
 
     return Contribution(

@@ -117,11 +117,11 @@ _OF_TOKEN = {
 
 def of_token(access: Iterable[Any]) -> tuple[Grant, ...]:
     """The bounds that a token's `access` claim sets. Every token may say that it is one."""
-    grants = [Grant(frozenset({Action.PING}))]
+    grants = []
     for entry in access:
         if entry["type"] == "registry" and entry["name"] == "catalog":
             grants.append(Grant(frozenset({Action.CATALOG})))
         elif entry["type"] == "repository":
             actions = frozenset[Action]().union(*(_OF_TOKEN[action] for action in entry["actions"]))
             grants.append(Grant(actions, entry["name"], exact=True))
-    return tuple(grants)
+    return (*grants, Grant(frozenset({Action.PING})))

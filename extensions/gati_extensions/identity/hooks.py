@@ -1,7 +1,7 @@
 """Who sent a request: passwords and API keys over Basic, keys and tokens over Bearer, keys in X-API-Key, sessions.
 
-What was found out is remembered under a keyed hash of the header and holds while no account or credential changes, so
-that a request with known credentials costs microseconds.
+What was found out is remembered under a keyed hash of the header (a token's is its own) and holds while no account or
+credential changes, so that a request with known credentials costs microseconds.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import hashlib
 import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gati_extensions.identity import grants, secret
@@ -24,6 +24,7 @@ from gati_extensions.identity.sessions import Sessions
 from gati_extensions.identity.store import accounts, credentials, totp
 from gati_extensions.identity.store.accounts import AccountRow
 from gati_extensions.identity.tokens import Tokens
+from gati_registry.domain.access import UNBOUNDED
 from gati_registry.errors import Code, RegistryError
 from gati_registry.extension import Clock, Database, Grant, Identity, Request, Transaction
 
@@ -46,6 +47,14 @@ class Known:
     until: int
     mark: bytes | None
     revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a credential that is good may at most be used for, and until when it is (milliseconds)."""
+
+    bounds: tuple[Grant, ...]
+    until: int
 
 
 class Authenticator:
@@ -72,8 +81,8 @@ class Authenticator:
         self._sessions = sessions
         self._lenient = lenient
         self._secret = os.urandom(32)
-        self._known: OrderedDict[bytes, Known] = OrderedDict()
-        self._verified: OrderedDict[bytes, str] = OrderedDict()
+        self._known: OrderedDict[str, Known] = OrderedDict()
+        self._verified: OrderedDict[str, str] = OrderedDict()
         self._noted: OrderedDict[str, int] = OrderedDict()
         self._notes: set[asyncio.Task[None]] = set()
 
@@ -84,7 +93,8 @@ class Authenticator:
             if key is None:
                 return await self._of_session(request)
             header = f"Bearer {key}" if key.startswith(secret.KEY) else ""
-        mark = hashlib.blake2b(header.encode(), key=self._secret, digest_size=16).digest()
+        # A password or key stays in no memory of ours; a token may, it ends soon, and hashing it is half of all work.
+        mark = header if header.startswith("Bearer ey") else self._hashed(header)
         now = self._clock.now()
         identity = await self._recall(mark, now)
         if identity is None:
@@ -96,27 +106,32 @@ class Authenticator:
                 return None
             identity = found[0]
             self._remember(mark, Known(identity, found[1], *state))
-        if identity.credential is not None and identity.method == "api-key":
+        if identity.credential is not None and identity.credential.startswith("k_"):
             self._note(identity.credential, 0, now, credentials.key_used)
         return identity
 
-    async def _recall(self, mark: bytes, now: int) -> Identity | None:
+    def _hashed(self, text: str) -> str:
+        return hashlib.blake2b(text.encode(), key=self._secret, digest_size=16).hexdigest()
+
+    async def _recall(self, mark: str, now: int) -> Identity | None:
         known = self._known.get(mark)
         if known is None or now >= known.until:
             return None
         if known.mark is not None and known.mark == self._database.revision():
             return known.identity  # nobody committed anything
+        if known.revision != await self._revision.get():
+            return None
         # The administrator's password is a fact of the core: no number of ours counts its changes.
-        own = known.identity.name != ADMIN or known.identity.method != "password"
-        return known.identity if own and known.revision == await self._revision.get() else None
+        found = known.identity
+        return None if found.name == ADMIN and found.method == "password" and found.grants is None else found
 
-    def _remember(self, mark: bytes, known: Known) -> None:
+    def _remember(self, mark: str, known: Known) -> None:
         self._known[mark] = known
         self._known.move_to_end(mark)
         if len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
 
-    async def _look_up(self, header: str, mark: bytes, request: Request, now: int) -> tuple[Identity, int] | None:
+    async def _look_up(self, header: str, mark: str, request: Request, now: int) -> tuple[Identity, int] | None:
         scheme, _, value = header.partition(" ")
         scheme, value = scheme.lower(), value.strip()
         if scheme == "bearer":
@@ -133,7 +148,7 @@ class Authenticator:
     # --- passwords ----------------------------------------------------------------------------------------------
 
     async def of_password(
-        self, name: str, password: str, address: str, *, mark: bytes | None = None, code: str | None = None
+        self, name: str, password: str, address: str, *, mark: str | None = None, code: str | None = None
     ) -> AccountRow | None:
         """The account of a name and password; None for a name that has none.
 
@@ -155,7 +170,7 @@ class Authenticator:
         account, stored, second = await self._database.read(work)
         if self._lenient and stored is None:
             return None  # an open registry is sent leftovers of other logins, and keeps no secret of who is there
-        remembered = mark is not None and stored is not None and self._verified.get(mark) == stored
+        remembered = self._is_verified(mark, stored)
         if not remembered:
             try:
                 await self._backoff.check(name, address)
@@ -163,12 +178,17 @@ class Authenticator:
                 if self._lenient:
                     return None
                 raise
-            right = await self.passwords.verify(password, stored)
+            # Requests that come at once with the same credentials wait for the first of them.
+            right = await self.passwords.verify(password, stored, lambda: self._is_verified(mark, stored))
             if not right or account is None or stored is None or not account.active:
                 await self._backoff.failed(name, address)
                 if stored is None:
                     return None
                 raise wrong()
+            if mark is not None:
+                self._verified[mark] = stored
+                if len(self._verified) > REMEMBERED:
+                    self._verified.popitem(last=False)
         assert account is not None
         assert stored is not None
         if not account.active:
@@ -177,11 +197,10 @@ class Authenticator:
             await self.second_factor(account, address, code)
         if not remembered:
             await self._backoff.succeeded(name, address)
-            if mark is not None:
-                self._verified[mark] = stored
-                if len(self._verified) > REMEMBERED:
-                    self._verified.popitem(last=False)
         return account
+
+    def _is_verified(self, mark: str | None, stored: str | None) -> bool:
+        return mark is not None and stored is not None and self._verified.get(mark) == stored
 
     async def second_factor(self, account: AccountRow, address: str, code: str | None) -> None:
         """Spend a code of the account's second factor.
@@ -260,35 +279,37 @@ class Authenticator:
         if claims is None:
             return None
         if claims.account_id is None:
-            return Identity(grants=claims.bounds), claims.expires_at
+            return Identity(grants=claims.bounds, reach=UNBOUNDED), claims.expires_at
         account_id, now = claims.account_id, self._clock.now()
 
-        async def work(tx: Transaction) -> AccountRow | None:
-            if claims.credential is not None and not await self.stands(tx, claims.credential, now):
-                return None
-            return await accounts.get(tx, account_id)
+        async def work(tx: Transaction) -> tuple[AccountRow | None, Standing | None]:
+            return await accounts.get(tx, account_id), await self.standing(tx, claims.credential, now)
 
-        account = await self._database.read(work)
-        if account is None or not account.active or account.epoch != claims.epoch:
+        account, standing = await self._database.read(work)
+        if account is None or not account.active or account.epoch != claims.epoch or standing is None:
             raise RegistryError(Code.UNAUTHORIZED, "the token was revoked; log in again")
         identity = _identity(
             account, claims.method, credential=claims.credential, bounds=claims.bounds, verified_at=claims.verified_at
         )
-        return identity, claims.expires_at
+        return replace(identity, reach=standing.bounds), min(claims.expires_at, standing.until)
 
-    async def stands(self, tx: Transaction, credential: str, now: int) -> bool:
-        """Whether a key, refresh token or session, by its id, is still good."""
+    async def standing(self, tx: Transaction, credential: str | None, now: int) -> Standing | None:
+        """How a key, refresh token or session stands, by its id; a password has none. None: it has ended."""
+        if credential is None:
+            return Standing(UNBOUNDED, NEVER)
         kind = credential.partition("_")[0]
         if kind == "k":
             key = await credentials.get_key(tx, credential)
-            return key is not None and key.alive(now)
-        if kind == "r":
+            if key is not None and key.alive(now):
+                return Standing(grants.of_key(key.scopes, key.path), key.expires_at or NEVER)
+        elif kind == "r":
             refresh = await credentials.get_refresh(tx, credential)
-            return refresh is not None and (refresh.key_id is None or await self.stands(tx, refresh.key_id, now))
-        if kind == "s":
+            return await self.standing(tx, refresh.key_id, now) if refresh is not None else None
+        elif kind == "s":
             session = await credentials.get_session(tx, credential)
-            return session is not None and self._sessions.lasts(session, now)
-        return False
+            if session is not None and self._sessions.lasts(session, now):
+                return Standing(UNBOUNDED, self._sessions.until(session))
+        return None
 
     # --- sessions -----------------------------------------------------------------------------------------------
 
@@ -296,7 +317,7 @@ class Authenticator:
         cookie = self._sessions.cookie(request)
         if cookie is None:
             return None
-        mark = hashlib.blake2b(cookie.encode(), key=self._secret, digest_size=16).digest()
+        mark = self._hashed(cookie)
         now = self._clock.now()
         identity = await self._recall(mark, now)
         if identity is None:

@@ -30,14 +30,15 @@ _MEMORY, _TIME, _LANES = 19 * 1024, 2, 1
 
 _SCRYPT = (2**15, 8, 1)
 
-MOST_WAITING = 64
+MOST_WAITING = 200
 """Logins that wait for their turn; whoever comes later is told to try again."""
 
 
 class Passwords:
     """Hashes and verifies."""
 
-    def __init__(self) -> None:
+    def __init__(self, most_waiting: int = MOST_WAITING) -> None:
+        self._most_waiting = most_waiting
         self._turn = asyncio.Semaphore(1)
         self._waiting = 0
         self._hasher: PasswordHasher | None = None
@@ -57,19 +58,20 @@ class Passwords:
         """What is stored of the administrator's password, in the core's form."""
         return await self._one_at_a_time(lambda: _scrypt_text(password))
 
-    async def verify(self, password: str, stored: str | None) -> bool:
+    async def verify(self, password: str, stored: str | None, known: Callable[[], bool] = lambda: False) -> bool:
         """Whether the password fits; without a stored one it takes as long and does not.
+
+        `known` is asked when its turn has come: whether another request has found out meanwhile that it does.
 
         Raises:
             RegistryError: TOOMANYREQUESTS.
         """
-        return await self._one_at_a_time(lambda: self._verify(password, stored))
+        return await self._one_at_a_time(lambda: known() or self._verify(password, stored))
 
     async def _one_at_a_time(self, work: Callable[[], T]) -> T:
-        if self._waiting >= MOST_WAITING:
-            raise RegistryError(
-                Code.TOOMANYREQUESTS, "too many logins at once; try again", headers={"Retry-After": "2"}
-            )
+        if self._waiting >= self._most_waiting:
+            message = "too many logins at once; try again"
+            raise RegistryError(Code.TOOMANYREQUESTS, message, headers={"Retry-After": "2"})
         self._waiting += 1
         try:
             async with self._turn:

@@ -25,7 +25,7 @@ class IdentitySettings(Model):
         90 * 86400,
         ge=3600,
         description="Age at which the key that signs tokens is replaced.",
-        json_schema_extra={"unit": "s"},
+        json_schema_extra=_SECONDS,
     )
     refresh_idle: int = Field(
         90 * 86400, ge=60, description="A refresh token not used for so long ends.", json_schema_extra=_SECONDS
@@ -37,7 +37,7 @@ class IdentitySettings(Model):
         7 * 86400,
         ge=60,
         description="A browser session ends after so long at the latest.",
-        json_schema_extra={"unit": "s"},
+        json_schema_extra=_SECONDS,
     )
     invitation_ttl: int = Field(7 * 86400, ge=60, description="Life of an invitation.", json_schema_extra=_SECONDS)
     login_tries: int = Field(

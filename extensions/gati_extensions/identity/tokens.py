@@ -10,6 +10,7 @@ Sources: RFC 7519 (JWT), RFC 8037 (EdDSA), distribution's token specification (t
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ INSTANCE = "identity_instance"
 
 SKEW = 5
 """Seconds that the clocks of replicas may differ."""
+
+_KID = re.compile(r"[0-9a-f]{16}")
 
 LONGEST = 16 * 1024
 """Characters of a token; longer ones are not looked at."""
@@ -83,7 +86,7 @@ class Tokens:
         """A token for some access that the identity was found to have; and the time of issue (seconds)."""
         import jwt
 
-        key, issuer = await self.ensure(), await self.issuer()
+        key, issuer = await self._signing(), await self.issuer()
         now = self._clock.now() // 1000
         claims: dict[str, Any] = {
             "iss": issuer,
@@ -115,7 +118,7 @@ class Tokens:
             kid = jwt.get_unverified_header(token).get("kid")
         except jwt.InvalidTokenError:
             return None
-        key = (await self._keys()).get(kid) if isinstance(kid, str) else None
+        key = await self._find(kid) if isinstance(kid, str) else None
         if key is None:
             return None
         issuer = await self.issuer()
@@ -190,14 +193,26 @@ class Tokens:
 
         return kid if await self._revision.write(work) else None
 
-    async def ensure(self) -> SigningKey:
-        """The key that signs; made where there is none."""
+    async def prepare(self) -> None:
+        """Make the first key; where there is one, not even cryptography is loaded."""
+        if not await self._database.read(credentials.signing_keys):
+            await self._signing()
+
+    async def _signing(self) -> SigningKey:
         for _ in range(2):
             for key in (await self._keys()).values():
                 if key.retired_at is None:
                     return key
             await self.rotate(older_than=self._clock.now())  # nothing is as old: only where there is none
         raise AssertionError("there is a key now")
+
+    async def _find(self, kid: str) -> SigningKey | None:
+        known = (await self._keys()).get(kid)
+        if known is None and _KID.fullmatch(kid):
+            # Another replica may have made it since we looked: its tokens are good at once.
+            rows = await self._database.read(credentials.signing_keys)
+            known = next((_load(*row) for row in rows if row[0] == kid), None)
+        return known
 
     async def _keys(self) -> dict[str, SigningKey]:
         number = await self._revision.get()

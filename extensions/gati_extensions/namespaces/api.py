@@ -43,6 +43,11 @@ class Standing:
     visibility_path: str
     root_visibility: str
 
+    @property
+    def conditional(self) -> bool:
+        """Whether circumstances matter."""
+        return any(rule.conditions for rule in self.rules)
+
     def denied(self, situation: Situation) -> frozenset[str]:
         """Permissions that are explicitly denied. A condition that depends on an unknown request counts as met."""
         found: frozenset[str] = frozenset()

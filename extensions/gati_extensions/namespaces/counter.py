@@ -24,11 +24,11 @@ class Counter:
 
     async def get(self) -> int:
         """The counter; microseconds."""
-        seen, now = self._database.revision(), time.monotonic()
-        if seen is None:
-            if now < self._until:
-                return self._number
-        elif seen == self._seen:
+        seen = self._database.revision()
+        if seen is not None and seen == self._seen:
+            return self._number
+        now = time.monotonic()
+        if seen is None and now < self._until:
             return self._number
         changes = self._changes
         self._number = await self._database.read(lambda tx: store.revision(tx, self._name))

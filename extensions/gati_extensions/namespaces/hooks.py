@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from gati_extensions.namespaces import drafts, renames, store, usage
 from gati_extensions.namespaces.api import Situation
 from gati_extensions.namespaces.counter import Counter
@@ -141,8 +138,7 @@ class Resemblance:
         detail = change.detail
         if detail.get("action") != "create" or detail.get("subject") not in ("identity.user", "identity.org"):
             return None
-        after: Mapping[str, Any] = detail.get("after") or {}
-        name = after.get("name")
+        name = detail.get("id")
         if not isinstance(name, str) or change.caller.identity.admin or self._settings.confusable != "enforce":
             return None
         from gati_extensions.namespaces.names import resembled

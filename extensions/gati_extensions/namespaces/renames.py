@@ -82,10 +82,11 @@ async def _move_settings(tx: Transaction, source: str, target: str, *, keep: boo
     low, high = below(source)
     values = {"source": source, "low": low, "high": high}
     where = "path = :source OR (path > :low AND path < :high)"
+    renamed = "CAST(:target AS TEXT) || substr(path, CAST(:after AS INTEGER))"
     moved = ("node", "member", "role", "policy") if keep else ("node",)
     for table in moved:
         await tx.run(
-            f"UPDATE namespaces_{table} SET path = CAST(:target AS TEXT) || substr(path, :after) WHERE {where}",  # noqa: S608
+            f"UPDATE namespaces_{table} SET path = {renamed} WHERE {where}",  # noqa: S608 - own names
             target=target,
             after=len(source) + 1,
             **values,

@@ -10,6 +10,8 @@ A namespace is a repository's path or one of its ancestors. Its root is where it
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from gati_registry.errors import Code, RegistryError
 from gati_registry.values.reference import RepositoryName
 
@@ -34,6 +36,7 @@ def parse(path: str) -> RepositoryName:
     return name
 
 
+@lru_cache(maxsize=8192)  # requests repeat themselves
 def root(path: str) -> str:
     """The owned namespace that a path lies in; the path itself where it lies above all."""
     parts = path.split("/", 2)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Protocol
 
@@ -88,6 +88,11 @@ class Identity:
     grants: tuple[Grant, ...] | None = None
     verified_at: int = 0
     reach: tuple[Grant, ...] | None = None
+
+    @property
+    def owner(self) -> Identity:
+        """The same caller with all that another token could reach."""
+        return self if self.reach is None else replace(self, grants=self.reach)
 
     def bounded(self, access: Access) -> bool:
         """Whether the credential's own bounds leave room for the access; says nothing of the owner's rights."""

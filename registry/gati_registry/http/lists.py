@@ -50,7 +50,8 @@ class ListEndpoints:
 
     async def catalog(self, exchange: Exchange) -> None:
         """A page of the repositories that the caller may pull from."""
-        identity: Identity = exchange.scope["gati.identity"]
+        # A token for the catalog has no scope for each repository in it: what its owner may pull is what counts.
+        identity: Identity = exchange.scope["gati.identity"].owner
 
         async def visible(name: RepositoryName) -> bool:
             return (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from gati_registry.domain.access import Access, Action, Decision, Identity
 from gati_registry.domain.upload import Upload, received_range
@@ -89,7 +88,7 @@ class UploadEndpoints:
             return False
         identity: Identity = exchange.scope["gati.identity"]
         # A token reaches as far as its scopes, its owner perhaps further.
-        owner = identity if identity.reach is None else replace(identity, grants=identity.reach)
+        owner = identity.owner
         for candidate in candidates:
             access = Access(Action.PULL, candidate, request=exchange)
             if await self._authorizer.decide(owner, access) is not Decision.ALLOW:

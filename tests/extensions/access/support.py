@@ -81,7 +81,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A registry of one worker. Users: alice, who owns the organization acme; bob, a member of it; carol, a stranger."""
+    """A registry of one worker. Alice owns the organization acme, bob is a member of it, carol is a stranger."""
 
     registry: Registry
 
@@ -135,7 +135,7 @@ def configured(folder: Path, **settings: Any) -> Settings:
 
 
 @contextlib.asynccontextmanager
-async def world(folder: Path, clock: Clock | None = None, **settings: Any) -> AsyncIterator[World]:
+async def world(folder: Path, clock: Clock | None = None, /, **settings: Any) -> AsyncIterator[World]:
     """A registry that was started once, with nobody but the administrator in it."""
     configuration = configured(folder, **settings)
     await prepare(configuration)

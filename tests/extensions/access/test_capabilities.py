@@ -26,8 +26,7 @@ async def issue(user: User, *caps: dict[str, Any], **more: Any) -> Any:
 async def delegate(site: World, token: str, *caps: dict[str, Any], **more: Any) -> str:
     """A narrower token, made by whoever holds it."""
     made = await site.nobody.done("POST", "access/capabilities/delegate", {"token": token, "cap": list(caps), **more})
-    token = made["token"]
-    return token
+    return str(made["token"])
 
 
 @pytest.fixture

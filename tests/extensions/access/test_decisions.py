@@ -78,9 +78,7 @@ async def test_private_and_absent_are_the_same(site: World, caller: str, private
         user = await site.token(site.nobody, f"repository:{private}:pull,push", f"repository:{absent}:pull,push")
     for method, path in REQUESTS:
         body = MANIFEST if method == "PUT" else b""
-        found, missing = [
-            await user.client.request(method, f"/v2/{name}/{path}", body) for name in (private, absent)
-        ]
+        found, missing = [await user.client.request(method, f"/v2/{name}/{path}", body) for name in (private, absent)]
         assert found.status in (401, 403, 404, 405), (method, path, found)
         seen = [
             (a.status, {k: v.replace(n, "<name>") for k, v in a.headers.items()}, a.body.replace(n.encode(), b"<name>"))
@@ -145,3 +143,23 @@ async def test_tokens_carry_what_is_allowed(site: World) -> None:
     anonymous = await site.token(site.nobody, "repository:orgs/acme/app:pull")
     assert (await anonymous.get("/v2/")).status == 200
     assert (await anonymous.pull("orgs/acme/app")).status == 401
+
+
+async def test_explanations(site: World) -> None:
+    alice, bob, carol = (site.user(name) for name in ("alice", "bob", "carol"))
+    assert (await alice.push("orgs/acme/app")).status == 201
+    for user, action, decision, rule in (
+        (alice, "push", "allow", "role"), (bob, "pull", "allow", "role"), (bob, "push", "deny", "default"),
+        (carol, "pull", "hide", "default"), (site.admin, "delete", "allow", "administrator"),
+    ):  # fmt: skip
+        found = await user.explain(action, "orgs/acme/app")
+        assert (found["decision"], found["steps"][-1]["rule"]) == (decision, rule)
+    assert "owner of acme" in (await alice.explain("push", "orgs/acme/app"))["steps"][-1]["reason"]
+    # Who may not see it, is told the same of what is not there.
+    private, absent = [(await carol.explain("pull", f"orgs/acme/{name}"))["steps"] for name in ("app", "apz")]
+    assert private == absent
+    assert (await carol.post("access/explain", {"action": "pull", "account": "bob"})).status == 403
+    assert (await site.nobody.post("access/explain", {"action": "pull"})).status == 401
+    assert (await site.admin.explain("push", "orgs/acme/app", account="bob"))["decision"] == "deny"
+    assert (await site.admin.explain("operate"))["decision"] == "allow"
+    assert (await carol.explain("operate"))["decision"] == "deny"

@@ -61,7 +61,7 @@ async def tries(site: World, user_count: int, **headers: str) -> list[int]:
 
 
 async def test_a_user(folder: Path) -> None:
-    async with world(folder, **{"access.user_rate": 0.01, "access.burst": 800}) as site:
+    async with world(folder, None, **{"access.user_rate": 0.01, "access.burst": 800}) as site:
         await populate(site, "alice", "bob", org=None)
         assert await tries(site, 9) == [200] * 8 + [429]
         answer = await site.user("alice").get("/v2/")
@@ -70,7 +70,7 @@ async def test_a_user(folder: Path) -> None:
 
 
 async def test_an_address(folder: Path) -> None:
-    async with world(folder, **{"access.address_rate": 0.01, "access.burst": 300}) as site:
+    async with world(folder, None, **{"access.address_rate": 0.01, "access.burst": 300}) as site:
         await populate(site, "alice", "bob", org=None)
         assert [(await site.nobody.get("/v2/")).status for _ in range(4)] == [401] * 3 + [429]
         assert (await site.user("alice").get("/v2/")).status == 200

@@ -158,13 +158,14 @@ def server(folder: Path, *, workers: int = 1, **env: str) -> Iterator[RegistryPr
         yield process
 
 
-def configured(folder: Path, **identity: Any) -> Settings:
+def configured(folder: Path, metadata_url: str | None = None, **identity: Any) -> Settings:
     """Settings with this extension alone; `identity` is its section."""
     password = folder / "password"
     password.write_text(ADMIN_PASSWORD)
     flags = {
         "data": str(folder / "data"),
         "extensions": "identity",
+        "metadata_url": metadata_url,
         "admin_password_file": str(password),
         **{f"identity.{name}": value for name, value in identity.items()},
     }
@@ -192,8 +193,8 @@ async def worker(settings: Settings, clock: Clock) -> AsyncIterator[Site]:
         yield Site(registry, app, part.api)
 
 
-async def prepared(folder: Path, **identity: Any) -> Settings:
+async def prepared(folder: Path, metadata_url: str | None = None, **identity: Any) -> Settings:
     """Settings of a registry that was started once."""
-    settings = configured(folder, **identity)
+    settings = configured(folder, metadata_url, **identity)
     assert await prepare(settings) == []
     return settings

@@ -118,7 +118,7 @@ def test_crane(guarded: Registry, home: Path, tmp_path: Path) -> None:
     assert crane("digest", target).strip() == guarded.manifest("users/alice/crane", "v1").digest
     crane("copy", target, f"{guarded.host}/users/alice/crane-copy:v1")
     crane("delete", target)
-    assert "UNAUTHORIZED" in crane.fails("append", "-f", archive, "-t", f"{guarded.host}/users/bob/crane:v1")
+    assert "401 Unauthorized" in crane.fails("append", "-f", archive, "-t", f"{guarded.host}/users/bob/crane:v1")
     crane("auth", "logout", guarded.host)
     assert "401" in crane.fails("digest", f"{guarded.host}/users/alice/crane-copy:v1")
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
 from gati_extensions.identity.hooks import Authenticator
+from gati_extensions.identity.passwords import Passwords
+from gati_registry.errors import Code, RegistryError
 from tests.core.support import FakeClock
 from tests.extensions.identity.support import PASSWORD, Site, prepared, worker
 
@@ -28,6 +31,25 @@ async def test_a_right_password_is_hashed_once(site: Site) -> None:
         assert (await site.user("alice").get("/v2/")).status == 200
         await site.nobody.sign_up(f"user-{number}")
     assert verifications(site) == before + 1
+
+
+async def test_requests_at_once_share_one_hash(site: Site) -> None:
+    """More of them than may wait in line with different credentials."""
+    await site.nobody.sign_up("alice")
+    before = verifications(site)
+    answers = await asyncio.gather(*(site.user("alice").get("/v2/") for _ in range(200)))
+    assert {answer.status for answer in answers} == {200}
+    assert verifications(site) == before + 1
+
+
+async def test_guesses_at_once_wait_in_line_and_the_line_is_bounded() -> None:
+    """One hash at a time takes one core and 19 MiB, however many guess."""
+    passwords = Passwords(most_waiting=3)
+    answers = await asyncio.gather(*(passwords.verify("x" * 8, None) for _ in range(5)), return_exceptions=True)
+    assert answers[:3] == [False] * 3
+    for answer in answers[3:]:
+        assert isinstance(answer, RegistryError)
+        assert (answer.code, answer.headers["Retry-After"]) == (Code.TOOMANYREQUESTS, "2")
 
 
 async def test_an_unknown_user_costs_what_a_wrong_password_does(site: Site) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.core.support import INDEX, index
-from tests.extensions.access.support import CONFIG, LAYER, World, image
+from tests.core.support import INDEX, image, index
+from tests.extensions.access.support import CONFIG, LAYER, World
 
 pytestmark = pytest.mark.anyio
 

@@ -87,7 +87,9 @@ async def test_teams_and_robots_are_members(site: World) -> None:
     await alice.done("PUT", "namespaces/orgs/acme/members/team/acme/dev", {"role": "publisher"})
     assert (await bob.push("orgs/acme/app")).status == 201
     listed = await alice.done("GET", "namespaces/orgs/acme/members")
-    assert [(item["kind"], item["name"], item["role"]) for item in listed["items"]] == [("team", "acme/dev", "publisher")]
+    assert [(item["kind"], item["name"], item["role"]) for item in listed["items"]] == [
+        ("team", "acme/dev", "publisher")
+    ]
     await alice.done("DELETE", "identity/orgs/acme/teams/dev/members/bob")
     assert (await bob.push("orgs/acme/app", "v2")).status == 403
     for path in ("team/acme/none", "user/nobody-here", "robot/bob", "ghost/bob"):
@@ -149,7 +151,9 @@ async def test_lists_are_filtered_by_sql(site: World) -> None:
     await alice.done("PUT", "namespaces/orgs/acme/open", {"visibility": "public"})
     await alice.done("PUT", "namespaces/orgs/acme/open/secret", {"visibility": "private"})
     await alice.done("PUT", "namespaces/users/alice/hidden", {"visibility": "private"})
-    await alice.done("PUT", "namespaces/orgs/acme/roles/away", {"permissions": [{"effect": "deny", "actions": ["pull"]}]})
+    await alice.done(
+        "PUT", "namespaces/orgs/acme/roles/away", {"permissions": [{"effect": "deny", "actions": ["pull"]}]}
+    )
     await alice.done("PUT", "namespaces/orgs/acme/open/secret/members/user/bob", {"role": "away"})
     await alice.done("PUT", "namespaces/users/alice/hidden/members/user/carol", {"role": "reader"})
     access = site.registry.extensions.kernels["access"].access

@@ -9,8 +9,8 @@ import pytest
 
 from gati_extensions.namespaces.traffic import INTERVAL
 from gati_extensions.namespaces.usage import usage
-from tests.core.support import FakeClock, sha256
-from tests.extensions.access.support import CONFIG, LAYER, User, World, image, populate, world
+from tests.core.support import FakeClock, image, sha256
+from tests.extensions.access.support import CONFIG, LAYER, User, World, populate, world
 
 pytestmark = pytest.mark.anyio
 
@@ -27,7 +27,7 @@ async def test_the_defaults(site: World) -> None:
 
 
 async def test_repositories_are_counted_and_refused(folder: Path) -> None:
-    async with world(folder, **{"namespaces.user_artifacts": 2}) as site:
+    async with world(folder, None, **{"namespaces.user_artifacts": 2}) as site:
         await populate(site, "alice", "bob")
         alice = site.user("alice")
         for name in ("one", "two"):

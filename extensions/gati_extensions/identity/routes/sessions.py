@@ -18,6 +18,9 @@ from gati_registry.extension import Action, Answer, Call, Paging, Permission, Ro
 
 RECOVERY_CODES = 10
 
+MOST_SESSIONS = 100
+"""Sessions of an account."""
+
 
 class SessionRoutes:
     """Handlers."""
@@ -61,7 +64,7 @@ class SessionRoutes:
         session = Session(secret.new_id("s"), account.id, account.epoch, call.caller.address, agent, now, now)
 
         async def work(tx: Transaction) -> None:
-            await credentials.add_session(tx, session, secret.hashed(cookie))
+            await credentials.add_session(tx, session, secret.hashed(cookie), MOST_SESSIONS)
             await self._parts.note(tx, call.caller, "session", "create", session.id, namespace=account.namespace)
 
         await self._parts.revision.write(work)

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import Field
 
 from gati_extensions.identity import grants, secret
-from gati_extensions.identity.hooks import wrong
+from gati_extensions.identity.hooks import NOTED, wrong
 from gati_extensions.identity.model import Jwks, time_of
 from gati_extensions.identity.parts import Parts
 from gati_extensions.identity.store import accounts, credentials
@@ -25,6 +25,7 @@ from gati_registry.extension import (
     Answer,
     Call,
     Decision,
+    Grant,
     Identity,
     Model,
     Permission,
@@ -83,7 +84,13 @@ class TokenRoutes:
         if scheme.lower() == "bearer" and not value.strip().startswith(secret.KEY) and call.identity.name is not None:
             raise RegistryError(Code.UNAUTHORIZED, "a token gets no token; use a password, a key or a refresh token")
         offline = query.offline_token.lower() in ("true", "1")
-        return await self._issue(call, call.identity, query.service, query.scope, query.client_id, offline=offline)
+        epoch = await self._epoch(call.identity)
+        if call.identity.name is not None:
+            # Again, after the epoch was read: a password that is changed just now must not get tokens of the new one.
+            await self._parts.authenticator.authenticate(call.exchange)
+        return await self._issue(
+            call, call.identity, epoch, query.service, query.scope, query.client_id, offline=offline
+        )
 
     async def post(self, call: Call) -> Answer:
         """By a form."""
@@ -95,61 +102,69 @@ class TokenRoutes:
         service, client = field("service")[:_SERVICE], field("client_id")[:200]
         kind = field("grant_type")
         if kind == "refresh_token":
-            identity = await self._refreshed(field("refresh_token"))
-            return await self._issue(
-                call, identity, service, form.get("scope", []), client, refresh=field("refresh_token")
-            )
+            refresh = field("refresh_token")
+            identity, epoch = await self._refreshed(refresh)
+            return await self._issue(call, identity, epoch, service, form.get("scope", []), client, refresh=refresh)
         if kind != "password":
             raise RegistryError(Code.INVALID, "grant_type must be password or refresh_token")
-        identity = await self._by_password(field("username"), field("password"), call.caller.address)
+        identity, epoch = await self._by_password(field("username"), field("password"), call.caller.address)
         offline = field("access_type") == "offline"
-        return await self._issue(call, identity, service, form.get("scope", []), client, offline=offline)
+        return await self._issue(call, identity, epoch, service, form.get("scope", []), client, offline=offline)
 
     # --- who ----------------------------------------------------------------------------------------------------
 
-    async def _by_password(self, name: str, password: str, address: str) -> Identity:
-        authenticator = self._parts.authenticator
+    async def _epoch(self, identity: Identity) -> int:
+        if identity.id is None:
+            return 0
+        account_id = identity.id
+        account = await self._parts.kernel.database.read(lambda tx: accounts.get(tx, account_id))
+        if account is None:
+            raise wrong()
+        return account.epoch
+
+    async def _by_password(self, name: str, password: str, address: str) -> tuple[Identity, int]:
+        """Who it is, and the epoch before the password was verified."""
+        authenticator, now = self._parts.authenticator, self._parts.kernel.clock.now()
         if password.startswith(secret.KEY):
-            return (await authenticator.of_key(password, name))[0]
+            identity, _ = await authenticator.of_key(password, name)
+            return identity, await self._epoch(identity)
         account = await authenticator.of_password(name, password, address)
         if account is None:
             raise wrong()
-        return Identity(account.name, account.admin, account.id, account.kind, "password")
+        identity = Identity(account.name, account.admin, account.id, account.kind, method="password", verified_at=now)
+        return identity, account.epoch
 
-    async def _refreshed(self, text: str) -> Identity:
+    async def _refreshed(self, text: str) -> tuple[Identity, int]:
         if not secret.is_well_formed(text, secret.REFRESH):
             raise wrong()
         hashed, now = secret.hashed(text), self._parts.kernel.clock.now()
         oldest = now - self._parts.settings.refresh_idle * 1000
 
-        async def work(
-            tx: Transaction,
-        ) -> tuple[credentials.Refresh, AccountRow, credentials.Key | None] | None:
+        async def work(tx: Transaction) -> tuple[credentials.Refresh, AccountRow, tuple[Grant, ...]] | None:
             refresh = await credentials.find_refresh(tx, hashed)
             if refresh is None or refresh.used_at < oldest:
                 return None
-            if not await self._parts.authenticator.stands(tx, refresh.id, now):
-                return None
             account = await accounts.get(tx, refresh.account_id)
-            key = await credentials.get_key(tx, refresh.key_id) if refresh.key_id is not None else None
-            return (refresh, account, key) if account is not None else None
+            standing = await self._parts.authenticator.standing(tx, refresh.key_id, now)
+            return (refresh, account, standing.bounds) if account is not None and standing is not None else None
 
         found = await self._parts.kernel.database.read(work)
         if found is None or not found[1].active or found[0].epoch != found[1].epoch:
             raise wrong()
-        refresh, account, key = found
-        if now - refresh.used_at >= 60_000:
+        refresh, account, bounds = found
+        if now - refresh.used_at >= NOTED:
             await self._parts.kernel.database.write(lambda tx: credentials.refresh_used(tx, refresh.id, now))
-        return Identity(
-            account.name,
-            account.admin,
-            account.id,
-            account.kind,
-            refresh.method,
-            refresh.id,
-            grants.of_key(key.scopes, key.path) if key is not None else None,
-            refresh.created_at,
+        identity = Identity(
+            name=account.name,
+            admin=account.admin,
+            id=account.id,
+            kind=account.kind,
+            method=refresh.method,
+            credential=refresh.id,
+            grants=bounds,
+            verified_at=refresh.created_at,
         )
+        return identity, refresh.epoch
 
     # --- what ---------------------------------------------------------------------------------------------------
 
@@ -157,6 +172,7 @@ class TokenRoutes:
         self,
         call: Call,
         identity: Identity,
+        epoch: int,
         service: str,
         scopes: Sequence[str],
         client: str,
@@ -166,15 +182,8 @@ class TokenRoutes:
     ) -> Answer:
         tokens = self._parts.tokens
         access = [entry for wanted in grants.parse(scopes) if (entry := await self._granted(identity, wanted))]
-        epoch = 0
-        if identity.id is not None:
-            account_id = identity.id
-            account = await self._parts.kernel.database.read(lambda tx: accounts.get(tx, account_id))
-            if account is None:
-                raise wrong()
-            epoch = account.epoch
-            if offline and identity.method in _LASTING:
-                refresh = await self._new_refresh(identity, epoch, client)
+        if offline and identity.id is not None and identity.method in _LASTING:
+            refresh = await self._new_refresh(identity.id, identity, epoch, client)
         service = service or urlsplit(call.origin).netloc
         token, issued = await tokens.issue(identity, epoch, service, access)
         answer: dict[str, Any] = {
@@ -205,11 +214,10 @@ class TokenRoutes:
         actions = [name for name in asked if await may(_ACTIONS.get(name, Action.ADMINISTER), wanted.name)]
         return {"type": "repository", "name": wanted.name, "actions": actions} if actions else None
 
-    async def _new_refresh(self, identity: Identity, epoch: int, client: str) -> str:
-        assert identity.id is not None
+    async def _new_refresh(self, account_id: int, identity: Identity, epoch: int, client: str) -> str:
         text, now = secret.make(secret.REFRESH), self._parts.kernel.clock.now()
         key_id = identity.credential if identity.method == "api-key" else None
-        row = credentials.Refresh(secret.new_id("r"), identity.id, key_id, epoch, identity.method, client, now, now)
+        row = credentials.Refresh(secret.new_id("r"), account_id, key_id, epoch, identity.method, client, now, now)
         await self._parts.kernel.database.write(
             lambda tx: credentials.add_refresh(tx, row, secret.hashed(text), MOST_REFRESH)
         )

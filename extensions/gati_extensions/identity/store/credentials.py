@@ -200,8 +200,8 @@ class Session:
 _SESSION = "SELECT id, account_id, epoch, address, user_agent, created_at, seen_at FROM identity_session"
 
 
-async def add_session(tx: Transaction, session: Session, hashed: str) -> None:
-    """A new session."""
+async def add_session(tx: Transaction, session: Session, hashed: str, most: int) -> None:
+    """A new session; of more than `most` of an account the one that was idle longest goes."""
     await tx.run(
         "INSERT INTO identity_session (id, account_id, hash, epoch, address, user_agent, created_at, seen_at)"
         " VALUES (:id, :account, :hash, :epoch, :address, :agent, :created, :seen)",
@@ -214,6 +214,13 @@ async def add_session(tx: Transaction, session: Session, hashed: str) -> None:
         created=session.created_at,
         seen=session.seen_at,
     )
+    await tx.run(
+        "DELETE FROM identity_session WHERE id IN (SELECT id FROM identity_session WHERE account_id = :account"
+        " ORDER BY seen_at DESC, id LIMIT 1000 OFFSET :most)",
+        account=session.account_id,
+        most=most,
+    )
+    await changed(tx)
 
 
 async def find_session(tx: Transaction, hashed: str) -> Session | None:

@@ -1,0 +1,110 @@
+"""The same on PostgreSQL, where several replicas share one database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.core.support import FakeClock
+from tests.extensions.identity.support import Site, prepared, worker
+from tests.extensions.identity.test_keys import (
+    test_a_key_expires,
+    test_a_key_is_revoked_and_rotated,
+    test_keys_are_listed_without_their_secret,
+    test_robots,
+    test_the_last_use_is_noted,
+)
+from tests.extensions.identity.test_orgs import (
+    acme,
+    test_a_member_leaves,
+    test_it_is_deleted,
+    test_teams,
+    test_the_last_owner_stays,
+)
+from tests.extensions.identity.test_passwords import test_a_right_password_is_hashed_once, test_guessing_is_slowed
+from tests.extensions.identity.test_sessions import (
+    test_a_password_alone_is_not_enough,
+    test_in_and_out,
+    test_recovery_codes_are_good_once,
+)
+from tests.extensions.identity.test_tokens import test_a_refresh_token_gets_tokens, test_login_push_pull
+from tests.extensions.identity.test_users import (
+    test_an_account_that_is_put_out_of_use,
+    test_export_and_erasure,
+    test_profiles,
+    test_the_administrators_password_changes,
+    test_users_page_by_cursor,
+)
+from tests.support.postgresql import PostgresServer, running_postgresql
+
+__all__ = [
+    "acme",
+    "test_a_key_expires",
+    "test_a_key_is_revoked_and_rotated",
+    "test_a_member_leaves",
+    "test_a_password_alone_is_not_enough",
+    "test_a_refresh_token_gets_tokens",
+    "test_a_right_password_is_hashed_once",
+    "test_an_account_that_is_put_out_of_use",
+    "test_export_and_erasure",
+    "test_guessing_is_slowed",
+    "test_in_and_out",
+    "test_it_is_deleted",
+    "test_keys_are_listed_without_their_secret",
+    "test_login_push_pull",
+    "test_profiles",
+    "test_recovery_codes_are_good_once",
+    "test_robots",
+    "test_teams",
+    "test_the_administrators_password_changes",
+    "test_the_last_owner_stays",
+    "test_the_last_use_is_noted",
+    "test_users_page_by_cursor",
+]
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    """A server for this file."""
+    with running_postgresql() as running:
+        yield running
+
+
+@pytest.fixture
+async def site(server: PostgresServer, folder: Path, clock: FakeClock) -> AsyncIterator[Site]:
+    """A replica where everybody may sign up."""
+    with server.database("template0") as name:
+        settings = await prepared(folder, metadata_url=server.url(name), signup="open")
+        async with worker(settings, clock) as built:
+            yield built
+
+
+async def test_what_one_replica_revokes_ends_in_another(site: Site, clock: FakeClock) -> None:
+    """Here at once, there when what is remembered is old."""
+    await site.nobody.sign_up("alice")
+    key = await site.user("alice").key("read")
+    async with worker(site.registry.settings, clock) as another:
+        here, there = site.bearer(key["key"]), another.bearer(key["key"])
+        assert [(await holder.get("/v2/")).status for holder in (here, there)] == [200, 200]
+        assert (await site.user("alice").delete(f"keys/{key['id']}")).status == 204
+        assert (await here.get("/v2/")).status == 401
+        time.sleep(1)  # noqa: ASYNC251 - nothing may help it along
+        assert (await there.get("/v2/")).status == 401
+
+
+async def test_a_new_signing_key_holds_everywhere_at_once(site: Site, clock: FakeClock) -> None:
+    """A replica that has not heard of a key looks it up."""
+    await site.nobody.sign_up("alice")
+    async with worker(site.registry.settings, clock) as another:
+        old = (await another.user("alice").token())["token"]
+        assert (await another.bearer(old).get("/v2/")).status == 200
+        clock.advance(91 * 86400)
+        job = next(job for job in site.registry.extensions.all("jobs") if job.name == "identity.signing-key")
+        await job.run()
+        new = (await site.user("alice").token())["token"]
+        assert (await another.bearer(new).get("/v2/")).status == 200

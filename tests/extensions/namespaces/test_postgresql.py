@@ -1,0 +1,69 @@
+"""The same on PostgreSQL: what writes SQL of its own, and what several transactions do at once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.core.support import FakeClock
+from tests.extensions.access.support import World, populate, world
+from tests.extensions.access.test_capabilities import (
+    alice,
+    test_it_allows_what_it_says,
+    test_revoking_a_parent_ends_its_children,
+)
+from tests.extensions.access.test_decisions import (
+    test_a_revocation_acts_at_once,
+    test_owners_push_and_strangers_do_not,
+    test_the_catalog_shows_what_one_may_read,
+)
+from tests.extensions.namespaces.test_drafts import drafting, test_members_see_it_others_do_not
+from tests.extensions.namespaces.test_namespaces import (
+    test_custom_roles_inherit,
+    test_labels_and_policies_are_inherited,
+    test_lists_are_filtered_by_sql,
+    test_teams_and_robots_are_members,
+    test_visibility_is_inherited_and_the_nearest_wins,
+)
+from tests.extensions.namespaces.test_quotas import (
+    test_64_pushes_at_once_never_pass_the_limit,
+    test_a_part_draws_from_the_whole,
+    test_a_recount_mends_what_drifted,
+    test_bytes_are_those_of_blobs_and_manifests,
+)
+from tests.extensions.namespaces.test_transfers import (
+    test_a_namespace_moves_with_its_settings,
+    test_usage_follows,
+)
+from tests.support.postgresql import PostgresServer, running_postgresql
+
+pytestmark = pytest.mark.anyio
+
+__all__ = [
+    "alice", "drafting", "test_64_pushes_at_once_never_pass_the_limit",
+    "test_a_namespace_moves_with_its_settings", "test_a_part_draws_from_the_whole",
+    "test_a_recount_mends_what_drifted", "test_a_revocation_acts_at_once",
+    "test_bytes_are_those_of_blobs_and_manifests", "test_custom_roles_inherit", "test_it_allows_what_it_says",
+    "test_labels_and_policies_are_inherited", "test_lists_are_filtered_by_sql", "test_members_see_it_others_do_not",
+    "test_owners_push_and_strangers_do_not", "test_revoking_a_parent_ends_its_children",
+    "test_teams_and_robots_are_members", "test_the_catalog_shows_what_one_may_read", "test_usage_follows",
+    "test_visibility_is_inherited_and_the_nearest_wins",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    """The server."""
+    with running_postgresql() as running:
+        yield running
+
+
+@pytest.fixture
+async def site(folder: Path, clock: FakeClock, server: PostgresServer) -> AsyncIterator[World]:
+    """A registry with alice, bob and carol, in a database of its own."""
+    with server.database() as name:
+        async with world(folder, clock, metadata_url=server.url(name)) as built:
+            await populate(built, "alice", "bob", "carol")
+            yield built
