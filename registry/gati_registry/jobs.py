@@ -21,7 +21,7 @@ LEASE = 120_000
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """Something to do every `interval` seconds; if `due` is given, only where it says so (a look that writes nothing)."""
+    """Something to do every `interval` seconds; with `due`, only where that says so (a look that writes nothing)."""
 
     name: str
     interval: float

@@ -11,14 +11,15 @@ pytest.register_assert_rewrite(
 )
 
 from tests.hostile.content import SEED  # noqa: E402
+from tests.hostile.core import core  # noqa: E402
 from tests.hostile.health import Watch, assert_whole  # noqa: E402
-from tests.support.server import RegistryProcess, running  # noqa: E402
+from tests.support.server import RegistryProcess  # noqa: E402
 
 
 @pytest.fixture(scope="session")
 def attacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProcess]:
     """The server; after the last attack its content is whole."""
-    with running(tmp_path_factory.mktemp("hostile") / "data") as server:
+    with core(tmp_path_factory.mktemp("hostile") / "data") as server:
         SEED.plant(server)
         yield server
         SEED.check(server)

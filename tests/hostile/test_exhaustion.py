@@ -22,13 +22,13 @@ from tests.hostile.content import (
     image,
     push_blob,
     push_manifest,
-    start_upload,
 )
+from tests.hostile.core import core
 from tests.hostile.health import Watch
 from tests.hostile.spec import assert_error
 from tests.hostile.trace import no_trace
-from tests.hostile.wire import Wire, ask, connect, head
-from tests.support.server import RegistryProcess, running, wait_for
+from tests.hostile.wire import Answer, Wire, ask, connect, head
+from tests.support.server import RegistryProcess, wait_for
 
 MIB = 1024 * 1024
 PATIENCE = 2.0
@@ -43,7 +43,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProcess
         "GATI_HTTP__IDLE_TIMEOUT": str(PATIENCE),
         "GATI_UPLOADS__MAX_OPEN": "20",
     }
-    with running(tmp_path_factory.mktemp("impatient") / "data", env=env) as server:
+    with core(tmp_path_factory.mktemp("impatient") / "data", env=env) as server:
         SEED.plant(server)
         yield server
 
@@ -127,17 +127,28 @@ def _requests(server: RegistryProcess) -> int:
 
 
 def test_open_uploads_are_counted(impatient: RegistryProcess) -> None:
-    """One more than allowed is 429 with Retry-After; another repository has its own; what ends makes room."""
+    """With its first bytes a session counts: one more than allowed is 429 with Retry-After; another repository has its
+    own; what ends makes room."""
+
+    def begin(repository: str, query: str = "") -> tuple[str, Answer]:
+        location = ask(impatient, "POST", f"/v2/{repository}/blobs/uploads/{query}").header("location")
+        assert location is not None
+        return location, ask(impatient, "PATCH", location, body=b"some")
+
     with no_trace(impatient):
-        sessions = [start_upload(impatient, "counted") for _ in range(20)]
+        sessions = [begin("counted")[0] for _ in range(20)]
         for query in ("", f"?mount={digest_of(b'absent')}&from=seed/app", "?digest-algorithm=sha512"):
-            answer = ask(impatient, "POST", f"/v2/counted/blobs/uploads/{query}")
+            location, answer = begin("counted", query)
             assert_error(answer, 429, "TOOMANYREQUESTS")
             assert (answer.header("retry-after") or "").isdigit()
-        assert ask(impatient, "DELETE", start_upload(impatient, "counted2")).status == 204
+            assert ask(impatient, "GET", location).status == 204, "it may be tried again"
+        other, answer = begin("counted2")
+        assert answer.status == 202
+        assert ask(impatient, "DELETE", other).status == 204
         assert ask(impatient, "DELETE", sessions.pop()).status == 204
-        sessions.append(start_upload(impatient, "counted"))
-        for session in sessions:
+        location, answer = begin("counted")
+        assert answer.status == 202
+        for session in (*sessions, location):
             assert ask(impatient, "DELETE", session).status == 204
 
 

@@ -14,11 +14,12 @@ from collections.abc import Iterator
 import pytest
 
 from tests.hostile.content import LARGE, OCI_MANIFEST, SEED, SMALL, digest_of, start_upload
+from tests.hostile.core import core
 from tests.hostile.health import Watch
 from tests.hostile.spec import assert_error, problem
 from tests.hostile.trace import no_trace
 from tests.hostile.wire import NoAnswer, answers, ask, ask_raw, chunked, connect, head
-from tests.support.server import RegistryProcess, running
+from tests.support.server import RegistryProcess
 
 HOST = b"Host: registry.test\r\n"
 PUT = b"PUT /v2/seed/app/manifests/smuggled HTTP/1.1\r\n" + HOST
@@ -31,7 +32,7 @@ def either(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     """A server for each of the HTTP servers that the registry runs on."""
     if request.param == "uvicorn":
         pytest.importorskip("uvicorn", reason="the extra `fast` is not installed")
-    with running(tmp_path_factory.mktemp("framing") / "data", args=("--open", "--server", request.param)) as server:
+    with core(tmp_path_factory.mktemp("framing") / "data", args=("--open", "--server", request.param)) as server:
         SEED.plant(server)
         watch = Watch(server)
         yield server

@@ -21,10 +21,11 @@ from tests.hostile.content import (
     image,
     start_upload,
 )
+from tests.hostile.core import core
 from tests.hostile.spec import assert_error, problem
 from tests.hostile.trace import no_trace
 from tests.hostile.wire import Answer, Client, NoAnswer, answers, ask, connect, head
-from tests.support.server import RegistryProcess, running
+from tests.support.server import RegistryProcess
 
 FORGED = [
     {"X-Forwarded-Host": "evil.test", "X-Forwarded-Proto": "https"},
@@ -77,7 +78,7 @@ def test_forged_host_reaches_no_answer(registry: RegistryProcess, fields: dict[s
 def test_trusted_proxy_cannot_be_made_to_lie(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Behind a trusted proxy its own word counts, the last; what is no host is not handed on."""
     env = {"GATI_PROXY__TRUSTED": "127.0.0.0/8"}
-    with running(tmp_path_factory.mktemp("proxy") / "data", env=env) as server:
+    with core(tmp_path_factory.mktemp("proxy") / "data", env=env) as server:
         for fields, expected in (
             ({"X-Forwarded-Host": "evil.test, good.test", "X-Forwarded-Proto": "https"}, "https://good.test/v2/"),
             ({"Forwarded": "host=evil.test;proto=http, host=good.test;proto=https"}, "https://good.test/v2/"),
@@ -106,7 +107,7 @@ def test_the_log_names_the_client_behind_a_trusted_proxy(tmp_path_factory: pytes
     }
     for trusted in ("127.0.0.0/8", "10.0.0.0/8"):
         data = tmp_path_factory.mktemp("proxy") / "data"
-        with running(data, env={"GATI_PROXY__TRUSTED": trusted}) as server:
+        with core(data, env={"GATI_PROXY__TRUSTED": trusted}) as server:
             for name, (fields, _) in cases.items():
                 ask(server, "GET", f"/v2/{name}/tags/list", fields)
         lines = [json.loads(line) for line in server.stderr().splitlines() if '"/v2/' in line]

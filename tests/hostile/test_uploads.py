@@ -19,10 +19,11 @@ from tests.hostile.content import (
     push_manifest,
     start_upload,
 )
+from tests.hostile.core import core
 from tests.hostile.spec import assert_error
 from tests.hostile.trace import no_trace, staged
 from tests.hostile.wire import ask, chunked, connect, head
-from tests.support.server import RegistryProcess, running, wait_for
+from tests.support.server import RegistryProcess, wait_for
 
 HUGE = bytes(1024) * 5 * 1024
 """5 MiB of zeros: more than any buffer on the way."""
@@ -191,7 +192,7 @@ def test_size_in_a_descriptor_is_no_access(registry: RegistryProcess) -> None:
 def test_limits_of_size(tmp_path_factory: pytest.TempPathFactory) -> None:
     """With a limit on blobs, a larger one is 413: announced, in chunks, or in many requests; nothing of it stays."""
     env = {"GATI_BLOBS__MAX_BYTES": str(len(LARGE))}
-    with running(tmp_path_factory.mktemp("limits") / "data", env=env) as server:
+    with core(tmp_path_factory.mktemp("limits") / "data", env=env) as server:
         assert push_blob(server, "a", LARGE).status == 201
         with no_trace(server):
             session = start_upload(server, "a")

@@ -24,7 +24,6 @@ from gati_registry.ports import (
     Transaction,
     Work,
 )
-
 from gati_registry.service.hooks import NO_HOOKS, Hooks
 from gati_registry.values.reference import RepositoryName
 
