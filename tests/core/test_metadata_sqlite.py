@@ -317,3 +317,21 @@ def test_outstanding_are_those_that_did_not_run_in_their_order() -> None:
 def test_migrations_are_numbered_without_gaps() -> None:
     numbers = [migration.number for migration in load("sqlite")]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+async def test_what_is_closed_is_let_go_of(tmp_path: Path) -> None:
+    """Of the index too, once nobody in the process watches it; and not before."""
+    first = SqliteMetadata(tmp_path / "metadata.sqlite")
+    await first.write(put("one"))
+    again = SqliteMetadata(tmp_path / "metadata.sqlite")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    for number in range(5):
+        await SqliteMetadata(tmp_path / f"{number}.sqlite").close()
+    assert len(list(Path("/proc/self/fd").iterdir())) <= before
+    await again.close()
+    revision = first.revision()
+    assert revision is not None
+    await first.write(put("two"))
+    assert first.revision() != revision
+    await first.close()
+    assert first.revision() is None

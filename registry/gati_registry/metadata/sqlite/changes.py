@@ -12,24 +12,54 @@ from __future__ import annotations
 
 import mmap
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 HEADER = 48
 
-# POSIX drops a process's locks on a file when it closes any descriptor of it, SQLite's own included: once opened, an
-# index stays open for good. There is one for each database that a process opens.
-_open: dict[tuple[int, int], mmap.mmap] = {}
+
+@dataclass(slots=True)
+class _Held:
+    descriptor: int
+    view: mmap.mmap
+    users: int
 
 
-def watch(database: Path) -> mmap.mmap | None:
-    """The WAL index of an open database, to be compared by its first `HEADER` bytes; None where it has none."""
+# POSIX drops a process's locks on a file when it closes any descriptor of it, SQLite's own included: an index stays
+# open until everybody in this process who watches it has closed all connections to its database.
+_held: dict[tuple[int, int], _Held] = {}
+
+
+class WalIndex:
+    """The WAL index of an open database."""
+
+    __slots__ = ("_key", "view")
+
+    def __init__(self, key: tuple[int, int], view: mmap.mmap) -> None:
+        self._key = key
+        self.view = view  # to be compared by its first `HEADER` bytes
+
+    def close(self) -> None:
+        """Let go; the watcher's connections to the database are closed before."""
+        held = _held[self._key]
+        held.users -= 1
+        if not held.users:
+            del _held[self._key]
+            held.view.close()
+            os.close(held.descriptor)
+
+
+def watch(database: Path) -> WalIndex | None:
+    """The WAL index of an open database, to be closed; None where it has none."""
     path = database.with_name(database.name + "-shm")
     try:
         status = os.stat(path)
         key = (status.st_dev, status.st_ino)
-        if key not in _open:
+        held = _held.get(key)
+        if held is None:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            _open[key] = mmap.mmap(descriptor, HEADER, prot=mmap.PROT_READ)
-        return _open[key]
+            held = _held[key] = _Held(descriptor, mmap.mmap(descriptor, HEADER, prot=mmap.PROT_READ), 0)
     except (OSError, ValueError):
         return None
+    held.users += 1
+    return WalIndex(key, held.view)

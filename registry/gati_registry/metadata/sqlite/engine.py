@@ -93,6 +93,7 @@ class SqliteMetadata:
         self._reader = connect(path, writer=False)
         self._reading = SqliteTransaction(self._reader)
         self._index = watch(path)
+        self._view = self._index.view if self._index is not None else None
         self._gathered: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
         self._jobs: queue.SimpleQueue[list[_Job] | None] = queue.SimpleQueue()
         self._scanners = ThreadPoolExecutor(SCANNERS, thread_name_prefix="metadata-scan")
@@ -134,7 +135,7 @@ class SqliteMetadata:
         return await asyncio.get_running_loop().run_in_executor(self._scanners, self._scan, work)
 
     def revision(self) -> bytes | None:
-        return self._index[:HEADER] if self._index is not None else None
+        return self._view[:HEADER] if self._view is not None else None
 
     async def check(self) -> None:
         async def ask(tx: Any) -> None:
@@ -153,6 +154,9 @@ class SqliteMetadata:
         self._scanners.shutdown(wait=True)
         for connection in (*self._scan_connections, self._reader, self._writer):
             connection.close()
+        self._view = None
+        if self._index is not None:
+            self._index.close()
 
     def integrity_problems(self) -> Iterator[str]:
         """What SQLite's own check of the whole file finds; reads all of it."""
