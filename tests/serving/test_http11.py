@@ -206,7 +206,7 @@ REFUSED = {
     "two empty lines before": b"\r\n\r\n" + HELLO,
     "the same length twice": b"PUT /sink HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\nhello",
     "the same length twice in one": b"PUT /sink HTTP/1.1\r\nHost: x\r\nContent-Length: 5, 5\r\n\r\nhello",
-    "a length of nineteen digits": b"PUT /sink HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000000000000\r\n\r\n",
+    "a length of twenty digits": b"PUT /sink HTTP/1.1\r\nHost: x\r\nContent-Length: 10000000000000000000\r\n\r\n",
     "chunks over 1.0": b"PUT /sink HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "two hosts over 1.0": b"GET /hello HTTP/1.0\r\nHost: x\r\nHost: x\r\n\r\n",
     "chunk size with a space": CHUNKED + b"5 \r\nhello\r\n0\r\n\r\n",

@@ -185,7 +185,7 @@ def test_a_registry_refuses_and_waits_on_some_streams_and_serves_the_others(
             client.until(lambda: client.streams[large].reset is not None or _window(client, large) > 0)
         client.until(lambda: client.streams[stranger].reset is not None)
         assert (client.streams[stranger].status, client.streams[large].status) == (401, 413)
-        assert client.streams[stranger].headers["www-authenticate"].startswith("Basic")
+        assert client.streams[stranger].headers["www-authenticate"].startswith("Bearer ")
         assert sent >= 4 * MIB
         assert client.send(push, blob, end=True) == len(blob)
         client.until(lambda: client.streams[push].ended)
