@@ -1,26 +1,13 @@
-"""Every setting of the server, and how its value is found.
-
-A value comes from the first of: flag, environment, TOML file, default. What is not known stops the start: a misspelt
-setting that is silently ignored is a setting that the operator believes in.
-
-    GATI_LISTEN=0.0.0.0:5000          listen = "0.0.0.0:5000"
-    GATI_GC__GRACE=3600               [gc]
-                                      grace = 3600
-
-`docs/settings.md` is written from this module by `gati-registry settings --output markdown`.
-"""
+"""Every setting of the server: its type, default, limits and meaning."""
 
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
-import tomllib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from pydantic import (
@@ -29,16 +16,10 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
-    ValidationError,
     field_validator,
     model_validator,
 )
-from pydantic.fields import FieldInfo
 
-PREFIX = "GATI_"
-# These belong to the `gati` command; a shell that has them set may start a server too.
-CLIENT_VARIABLES = frozenset({"GATI_REGISTRY", "GATI_TOKEN", "GATI_NAMESPACE"})
-CONFIG_VARIABLE = "GATI_CONFIG"
 MIB = 1024 * 1024
 
 
@@ -49,26 +30,29 @@ class SettingsError(Exception):
     """
 
 
-def _comma_separated(value: object) -> object:
+def comma_separated(value: object) -> object:
+    """The items of a list as the environment writes it; anything else as it is."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     return value
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_comma_separated)]
+Names = Annotated[tuple[str, ...], BeforeValidator(comma_separated)]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-Networks = Annotated[tuple[Network, ...], BeforeValidator(_comma_separated)]
+Networks = Annotated[tuple[Network, ...], BeforeValidator(comma_separated)]
 
 
 def _setting(default: Any, description: str, *, unit: str = "", **limits: Any) -> Any:
     return Field(default, description=description, json_schema_extra={"unit": unit}, **limits)
 
 
-class _Section(BaseModel):
+class Section(BaseModel):
+    """Base of the sections."""
+
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
 
-class Tls(_Section):
+class Tls(Section):
     """HTTPS. Both files present: the listener speaks TLS only."""
 
     cert: Path | None = _setting(None, "Certificate chain, PEM. Needs `tls.key`.")
@@ -76,7 +60,7 @@ class Tls(_Section):
     min_version: Literal["1.2", "1.3"] = _setting("1.2", "Oldest TLS version that is accepted.")
 
 
-class Shutdown(_Section):
+class Shutdown(Section):
     """What happens between SIGTERM and the end of the process."""
 
     grace: float = _setting(300, "Longest time that running transfers get to finish.", unit="seconds", ge=0)
@@ -89,7 +73,7 @@ class Shutdown(_Section):
     )
 
 
-class Gc(_Section):
+class Gc(Section):
     """Garbage collection: it runs while serving and never blocks."""
 
     grace: float = _setting(
@@ -109,7 +93,7 @@ class Gc(_Section):
     )
 
 
-class Manifests(_Section):
+class Manifests(Section):
     """What is accepted as a manifest."""
 
     sparse: bool = _setting(
@@ -119,7 +103,7 @@ class Manifests(_Section):
     max_tags: int = _setting(100, "Most `tag` parameters in one manifest PUT.", unit="tags", ge=1)
 
 
-class Blobs(_Section):
+class Blobs(Section):
     """How blobs are kept."""
 
     inline_bytes: int = _setting(
@@ -128,7 +112,7 @@ class Blobs(_Section):
     max_bytes: int = _setting(0, "Largest blob that is accepted; 0: no limit.", unit="bytes", ge=0)
 
 
-class Uploads(_Section):
+class Uploads(Section):
     """Upload sessions."""
 
     expiry: float = _setting(604800, "An upload without progress for this long is discarded.", unit="seconds", gt=0)
@@ -137,7 +121,7 @@ class Uploads(_Section):
     )
 
 
-class Postgresql(_Section):
+class Postgresql(Section):
     """Connections to PostgreSQL, where `metadata_url` names one."""
 
     pool_min: int = _setting(1, "Connections that each worker keeps open.", unit="connections", ge=0, le=1000)
@@ -161,7 +145,7 @@ class Postgresql(_Section):
     )
 
 
-class S3(_Section):
+class S3(Section):
     """Blobs in S3 (`blobs_url`, extra `s3`)."""
 
     redirect: bool = _setting(
@@ -188,13 +172,13 @@ class S3(_Section):
     )
 
 
-class Paging(_Section):
+class Paging(Section):
     """Lists: tags, catalog, referrers."""
 
     max_items: int = _setting(1000, "Most entries in one page, whatever the client asks for.", unit="entries", ge=1)
 
 
-class Http(_Section):
+class Http(Section):
     """The HTTP listener."""
 
     http2: bool = _setting(True, "Offer HTTP/2 beside HTTP/1.1 (over TLS, chosen by ALPN; Hypercorn only).")
@@ -212,7 +196,7 @@ class Http(_Section):
     )
 
 
-class Proxy(_Section):
+class Proxy(Section):
     """Reverse proxies in front."""
 
     trusted: Networks = _setting(
@@ -220,14 +204,14 @@ class Proxy(_Section):
     )
 
 
-class Log(_Section):
+class Log(Section):
     """JSON lines on standard error."""
 
     level: Literal["debug", "info", "warning", "error"] = _setting("info", "Least severe level that is written.")
     reads: bool = _setting(True, "Write a line for each GET and HEAD too, not only for changes and errors.")
 
 
-class Telemetry(_Section):
+class Telemetry(Section):
     """OpenTelemetry traces (extra `telemetry`)."""
 
     otlp_endpoint: str | None = _setting(
@@ -238,7 +222,7 @@ class Telemetry(_Section):
     )
 
 
-class Settings(_Section):
+class Settings(Section):
     """The whole configuration, checked. Immutable: a change needs a restart."""
 
     listen: str = _setting(
@@ -454,217 +438,3 @@ def _local_url(value: str | None, driver: str, form: str) -> str | None:
 def _path_of(url: str) -> Path:
     # `sqlite:////var/x` (four slashes, another convention for absolute paths) means the same file here.
     return Path("/" + unquote(urlsplit(url).path).lstrip("/"))
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What `gati-registry settings` tells about one setting."""
-
-    name: str  # as in TOML: `gc.grace`
-    variable: str  # `GATI_GC__GRACE`
-    type: str
-    unit: str
-    default: str
-    description: str
-
-
-Models = Mapping[str, type[BaseModel]]
-"""Sections of the settings and their models."""
-
-Sections = Callable[[Sequence[str] | None], Models]
-"""Finds the sections of the extensions with these names (None: of all)."""
-
-
-def no_extensions(_: Sequence[str] | None) -> Models:
-    """No extension has a section."""
-    return {}
-
-
-def catalogue(extensions: Models | None = None) -> Iterator[Setting]:
-    """Every setting, in the order of the model: first the unsectioned ones, then section by section."""
-    for name, field in _fields(extensions or {}).items():
-        extra = field.json_schema_extra
-        unit = str(extra.get("unit", "")) if isinstance(extra, dict) else ""
-        default = "" if field.default is None else show(field.default)
-        yield Setting(name, variable_of(name), _type_name(field), unit, default, field.description or "")
-
-
-def sections(extensions: Models | None = None) -> Iterator[tuple[str, str]]:
-    """Every section's name and the first paragraph of what it is about."""
-    for name, model in (_sections() | dict(extensions or {})).items():
-        yield name, (model.__doc__ or "").strip()
-
-
-def show(value: object) -> str:
-    """A value as the environment would spell it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, tuple):
-        return ",".join(str(item) for item in value)
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return "" if value is None else str(value)
-
-
-def variable_of(name: str) -> str:
-    """The environment variable of a setting: `gc.grace` → `GATI_GC__GRACE`."""
-    return PREFIX + name.upper().replace(".", "__").replace("-", "_")
-
-
-def _sections() -> dict[str, type[BaseModel]]:
-    return {
-        name: field.annotation
-        for name, field in Settings.model_fields.items()
-        if isinstance(field.annotation, type) and issubclass(field.annotation, _Section)
-    }
-
-
-def _fields(extensions: Models) -> dict[str, FieldInfo]:
-    sections = _sections()
-    fields = {name: field for name, field in Settings.model_fields.items() if name not in sections}
-    for section, model in (sections | dict(extensions)).items():
-        fields |= {f"{section}.{name}": field for name, field in model.model_fields.items()}
-    return fields
-
-
-def _type_name(field: FieldInfo) -> str:
-    annotation = field.annotation
-    arguments = [argument for argument in get_args(annotation) if argument is not type(None)]
-    if arguments and all(isinstance(argument, str) for argument in arguments):
-        return " or ".join(f"`{argument}`" for argument in arguments)
-    text = str(annotation)
-    if "tuple" in text:
-        return "list"
-    names = {bool: "true or false", int: "integer", float: "number", Path: "path", str: "text"}
-    return next((name for kind, name in names.items() if annotation is kind or kind in arguments), "text")
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """Settings and, for each setting, where its value came from: `default`, `file`, `environment` or `flag`."""
-
-    settings: Settings
-    sources: Mapping[str, str]
-
-    def value(self, name: str) -> object:
-        """The value of a setting by its TOML name."""
-        value: object = self.settings
-        for part in name.split("."):
-            owner = self.settings.extension(part) if value is self.settings else None
-            value = owner or getattr(value, part)
-        return value
-
-
-def load(
-    flags: Mapping[str, object] | None = None,
-    environment: Mapping[str, str] | None = None,
-    config: Path | None = None,
-    extensions: Sections = no_extensions,
-) -> Loaded:
-    """Read file, environment and flags, in rising precedence.
-
-    Args:
-        flags: values by TOML name; None counts as not given.
-        environment: `os.environ` unless given.
-        config: the TOML file; None: the one that `GATI_CONFIG` names, or none.
-        extensions: finds the sections of the enabled extensions.
-
-    Raises:
-        SettingsError: an unknown name, a value that does not fit, or a file that cannot be read.
-    """
-    environment = os.environ if environment is None else environment
-    if config is None and environment.get(CONFIG_VARIABLE):
-        config = Path(environment[CONFIG_VARIABLE])
-    document = _document(config) if config is not None else {}
-    wanted = environment.get(f"{PREFIX}EXTENSIONS", document.get("extensions"))
-    models = extensions(_names(wanted))
-    known = _fields(models)
-    values: dict[str, object] = {}
-    sources = dict.fromkeys(known, "default")
-    layers = [
-        ("file", _from_file(config, document, known) if config is not None else {}),
-        ("environment", _from_environment(environment, known)),
-        ("flag", {name: value for name, value in (flags or {}).items() if value is not None}),
-    ]
-    for source, layer in layers:
-        for name, value in layer.items():
-            values[name] = value
-            sources[name] = source
-    nested: dict[str, Any] = {}
-    for name, value in values.items():
-        section, _, key = name.rpartition(".")
-        (nested.setdefault(section, {}) if section else nested)[key] = value
-    own = {name: nested.pop(name, {}) for name in models}
-    try:
-        settings = Settings.model_validate(nested)
-    except ValidationError as error:
-        raise SettingsError(_first_line(error, known)) from None
-    parts = {}
-    for name, model in models.items():
-        try:
-            parts[name] = model.model_validate(own[name])
-        except ValidationError as error:
-            raise SettingsError(_first_line(error, known, name)) from None
-    settings._extensions = parts
-    return Loaded(settings, sources)
-
-
-def _names(value: object) -> Sequence[str] | None:
-    """What `extensions` lists, before anything is checked."""
-    found = _comma_separated(value)
-    return [str(name) for name in found] if isinstance(found, list) else None
-
-
-def _document(path: Path) -> dict[str, Any]:
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"config: cannot read {path}: {error.strerror}; name a readable TOML file") from None
-    except UnicodeDecodeError:
-        raise SettingsError(f"config: {path} is not UTF-8; save it as UTF-8") from None
-    except tomllib.TOMLDecodeError as error:
-        raise SettingsError(f"config: {path} is not TOML: {error}; mend it there") from None
-
-
-def _from_file(path: Path, document: Mapping[str, Any], known: Mapping[str, FieldInfo]) -> dict[str, object]:
-    found: dict[str, object] = {}
-    sections = {name.partition(".")[0] for name in known if "." in name}
-    for name, value in document.items():
-        if name in sections and isinstance(value, dict):
-            found |= {f"{name}.{key}": item for key, item in value.items()}
-        else:
-            found[name] = value
-    for name in found:
-        if name not in known:
-            raise SettingsError(f"{name}: unknown setting in {path}; {_remedy(name, known)}")
-    return found
-
-
-def _from_environment(environment: Mapping[str, str], known: Mapping[str, FieldInfo]) -> dict[str, object]:
-    names = {variable_of(name): name for name in known}
-    found: dict[str, object] = {}
-    for variable, value in sorted(environment.items()):
-        if not variable.startswith(PREFIX) or variable in CLIENT_VARIABLES or variable == CONFIG_VARIABLE:
-            continue
-        if variable not in names:
-            raise SettingsError(f"{variable}: unknown setting in the environment; {_remedy(variable, names)}")
-        found[names[variable]] = value
-    return found
-
-
-def _remedy(name: str, known: Mapping[str, object]) -> str:
-    close = get_close_matches(name, known, n=1, cutoff=0.8)
-    return f"did you mean {close[0]}?" if close else "remove it, or see `gati-registry settings` for the names"
-
-
-def _first_line(error: ValidationError, known: Mapping[str, FieldInfo], section: str = "") -> str:
-    # One at a time: the operator mends one line and starts again. `hide_input_in_errors` keeps values out, and
-    # only `msg` is used here, never `input` or `ctx`.
-    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    parts = [*([section] if section else []), *(str(part) for part in first["loc"])]
-    name = next((".".join(parts[:end]) for end in range(len(parts), 0, -1) if ".".join(parts[:end]) in known), "")
-    message = first["msg"].removeprefix("Value error, ")
-    if not name:
-        # A check across settings names them itself; a section that is no table has only its own name.
-        return message if not parts else f"{parts[0]}: {message}"
-    return f"{name} ({variable_of(name)}): {message[:1].lower()}{message[1:]}; set another value or remove it"
