@@ -25,7 +25,7 @@ from tests.proofs.sizes import required, size
 from tests.support.server import RegistryProcess
 
 CLIENTS = 3
-STEPS = size("POWER_STEPS", 12)  # operations of each client in each life of the server
+STEPS = size("POWER_STEPS", 6)  # operations of each client in each life of the server: twelve thousand images
 LARGE = 2500 * KIB, 5000 * KIB
 FIRST_STARTS = size("POWER_STARTS", 4)  # images tried at each moment of the first start
 
