@@ -96,7 +96,8 @@ class Grammar:
             lambda: text[:at],
             lambda: text[:at] + chr(chance.choice(PRINTABLE)) + text[at + 1 :],
             lambda: text[:at] + "".join(f"%{byte:02X}" for byte in text[at : at + 1].encode()) + text[at + 1 :],
-            lambda: text.swapcase(),
+            # Of ASCII alone: the upper case of some Latin-1 letters lies outside of what a header can carry.
+            lambda: "".join(letter.swapcase() if letter.isascii() else letter for letter in text),
             lambda: text + text,
             lambda: chance.choice(NASTY_TEXT),
             lambda: text[:at] + text[at : at + 5] * chance.randrange(2, 40) + text[at + 5 :],
