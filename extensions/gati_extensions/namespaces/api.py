@@ -90,6 +90,12 @@ class Namespaces(Protocol):
     async def policy(self, path: str, name: str) -> Policy | None:
         """The policy of a name that holds at a path: the one set nearest to it."""
 
+    async def policy_in(self, tx: Transaction, path: str, name: str) -> Policy | None:
+        """The same within a transaction."""
+
+    async def drafts(self, tx: Transaction, repository: str) -> frozenset[str]:
+        """Digests of the repository's drafts."""
+
     async def labels(self, path: str) -> Mapping[str, str]:
         """The labels at a path, its ancestors' included; nearer ones win."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from gati_extensions.identity.api import Account, Accounts
-from gati_extensions.namespaces import store
+from gati_extensions.namespaces import drafts, store
 from gati_extensions.namespaces.aliases import Aliases
 from gati_extensions.namespaces.api import Policy, Rule, Standing
 from gati_extensions.namespaces.conditions import Condition
@@ -68,8 +68,14 @@ class Tree:
         return owning is not None and root(path) == path and await self._owner_exists(tx, *owning)
 
     async def policy(self, path: str, name: str) -> Policy | None:
-        found = await self._database.read(lambda tx: store.policies(tx, line(path)))
+        return await self._database.read(lambda tx: self.policy_in(tx, path, name))
+
+    async def policy_in(self, tx: Transaction, path: str, name: str) -> Policy | None:
+        found = await store.policies(tx, line(path))
         return next((Policy(n, p, enforcement, body) for p, n, enforcement, body in found if n == name), None)
+
+    async def drafts(self, tx: Transaction, repository: str) -> frozenset[str]:
+        return await drafts.digests(tx, repository)
 
     async def labels(self, path: str) -> Mapping[str, str]:
         nodes = await self._database.read(lambda tx: store.nodes(tx, line(path)))
