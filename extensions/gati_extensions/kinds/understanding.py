@@ -4,6 +4,7 @@ read the repository's blobs; nothing is stored here.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +21,8 @@ from gati_registry.values.mediatype import INDEXES, is_distributable
 from gati_registry.values.reference import RepositoryName
 
 OURS = "application/vnd.gati."
+INLINE = 32 * 1024
+"""Configs up to this many bytes are checked on the event loop; larger ones in a thread."""
 MAX_LAYERS = 1000
 """Layers of one manifest that are looked at."""
 
@@ -130,13 +133,9 @@ class Understanding:
         if data is None:
             return Facts().with_problems("its config is not stored here and was not read")
         try:
-            document = strict(data)
-            if ours:
-                assert kind.model is not None
-                assert kind.describe is not None
-                return kind.describe(kind.model.model_validate(document))
-            assert kind.foreign is not None
-            return kind.foreign(document)
+            if len(data) > INLINE:
+                return await asyncio.to_thread(_described, kind, data, ours)
+            return _described(kind, data, ours)
         except Invalid as error:
             if ours:
                 raise _invalid("/config", f"the config {error}") from None
@@ -182,6 +181,16 @@ class Understanding:
                 )
             )
         return Files(files)
+
+
+def _described(kind: Kind, data: bytes, ours: bool) -> Facts:
+    document = strict(data)
+    if ours:
+        assert kind.model is not None
+        assert kind.describe is not None
+        return kind.describe(kind.model.model_validate(document))
+    assert kind.foreign is not None
+    return kind.foreign(document)
 
 
 def _descriptor(raw: Any) -> dict[str, Any] | None:

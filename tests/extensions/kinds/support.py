@@ -63,8 +63,8 @@ BASE = {"name": "thing", "version": "1.2.3", "description": "A thing.", "license
 
 CONFIGS: dict[str, dict[str, Any]] = {
     "module": {**BASE, "gati": {"type": "module", "contracts": ["http"], "dependencies": {"@acme/log": "^1.0.0"}}},
-    "plugin": {**BASE, "config": {"type": "middleware", "entry": "dist/index.js"}, "requiredModules": ["@acme/log@1.0.0"],
-               "capabilities": ["db:read", "auth"]},
+    "plugin": {**BASE, "config": {"type": "middleware", "entry": "dist/index.js"},
+               "requiredModules": ["@acme/log@1.0.0"], "capabilities": ["db:read", "auth"]},
     "model": {**BASE, "provider": "huggingface", "type": "completion", "modelFormat": "GGUF",
               "capabilities": {"context_length": 8192, "supports_streaming": True, "languages": ["en"]}},
     "agent": {**BASE, "runtime": "js", "modelReferences": ["orgs/acme/llm@1.0.0"],

@@ -112,7 +112,8 @@ async def test_both_forms_of_a_module(site: World) -> None:
 async def test_dependencies_name_repositories(site: World) -> None:
     config = {
         **BASE,
-        "dependencies": {"@acme/log": "^1.0.0", "org.acme.x.y": "*", "plain": {"version": {"gte": "1.0.0", "lt": "2.0.0"}}},
+        "dependencies": {"@acme/log": "^1.0.0", "org.acme.x.y": "*",
+                         "plain": {"version": {"gte": "1.0.0", "lt": "2.0.0"}}},
         "peerDependencies": {"gati.dev/users/bob/x": "latest"},
     }  # fmt: skip
     assert (await push(site.user("alice"), ACME, "1.2.3", "library", config)).status == 201
@@ -196,8 +197,10 @@ async def test_a_foreign_config_is_never_refused(site: World) -> None:
 
 
 async def test_a_foreign_model_is_recognised(site: World) -> None:
-    config = {"descriptor": {"name": "llm", "version": "1.0", "licenses": ["Apache-2.0"]},
-              "config": {"architecture": "llama", "format": "safetensors", "quantization": "int8", "paramSize": "7b"}}  # fmt: skip
+    config = {
+        "descriptor": {"name": "llm", "version": "1.0", "licenses": ["Apache-2.0"]},
+        "config": {"architecture": "llama", "format": "safetensors", "quantization": "int8", "paramSize": "7b"},
+    }
     pushed = await push(site.user("alice"), ACME, "1.2.3", "model", config, artifact=None,
                         config_type="application/vnd.cncf.model.config.v1+json")  # fmt: skip
     assert pushed.status == 201
@@ -221,7 +224,9 @@ async def test_what_nobody_knows_is_stored_and_listed(site: World) -> None:
 async def test_the_same_content_elsewhere_is_told_to_who_may_see_it(site: World) -> None:
     layer = (b"the same", "application/vnd.gati.library.layer.v1.tar+gzip", "")
     await push(site.user("alice"), ACME, "1.2.3", "library", CONFIGS["library"], [layer])
-    await push(site.user("carol"), "users/carol/copy", "1.2.3", "library", {**CONFIGS["library"], "name": "copy"}, [layer])
+    await push(
+        site.user("carol"), "users/carol/copy", "1.2.3", "library", {**CONFIGS["library"], "name": "copy"}, [layer]
+    )
     path = "/v2/users/carol/copy/_ext/kinds/versions/1.2.3"
     assert (await site.user("alice").done("GET", path))["same_content"] == [ACME]
     assert (await site.user("carol").done("GET", path))["same_content"] == []  # acme is private
@@ -232,5 +237,3 @@ async def test_all_kinds_are_told(site: World) -> None:
     assert found["module"]["manifest"]["required"] == ["name", "version"]
     assert "application/vnd.gati.module.v1" in found["module"]["artifact_types"]
     assert found["image"]["manifest"] is None
-
-

@@ -191,11 +191,11 @@ async def _inspect(facts: Facts, files: Files) -> Facts:
 def _parser(file: File) -> headers.Parse | None:
     name, media = file.title.lower(), file.media_type
     if media in SAFETENSORS or name.endswith(".safetensors"):
-        return headers.safetensors
+        return headers.read_safetensors
     if media in GGUF or name.endswith(".gguf"):
-        return headers.gguf
+        return headers.read_gguf
     if media in ONNX or name.endswith(".onnx"):
-        return headers.onnx
+        return headers.read_onnx
     return None
 
 

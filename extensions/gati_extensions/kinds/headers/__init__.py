@@ -12,6 +12,10 @@ SHOWN = 1000
 """Tensors, inputs and outputs that are kept of one file."""
 
 
+PAUSE = 500
+"""Steps between two turns that others get of the event loop."""
+
+
 @dataclass(frozen=True, slots=True)
 class Tensor:
     """A tensor's name, type and shape; a dimension that varies is a name, or -1."""
@@ -53,21 +57,21 @@ Parse = Callable[[Window], Awaitable[Header]]
 """Reads a header; raises `files.Malformed`."""
 
 
-async def safetensors(window: Window) -> Header:
+async def read_safetensors(window: Window) -> Header:
     """Of a safetensors file."""
     from gati_extensions.kinds.headers.safetensors import read
 
     return await read(window)
 
 
-async def gguf(window: Window) -> Header:
+async def read_gguf(window: Window) -> Header:
     """Of a GGUF file."""
     from gati_extensions.kinds.headers.gguf import read
 
     return await read(window)
 
 
-async def onnx(window: Window) -> Header:
+async def read_onnx(window: Window) -> Header:
     """Of an ONNX file."""
     from gati_extensions.kinds.headers.onnx import read
 

@@ -5,17 +5,20 @@ Source: github.com/ggml-org/ggml, docs/gguf.md.
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from math import prod
 from typing import Any
 
 from gati_extensions.kinds.files import Malformed, Window
-from gati_extensions.kinds.headers import SHOWN, Header, Tensor
+from gati_extensions.kinds.headers import PAUSE, SHOWN, Header, Tensor
 
 MAX_PAIRS = 10_000
 MAX_TENSORS = 200_000
 MAX_STRING = 1024 * 1024
 MAX_ARRAY = 4_000_000
+MAX_STRINGS = 1_000_000
+"""Of all arrays together; the largest vocabularies have 260,000."""
 KEPT = 16
 """Elements of an array that are kept; vocabularies have hundreds of thousands."""
 
@@ -40,6 +43,15 @@ class _Cursor:
     def __init__(self, window: Window) -> None:
         self._window = window
         self.at = 0
+        self._steps = 0
+
+    async def step(self) -> None:
+        """One of many; others get a turn from time to time."""
+        self._steps += 1
+        if self._steps > MAX_STRINGS:
+            raise Malformed(f"it holds more than {MAX_STRINGS} strings and tensors")
+        if not self._steps % PAUSE:
+            await asyncio.sleep(0)
 
     async def take(self, length: int) -> bytes:
         data = await self._window.read(self.at, length)
@@ -102,6 +114,7 @@ async def _value(cursor: _Cursor, kind: int) -> Any:
     elif inner == _STRING:
         kept = []
         for number in range(count):
+            await cursor.step()
             if number < KEPT:
                 kept.append((await cursor.string())[:256])
             else:
@@ -112,6 +125,7 @@ async def _value(cursor: _Cursor, kind: int) -> Any:
 
 
 async def _entry(cursor: _Cursor) -> Tensor:
+    await cursor.step()
     name = await cursor.string()
     rank = await cursor.number("I")
     if rank > 8:

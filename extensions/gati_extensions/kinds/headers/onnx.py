@@ -5,13 +5,14 @@ Source: github.com/onnx/onnx, onnx/onnx.proto (field numbers); protobuf.dev, "En
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 
 from gati_extensions.kinds.files import Malformed, Window
-from gati_extensions.kinds.headers import SHOWN, Header, Tensor
+from gati_extensions.kinds.headers import PAUSE, SHOWN, Header, Tensor
 
-MAX_FIELDS = 2_000_000
+MAX_FIELDS = 500_000
 MAX_TEXT = 64 * 1024
 
 TYPES = {
@@ -32,10 +33,14 @@ class _Message:
         """(number, varint) or (number, span); fixed-width values are passed over."""
         while self._at < self._end:
             self._budget[0] -= 1
+            if not self._budget[0] % PAUSE:
+                await asyncio.sleep(0)
             if self._budget[0] < 0:
                 raise Malformed(f"it holds more than {MAX_FIELDS} fields")
             key = await self._varint()
             number, wire = key >> 3, key & 7
+            if number == 0:
+                raise Malformed(f"the field at byte {self._at} has the number 0")
             if wire == 0:
                 yield number, await self._varint()
             elif wire == 2:

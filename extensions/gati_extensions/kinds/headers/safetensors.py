@@ -5,6 +5,7 @@ Source: github.com/huggingface/safetensors, README, "Format".
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from collections import Counter
 from math import prod
@@ -30,8 +31,13 @@ async def read(window: Window) -> Header:
     (length,) = struct.unpack("<Q", await window.read(0, 8))
     if length > MAX_HEADER:
         raise Malformed(f"its header is said to be {length} bytes long; {MAX_HEADER} are read")
+    data = await window.read(8, length)
+    return await asyncio.to_thread(_read, data, window.size - 8 - length)
+
+
+def _read(data: bytes, room: int) -> Header:
     try:
-        document = strict(await window.read(8, length), depth=4)
+        document = strict(data, depth=4)
     except Invalid as error:
         raise Malformed(f"its header {error}") from None
     metadata = document.pop("__metadata__", {})
@@ -44,7 +50,7 @@ async def read(window: Window) -> Header:
         tensor, span = _tensor(name, entry)
         tensors.append(tensor)
         spans.append(span)
-    _check_spans(sorted(spans), window.size - 8 - length)
+    _check_spans(sorted(spans), room)
     types = Counter(tensor.dtype for tensor in tensors)
     parameters = sum(prod(int(size) for size in tensor.shape) for tensor in tensors)
     return Header(
