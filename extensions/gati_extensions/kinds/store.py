@@ -403,7 +403,7 @@ async def rename(tx: Transaction, source: str, target: str) -> None:
     """Repositories at and below a path have other names from now on."""
     for table, column in (("repository", "name"), *((table, "repository") for table in _TABLES)):
         await tx.run(
-            f"UPDATE kinds_{table} SET {column} = :target || substr({column}, :cut)"
+            f"UPDATE kinds_{table} SET {column} = :target || substr({column}, CAST(:cut AS INTEGER))"
             f" WHERE {column} = :source OR ({column} > :below AND {column} < :beyond)",
             source=source, target=target, cut=len(source) + 1, below=f"{source}/", beyond=f"{source}0",
         )  # fmt: skip
