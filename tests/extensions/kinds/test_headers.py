@@ -70,7 +70,7 @@ def safetensors_file() -> bytes:
     """As the safetensors library writes it."""
     import safetensors.numpy
 
-    tensors = {"a": numpy.zeros((3, 4), dtype=numpy.float32), "b": numpy.zeros((5,), dtype=numpy.int64)}
+    tensors: dict[str, Any] = {"a": numpy.zeros((3, 4), numpy.float32), "b": numpy.zeros((5,), numpy.int64)}
     return safetensors.numpy.save(tensors, metadata={"format": "np"})
 
 
