@@ -16,6 +16,7 @@ from gati_registry.extension import Command, Contribution, Extension, Job, Kerne
 
 
 def _contribute(kernel: Kernel, settings: KindsSettings) -> Contribution:
+    from gati_extensions.kinds.catalog import Catalog
     from gati_extensions.kinds.hooks import MOVES, PUSHES, Gates, Projections, States
     from gati_extensions.kinds.kind import installed
     from gati_extensions.kinds.rebuild import INTERVAL, Rebuild
@@ -40,7 +41,7 @@ def _contribute(kernel: Kernel, settings: KindsSettings) -> Contribution:
         ],
         pull_gates=[states],
         jobs=[Job("kinds.rebuild", INTERVAL, rebuild, rebuild.due)],
-        api=kinds,
+        api=Catalog(kinds, namespaces),
     )
 
 

@@ -518,3 +518,46 @@ async def holder(tx: Transaction, schema_id: str, path: str, word: str, reposito
         schema=schema_id, path=path, word=word, repository=repository,
     )  # fmt: skip
     return row[0] if row is not None else None
+
+
+# --- the catalogue ----------------------------------------------------------------------------------------------
+
+_AT_ONCE = 400
+"""Names of one statement."""
+
+
+async def existing(tx: Transaction, names: Sequence[str], visible: Visible) -> Sequence[str]:
+    """Those of the names that are artifacts which a caller may see."""
+    condition, values = visible.where("kinds_repository.name")
+    found: list[str] = []
+    for start in range(0, len(names), _AT_ONCE):
+        listed_ = {f"n{number}": name for number, name in enumerate(names[start : start + _AT_ONCE])}
+        marks = ", ".join(f":{name}" for name in listed_)
+        rows = await tx.all(
+            f"SELECT name FROM kinds_repository WHERE name IN ({marks}) AND ({condition})", **listed_, **values
+        )
+        found += [row[0] for row in rows]
+    return found
+
+
+async def release_rows(tx: Transaction, names: Sequence[str]) -> Sequence[tuple[Any, ...]]:
+    """All tags of artifacts: repository, tag, digest, version key, kind, facts, time of the push, and the states.
+
+    By repository, versions first and the highest of them first.
+    """
+    found: list[tuple[Any, ...]] = []
+    for start in range(0, len(names), _AT_ONCE):
+        listed_ = {f"n{number}": name for number, name in enumerate(names[start : start + _AT_ONCE])}
+        marks = ", ".join(f":{name}" for name in listed_)
+        found += await tx.all(
+            "SELECT tag.repository, tag.tag, tag.digest, tag.version_key, artifact.kind, artifact.facts,"
+            " artifact.pushed_at, standing.deprecated, standing.yanked, standing.archived, standing.unpublished"
+            " FROM kinds_tag AS tag JOIN kinds_artifact AS artifact"
+            " ON artifact.repository = tag.repository AND artifact.digest = tag.digest"
+            " LEFT JOIN kinds_standing AS standing"
+            " ON standing.repository = tag.repository AND standing.tag = tag.tag"
+            f" WHERE tag.repository IN ({marks})"
+            " ORDER BY tag.repository, tag.version_key IS NULL, tag.version_key DESC, tag.tag",
+            **listed_,
+        )
+    return found

@@ -96,6 +96,9 @@ class Namespaces(Protocol):
     async def drafts(self, tx: Transaction, repository: str) -> frozenset[str]:
         """Digests of the repository's drafts."""
 
+    async def drafts_among(self, tx: Transaction, repositories: Sequence[str]) -> frozenset[tuple[str, str]]:
+        """(repository, digest) of the drafts of many."""
+
     async def labels(self, path: str) -> Mapping[str, str]:
         """The labels at a path, its ancestors' included; nearer ones win."""
 

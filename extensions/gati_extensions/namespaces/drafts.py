@@ -18,12 +18,6 @@ async def is_draft(tx: Transaction, repository: str, digest: str) -> bool:
     return row is not None
 
 
-async def digests(tx: Transaction, repository: str) -> frozenset[str]:
-    """All of a repository."""
-    rows = await tx.all("SELECT digest FROM namespaces_draft WHERE repository = :repository", repository=repository)
-    return frozenset(row[0] for row in rows)
-
-
 async def add(tx: Transaction, repository: str, digest: str, author: str, now: int) -> None:
     """It is one from now on."""
     await tx.run(

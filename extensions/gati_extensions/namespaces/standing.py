@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from gati_extensions.identity.api import Account, Accounts
-from gati_extensions.namespaces import drafts, store
+from gati_extensions.namespaces import store
 from gati_extensions.namespaces.aliases import Aliases
 from gati_extensions.namespaces.api import Policy, Rule, Standing
 from gati_extensions.namespaces.conditions import Condition
@@ -75,7 +75,10 @@ class Tree:
         return next((Policy(n, p, enforcement, body) for p, n, enforcement, body in found if n == name), None)
 
     async def drafts(self, tx: Transaction, repository: str) -> frozenset[str]:
-        return await drafts.digests(tx, repository)
+        return frozenset(digest for _, digest in await store.drafts_among(tx, [repository]))
+
+    async def drafts_among(self, tx: Transaction, repositories: Sequence[str]) -> frozenset[tuple[str, str]]:
+        return await store.drafts_among(tx, repositories)
 
     async def labels(self, path: str) -> Mapping[str, str]:
         nodes = await self._database.read(lambda tx: store.nodes(tx, line(path)))
