@@ -18,9 +18,31 @@ from gati_extensions.kinds.semver import parse as parse_version
 from gati_extensions.kinds.understanding import Understood
 from gati_registry.extension import Change, Transaction, Visible
 
-__all__ = ["Catalogue", "Dependency", "Facts", "File", "Files", "GROUP", "Kind", "Kinds", "Malformed",
-           "Manifest", "Part", "Release", "Releases", "UNKNOWN", "Understood", "Version", "Window",
-           "canonical_name", "dependencies", "facts", "parse_version", "references", "understood_of"]  # fmt: skip
+__all__ = [
+    "GROUP",
+    "UNKNOWN",
+    "Catalogue",
+    "Dependency",
+    "Facts",
+    "File",
+    "Files",
+    "Kind",
+    "Kinds",
+    "Malformed",
+    "Manifest",
+    "Part",
+    "Release",
+    "Releases",
+    "Understood",
+    "Version",
+    "Window",
+    "canonical_name",
+    "dependencies",
+    "facts",
+    "parse_version",
+    "references",
+    "understood_of",
+]  # fmt: skip
 
 
 def understood_of(change: Change) -> Understood | None:
