@@ -184,7 +184,23 @@ def test_a_circle_is_an_error_with_its_path() -> None:
     assert chosen(solve(problem(peers, {"a": "*"}))) == {"a": "1.0.0", "b": "1.0.0"}
 
 
-CONFLICTS: list[tuple[Graph, dict[str, str], Sequence[str]]] = [
+Case = tuple[Graph, Mapping[str, str], Sequence[str]]
+
+
+def _crowd(count: int) -> Case:
+    """So many that each want another version of one thing."""
+    graph: dict[str, dict[str, dict[str, str]]] = {f"p{one}": {"1.0.0": {"x": f"{one}.0.0"}} for one in range(count)}
+    graph["x"] = {f"{one}.0.0": {} for one in range(count)}
+    return graph, {f"p{one}": "*" for one in range(count)}, ["suits everybody"]
+
+
+def _stack(count: int) -> Case:
+    """So many versions to choose from, none of which can have what it wants."""
+    tries = {f"1.{minor}.0": {"x": "^2"} for minor in range(count)}
+    return {"a": {"1.0.0": {"b": "^1"}}, "b": tries, "x": {"1.0.0": {}}}, {"a": "*"}, ["x", "^2"]
+
+
+CONFLICTS: list[Case] = [
     ({}, {"x": "*"}, ["there is no artifact x"]),
     ({"x": {}}, {"x": "*"}, ["no version"]),
     ({"x": {"1.0.0": {}}}, {"x": "^2"}, ["no version of x is in ^2", "1.0.0"]),
@@ -199,18 +215,8 @@ CONFLICTS: list[tuple[Graph, dict[str, str], Sequence[str]]] = [
      {"a": "*"}, ["a@1.0.0 → b@1.0.0 → c@1.0.0 wants ^9"]),
     ({"a": {"1.0.0": {"b": "*"}}, "b": {"1.0.0": {"a": "*"}}}, {"a": "*"}, ["circle", "a → b → a"]),
     ({"a": {"1.0.0": {"a": "*"}}}, {"a": "*"}, ["circle", "a → a"]),
-    *[
-        ({f"p{number}": {"1.0.0": {"x": f"{number}.0.0"}} for number in range(count)}
-         | {"x": {f"{number}.0.0": {} for number in range(count)}},
-         {f"p{number}": "*" for number in range(count)}, ["suits everybody"])
-        for count in range(2, 12)
-    ],
-    *[
-        ({"a": {"1.0.0": {"b": "^1"}}, "b": {f"1.{minor}.0": {"x": "^2"} for minor in range(count)},
-          "x": {"1.0.0": {}}},
-         {"a": "*"}, ["x", "^2"])
-        for count in range(1, 10)
-    ],
+    *(_crowd(count) for count in range(2, 12)),
+    *(_stack(count) for count in range(1, 10)),
 ]  # fmt: skip
 
 
