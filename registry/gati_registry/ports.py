@@ -155,6 +155,9 @@ class Tags(Protocol):
     async def page(self, repository_id: int, after: str, limit: int) -> Sequence[str]:
         """Tags, bytewise, after `after`."""
 
+    async def naming(self, repository: RepositoryName, digest: Digest, limit: int) -> Sequence[str]:
+        """Tags that name a manifest."""
+
 
 class Uploads(Protocol):
     """Rows of upload sessions, from their first claim on; those that ended remain as tombstones for a while."""

@@ -68,8 +68,17 @@ class Tree:
         return owning is not None and root(path) == path and await self._owner_exists(tx, *owning)
 
     async def policy(self, path: str, name: str) -> Policy | None:
-        found = await self._database.read(lambda tx: store.policies(tx, line(path)))
+        return await self._database.read(lambda tx: self.policy_in(tx, path, name))
+
+    async def policy_in(self, tx: Transaction, path: str, name: str) -> Policy | None:
+        found = await store.policies(tx, line(path))
         return next((Policy(n, p, enforcement, body) for p, n, enforcement, body in found if n == name), None)
+
+    async def drafts(self, tx: Transaction, repository: str) -> frozenset[str]:
+        return frozenset(digest for _, digest in await store.drafts_among(tx, [repository]))
+
+    async def drafts_among(self, tx: Transaction, repositories: Sequence[str]) -> frozenset[tuple[str, str]]:
+        return await store.drafts_among(tx, repositories)
 
     async def labels(self, path: str) -> Mapping[str, str]:
         nodes = await self._database.read(lambda tx: store.nodes(tx, line(path)))

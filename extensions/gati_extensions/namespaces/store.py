@@ -355,3 +355,16 @@ async def verified_names(tx: Transaction) -> list[str]:
     """Names of accounts that have proved who they are."""
     rows = await tx.all("SELECT DISTINCT path FROM namespaces_verification WHERE verified_at IS NOT NULL LIMIT 10000")
     return [row[0].rpartition("/")[2] for row in rows]
+
+
+# --- drafts -----------------------------------------------------------------------------------------------------
+
+
+async def drafts_among(tx: Transaction, repositories: Sequence[str]) -> frozenset[tuple[str, str]]:
+    """(repository, digest) of all drafts of some repositories."""
+    found: list[tuple[str, str]] = []
+    for start in range(0, len(repositories), 400):
+        listed, values = within(repositories[start : start + 400], "r")
+        rows = await tx.all(f"SELECT repository, digest FROM namespaces_draft WHERE repository IN {listed}", **values)
+        found += [(row[0], row[1]) for row in rows]
+    return frozenset(found)

@@ -182,3 +182,15 @@ class SqlTags(Part):
             limit=limit,
         )
         return [row[0] for row in rows]
+
+    async def naming(self, repository: RepositoryName, digest: Digest, limit: int) -> Sequence[str]:
+        rows = await self._db.all(
+            "SELECT tag.name FROM repository JOIN manifest"
+            " ON manifest.repository_id = repository.id AND manifest.digest = :digest"
+            " JOIN tag ON tag.manifest_id = manifest.id WHERE repository.name = :repository"
+            " ORDER BY tag.name LIMIT :limit",
+            repository=repository,
+            digest=digest,
+            limit=limit,
+        )
+        return [row[0] for row in rows]
