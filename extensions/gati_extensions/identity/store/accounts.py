@@ -159,6 +159,8 @@ async def erase(tx: Transaction, account_id: int, now: int) -> None:
         "UPDATE identity_invitation SET email = NULL WHERE used_by = :id",
         "DELETE FROM identity_totp WHERE account_id = :id",
         "DELETE FROM identity_recovery WHERE account_id = :id",
+        "DELETE FROM identity_link WHERE account_id = :id",
+        "DELETE FROM identity_given WHERE account_id = :id",
         "DELETE FROM identity_team_member WHERE account_id = :id",
         "DELETE FROM identity_member WHERE account_id = :id OR org_id = :id",
         "DELETE FROM identity_team_member WHERE team_id IN (SELECT id FROM identity_team WHERE org_id = :id)",
