@@ -107,6 +107,7 @@ PROGRAMS = _table(
     Program("wrk", "wrk", "system", System("wrk")),
     Program("strace", "strace", "system", System("strace")),
     Program("slapd", "slapd", "system", System("slapd")),  # an LDAP server
+    Program("ldapmodify", "ldapmodify", "system", System("ldap-utils")),
     Program("postgresql", "pg_createcluster", "system", System("postgresql")),
     Program("docker-registry", "docker-registry", "system", System("docker-registry"), required=False),
     Program("oras", "oras", "1.3-sid", Suite("sid", "oras")),
