@@ -145,6 +145,8 @@ class Connection:
             if found[2] > MOST_BYTES:
                 raise DirectoryError("an answer is too long")
             return _parsed(head + await self._reader.readexactly(found[2]), number)
+        except MalformedError:
+            raise DirectoryError("it does not speak LDAP") from None
         except (OSError, asyncio.IncompleteReadError) as error:
             raise DirectoryError(f"the connection broke ({type(error).__name__})") from None
 
@@ -203,6 +205,9 @@ async def _upgraded(address: Address) -> socket.socket:
         tag, body = _parsed(data, 1)
         if tag != _EXTENDED_ANSWER or _result(body)[0] != SUCCESS:
             raise DirectoryError("it refuses TLS")
+    except MalformedError:
+        sock.close()
+        raise DirectoryError("it does not speak LDAP") from None
     except BaseException:
         sock.close()
         raise

@@ -165,7 +165,7 @@ def escaped_dn(value: str) -> str:
 
     Source: RFC 4514 section 2.4.
     """
-    out = re.sub(r'([,+"\\<>;=])', r"\\\1", value).replace("\0", "\\00")
-    if out[:1] in (" ", "#"):
-        out = "\\" + out
-    return out[:-1] + "\\ " if out.endswith(" ") and len(out) > 1 else out
+    out = re.sub(r'([,+"\\<>;=])', r"\\\1", value.rstrip(" ")).replace("\0", "\\00")
+    spaces = len(value) - len(value.rstrip(" "))
+    out += "\\ " * spaces
+    return "\\" + out if value[:1] == "#" or (value[:1] == " " and spaces < len(value)) else out

@@ -71,7 +71,7 @@ class LdapSettings(Model):
     )
     ldap_group_attribute: str = Field("cn", description="Attribute with a group's name.")
     ldap_groups: Annotated[dict[str, Target], BeforeValidator(json_text)] = Field(
-        default_factory=dict,
+        {},
         description="What groups (by name, or by their whole name in the directory) mean: a table, in the environment "
         "JSON; see federation.md.",
     )
