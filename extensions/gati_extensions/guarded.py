@@ -24,7 +24,7 @@ TIMEOUT = 5.0
 """Seconds for connecting, and for each read."""
 
 LONGEST = 3 * TIMEOUT
-"""Seconds for all of it."""
+"""Seconds for all of a request."""
 
 _AT_ONCE = 4
 """Threads of a fetcher: one that asks slow servers holds up nobody else's."""
@@ -45,11 +45,14 @@ class Reply:
 
 class WebFetcher:
     """Fetches. `context` says which certificates are believed (absent: the machine's), `networks` which addresses are
-    connected to beside public ones."""
+    connected to beside public ones, `longest` how many seconds a request may take."""
 
-    def __init__(self, context: ssl.SSLContext | None = None, *, networks: Sequence[Network] = ()) -> None:
+    def __init__(
+        self, context: ssl.SSLContext | None = None, *, networks: Sequence[Network] = (), longest: float = LONGEST
+    ) -> None:
         self._context = context or ssl.create_default_context()
         self._networks = tuple(networks)
+        self._longest = longest
         self._threads: ThreadPoolExecutor | None = None
 
     async def fetch(self, url: str, limit: int) -> bytes | None:
@@ -80,7 +83,7 @@ class WebFetcher:
             self._threads, self._request, method, url, limit, dict(headers or {}), body, line
         )
         try:
-            async with asyncio.timeout(LONGEST):
+            async with asyncio.timeout(self._longest):
                 return await work
         except TimeoutError:
             raise Lookup("the web server does not answer in time; try again later") from None

@@ -21,12 +21,16 @@ from gati_extensions.identity.ldap.filters import Filter, escaped_dn
 from gati_extensions.identity.settings import IdentitySettings
 from gati_registry.errors import Unavailable
 from gati_registry.settings import SettingsError
+from tests.clients.client import Client
+from tests.clients.conftest import home as home
+from tests.clients.programs import require
 from tests.core.support import FakeClock
 from tests.extensions.identity.support import (
     ADMIN_PASSWORD,
     EXT,
     Api,
     Site,
+    configured,
     form,
     prepared,
     server,
@@ -423,10 +427,12 @@ async def test_referrals_are_not_followed(
             slapd.change(f"dn: ou=elsewhere,{PEOPLE}\nchangetype: delete\n", "-M")
 
 
+@pytest.mark.client
 def test_a_real_server_asks_by_start_tls(
-    tmp_path: Path, slapd: Slapd, certificate: tuple[Path, Path], person: str
+    tmp_path: Path, home: Path, slapd: Slapd, certificate: tuple[Path, Path], person: str
 ) -> None:
-    """Its own event loop, its own processes; neither password nor secret is logged."""
+    """Its own event loop, its own processes, a client program; neither password nor secret is logged."""
+    skopeo = Client(require("skopeo"), home, env={"XDG_RUNTIME_DIR": str(home)})
     slapd.add_user(person, OURS)
     settings = ldap(tmp_path, slapd, certificate, ldap_url=slapd.url)
     del settings["ldap_groups"]
@@ -435,6 +441,10 @@ def test_a_real_server_asks_by_start_tls(
         for password, status in ((OURS, 200), ("wrong password", 401), (OURS, 200)):
             answer = httpx.get(f"{running.url}{EXT}/me", auth=(person, password), timeout=60)
             assert answer.status_code == status, answer.text
+        host = running.url.removeprefix("http://")
+        login = ("login", "--tls-verify=false", "-u", person, "--password-stdin", host)
+        assert "invalid username/password" in skopeo.fails(*login, stdin="wrong password")
+        assert "Login Succeeded" in skopeo(*login, stdin=OURS)
         said = running.stderr()
     for text in (OURS, "wrong password", READER_PASSWORD, ADMIN_PASSWORD):
         assert text not in said
