@@ -87,8 +87,8 @@ async def suspend(parts: Parts, tx: Transaction, caller: Caller, link: Link) -> 
     account = await accounts.get(tx, link.account_id)
     if account is None or not account.active:
         return
-    await links.suspend(tx, link.id, parts.kernel.clock.now())
     await accounts.set_standing(tx, account.id, admin=account.admin, active=False)
+    await links.suspend(tx, link.id, parts.kernel.clock.now())
     await accounts.end_all(tx, account.id)
     await _note_standing(parts, tx, caller, account, active=False)
 
@@ -108,7 +108,7 @@ async def _create(parts: Parts, tx: Transaction, caller: Caller, who: External, 
             Code.DENIED, "no account is linked to this identity; log in to yours and link it, or ask an administrator"
         )
     # A name of one's own choice only where the provider's cannot be: it is by those that people are known.
-    for name in filter(None, (usable_name(who.name), terms.chosen)):
+    for name in filter(None, (usable_name(who.name), usable_name(terms.chosen))):
         made = await accounts.add(tx, name, "user", now, email=who.email, display=who.display[:200])
         if made is not None:
             await parts.note(tx, caller, "user", "create", made.name, namespace=made.namespace, after=described(made))

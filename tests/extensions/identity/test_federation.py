@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import httpx
 import pytest
 
+from gati_extensions.identity.federation.attempt import Attempt
 from tests.extensions.identity.providers import (
     ALICE,
     BOB,
@@ -50,7 +54,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder, port = tmp_path_factory.mktemp("federation"), new_port()
     people = {name: {**claims, "preferred_username": name} for name, claims in {
         "alice": ALICE, "bob": BOB, "carol": ALICE, "dave": ALICE, "erin": ALICE, "frank": ALICE, "grace": ALICE,
-        "heidi": ALICE, "ivan": BOB, "judy": ALICE, "mallory": BOB, "admin": BOB}.items()}  # fmt: skip
+        "walter": ALICE, "heidi": ALICE, "ivan": BOB, "judy": ALICE, "mallory": BOB, "admin": BOB}.items()}  # fmt: skip
     url = f"http://127.0.0.1:{port}"
     with (
         running_issuer([callback(url, "corp")], people) as one,
@@ -164,6 +168,29 @@ def test_a_name_that_is_taken_is_not_taken_over(world: World) -> None:
         # A name of one's own choice is only for those whose own is taken.
         assert browser.log_in("corp", "erin", "?name=somebody-else").status_code == 303
         assert browser.me().json()["account"]["name"] == "erin"
+
+
+def test_a_cookie_of_one_s_own_making_says_no_more_than_one_may(world: World) -> None:
+    """It is the browser's own: neither a name that is none, nor a place elsewhere, nor another provider's answer."""
+    world.admin("POST", "users", {"name": "walter", "password": PASSWORD})
+    with world.browser() as browser:
+        now = int(time.time() * 1000)
+        attempt = Attempt.begin("corp", now, "/", name="Admin/../Root\n ")
+        location = httpx.URL(browser.ext("GET", "federation/corp/login").headers["location"])
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(attempt.verifier.encode()).digest()).rstrip(b"=").decode()
+        forged = location.copy_merge_params(
+            {"state": attempt.state, "nonce": attempt.nonce, "code_challenge": challenge}
+        )
+        browser.http.cookies.set("gati_login", attempt.value, domain="127.0.0.1", path="/")
+        page = browser.follow(browser.http.get(forged), callback(world.server.url, "corp"))
+        answer = browser.come_back(browser.consent(page, "walter", "corp"))
+        assert answer.status_code == 303, answer.text
+        assert browser.me().json()["account"]["name"] == "admin-root"
+    for elsewhere in ("//evil.example", "https://evil.example"):
+        made = Attempt.begin("corp", now, elsewhere)
+        cookie = {"Cookie": f"gati_login={made.value}"}
+        url = httpx.URL(callback(world.server.url, "corp"), params={"code": "x", "state": made.state})
+        assert httpx.get(url, headers=cookie, timeout=60).status_code == 401
 
 
 def test_linking_and_unlinking(world: World) -> None:

@@ -7,6 +7,7 @@ import ipaddress
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -25,8 +26,10 @@ from gati_extensions.identity.federation.attempt import Attempt
 from gati_extensions.identity.federation.oidc import Oidc
 from gati_extensions.identity.federation.settings import Provider
 from gati_extensions.identity.federation.web import Web
+from gati_extensions.identity.settings import IdentitySettings
+from gati_registry import loader
 from gati_registry.errors import Code, RegistryError, Unavailable
-from gati_registry.settings import SettingsError
+from gati_registry.settings import SettingsError, load
 from tests.core.support import FakeClock
 from tests.extensions.identity.hostile import (
     KEY,
@@ -325,3 +328,20 @@ def test_only_who_has_providers_needs_the_extra(tmp_path: Path) -> None:
     assert (result.returncode, result.stderr.count("\n")) == (2, 1), result.stderr
     assert "identity.providers" in result.stderr
     assert "gati-registry[federation]" in result.stderr
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_the_examples_of_the_guide_are_settings(tmp_path: Path, number: int) -> None:
+    """Every block of docs/federation.md, with the files that it names."""
+    guide = (Path(__file__).parents[3] / "docs" / "federation.md").read_text()
+    blocks = re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)
+    assert len(blocks) == 6
+    for name in re.findall(r"/etc/gati/([a-z.-]+)", blocks[number]):
+        (tmp_path / name).write_text("secret")
+    path = tmp_path / "gati.toml"
+    path.write_text(blocks[number].replace("/etc/gati", str(tmp_path)))
+    loaded = load({"extensions": "identity"}, environment={}, config=path, extensions=loader.sections)
+    section = loaded.settings.extension("identity")
+    assert isinstance(section, IdentitySettings)
+    assert section.providers or section.ldap_url
+    assert "secret" not in [str(value) for value in section.model_dump().values()]

@@ -6,6 +6,7 @@ RFC 9700.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hmac
 import json
@@ -23,6 +24,9 @@ from gati_registry.extension import Clock
 
 FRESH = 60 * 60_000
 """Milliseconds for which an issuer's metadata are believed."""
+
+PAUSE = 5_000
+"""Milliseconds between two questions while they cannot be had."""
 
 LEEWAY = 60
 """Seconds that the issuer's clock may differ from ours."""
@@ -54,6 +58,8 @@ class Oidc:
         self._clock = clock
         self._keys = Keys(web, clock)
         self._metadata: tuple[int, Metadata] | None = None
+        self._ask_at = 0
+        self._turn = asyncio.Lock()
 
     async def location(self, attempt: Attempt, redirect_uri: str) -> str:
         """Where the browser is sent."""
@@ -92,10 +98,15 @@ class Oidc:
     # --- the issuer ---------------------------------------------------------------------------------------------
 
     async def _about(self) -> Metadata:
-        now = self._clock.now()
-        if self._metadata is None or now - self._metadata[0] >= FRESH:
-            self._metadata = now, await self._discover()
-        return self._metadata[1]
+        """Asked for once an hour; where there is no answer, not at the pace of those who want to log in."""
+        async with self._turn:
+            now = self._clock.now()
+            if self._metadata is None or now - self._metadata[0] >= FRESH:
+                if now < self._ask_at:
+                    raise self._web.down("gave no usable answer just now")
+                self._ask_at = now + PAUSE
+                self._metadata = now, await self._discover()
+            return self._metadata[1]
 
     async def _discover(self) -> Metadata:
         issuer = self._provider.issuer
@@ -176,7 +187,7 @@ class Oidc:
         except (ValueError, TypeError, AttributeError, RecursionError):
             raise self._web.refused("the issuer's token is malformed") from None
         subject = claims["sub"]
-        if not isinstance(subject, str) or not 0 < len(subject) <= 255:
+        if not isinstance(subject, str) or not 0 < len(subject) <= 255 or not subject.isprintable():
             raise self._web.refused("the issuer's token names nobody")
         if provider.acr_values and claims.get("acr") not in provider.acr_values:
             raise self._web.refused("the login was not as strong as is asked here")
@@ -212,7 +223,7 @@ class Oidc:
             provider=provider.id,
             issuer=provider.issuer,
             subject=claims["sub"],
-            name=name if isinstance(name, str) and name else email or claims["sub"],
+            name=name if isinstance(name, str) and name and name.isprintable() else email or claims["sub"],
             email=email if 0 < len(email) <= 254 else None,
             display=text_of(claims, "name"),
             groups=named,

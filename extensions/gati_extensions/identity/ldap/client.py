@@ -56,10 +56,11 @@ class Entry:
     attributes: Mapping[str, Sequence[bytes]]
 
     def text(self, name: str) -> str:
-        """The first value of an attribute; empty if there is none that is text."""
+        """The first value of an attribute; empty if there is none that is text on a line."""
         for value in self.attributes.get(name.lower(), ())[:1]:
             with contextlib.suppress(UnicodeDecodeError):
-                return value.decode()
+                text = value.decode()
+                return text if text.isprintable() else ""
         return ""
 
 
