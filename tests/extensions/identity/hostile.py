@@ -77,6 +77,12 @@ def token(way: str, issuer: str, nonce: str, *, kid: str = "k1", key: rsa.RSAPri
         "nobody": {"sub": None},
         "number": {"sub": 17},
         "wrong-access-token": {"at_hash": "x" * 22},
+        "workspace": {"hd": "corp.example"},
+        "consumer": {"email": "alice@corp.example", "email_verified": True},
+        "weak": {"acr": "password"},
+        "strong": {"acr": "two-factors"},
+        "unverified": {"email": "alice@corp.example", "email_verified": False},
+        "nested": {"realm_access": {"roles": ["engineering"]}},
     }
     for name, value in changes.get(way, {}).items():
         if value is None:

@@ -22,7 +22,7 @@ import pytest
 import gati_extensions
 import gati_registry
 from gati_extensions.guarded import WebFetcher
-from gati_extensions.identity.federation.attempt import Attempt
+from gati_extensions.identity.federation.attempt import Attempt, cookie, of_cookies
 from gati_extensions.identity.federation.oidc import Oidc
 from gati_extensions.identity.federation.settings import Provider
 from gati_extensions.identity.federation.web import Web
@@ -68,6 +68,16 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     folder, port = tmp_path_factory.mktemp("hostile"), new_port()
     with running_issuers() as issuers, running_github() as github:
         ways = [provider(folder, way, f"{issuers.url}/{way}") for way in ("good", *REFUSED, *UNUSABLE)]
+        terms: dict[str, dict[str, Any]] = {
+            "workspace": {"kind": "google", "allowed_domains": ["Corp.example"]},
+            "consumer": {"kind": "google", "allowed_domains": ["corp.example"]},
+            "unverified": {"allowed_domains": ["corp.example"]},
+            "weak": {"acr_values": ["two-factors"]},
+            "strong": {"acr_values": ["two-factors"]},
+            "nested": {"groups_claim": "realm_access.roles", "allowed_groups": ["engineering"],
+                       "groups": {"engineering": "acme/nested"}},
+        }  # fmt: skip
+        ways += [provider(folder, way, f"{issuers.url}/{way}", **more) for way, more in terms.items()]
         hub = provider(folder, "hub", github.url, kind="github", groups={"Org-119": "acme", "org-3/core": "acme/core"})
         closed = provider(
             folder, "closed", github.url, kind="github", allowed_groups=["nobody-s"], create_accounts=False
@@ -91,9 +101,8 @@ def test_a_good_one_is_believed(world: World) -> None:
         asked = httpx.URL(answer.headers["location"]).params
         assert (asked["response_type"], asked["code_challenge_method"], asked["client_id"]) == ("code", "S256", CLIENT)
         assert asked["redirect_uri"] == callback(world.server.url, "good")
-        cookie = answer.headers["set-cookie"]
-        assert "HttpOnly" in cookie
-        assert "SameSite=Lax" in cookie
+        assert "HttpOnly" in answer.headers["set-cookie"]
+        assert "SameSite=Lax" in answer.headers["set-cookie"]
         answer = browser.http.get(back)
         assert answer.status_code == 303, answer.text
         assert browser.me().json()["account"]["name"] == "good"
@@ -129,6 +138,37 @@ def test_an_issuer_that_cannot_be_asked(world: World, way: str) -> None:
         assert int(answer.headers["retry-after"]) > 0
         assert browser.me().status_code == 401
     assert world.issuers.asked["trap"] == 0
+
+
+@pytest.mark.parametrize(
+    ("way", "words"),
+    [("workspace", ""), ("consumer", "domain"), ("unverified", "domain"), ("weak", "strong"), ("strong", ""),
+     ("nested", "")],
+)  # fmt: skip
+def test_terms_of_a_provider(world: World, way: str, words: str) -> None:
+    """Google's own claim of a domain, verified addresses, strength of the login, groups by their path."""
+    with world.browser() as browser:
+        _, back = begin(browser, way)
+        answer = browser.http.get(back)
+        if words:
+            assert answer.status_code == 401
+            assert words in answer.text
+        else:
+            assert answer.status_code == 303, answer.text
+            teams = browser.me().json()["teams"]
+            assert teams == ([{"org": "acme", "team": "nested"}] if way == "nested" else [])
+
+
+def test_cookies_over_https() -> None:
+    """Their name is one that only we can set; another is not looked at."""
+    attempt = Attempt.begin("good", 0, "/")
+    header = cookie(attempt.value, secure=True)
+    assert header.startswith(f"__Host-gati_login={attempt.value}; Path=/; ")
+    assert header.endswith("; HttpOnly; SameSite=Lax; Secure")
+    assert of_cookies(f"a=b; {header.partition(';')[0]}", secure=True) == attempt
+    assert of_cookies(f"gati_login={attempt.value}", secure=True) is None
+    for text in ("gati_login=", "gati_login=x", "gati_login=W10=", f"gati_login={'x' * 5000}", "", None):
+        assert of_cookies(text, secure=False) is None
 
 
 def test_a_code_for_another_browser_s_challenge(world: World) -> None:

@@ -13,9 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import hypothesis
 import pyotp
 import pytest
+from hypothesis import strategies as st
 
+from gati_extensions.identity.ldap.ber import Reader
+from gati_extensions.identity.ldap.client import DirectoryError, _entry, _parsed, _result
 from gati_extensions.identity.ldap.directory import Directory
 from gati_extensions.identity.ldap.filters import Filter, escaped_dn
 from gati_extensions.identity.settings import IdentitySettings
@@ -286,6 +290,28 @@ async def test_every_failure_takes_the_same_steps(
     assert asked == [(1, 1)] * 3
 
 
+async def test_no_more_connections_than_the_settings_say(folder: Path) -> None:
+    """Whoever comes later waits, within the time that a login may take."""
+    made: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+
+    def silent(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        made.put_nowait(writer)
+
+    listening = await asyncio.start_server(silent, "127.0.0.1", 0)
+    async with listening:
+        port = listening.sockets[0].getsockname()[1]
+        directory = plain(folder, port, ldap_connections=2)
+        logins = [asyncio.create_task(directory.login("alice", OURS)) for _ in range(12)]
+        writers = [await made.get() for _ in range(2)]
+        await asyncio.sleep(0.2)
+        assert made.empty()
+        for login in logins:
+            login.cancel()
+        await asyncio.gather(*logins, return_exceptions=True)
+        for writer in writers:
+            writer.close()
+
+
 @contextlib.contextmanager
 def proxy(port: int) -> Iterator[tuple[int, list[str]]]:
     """Passes connections on, and counts them."""
@@ -505,6 +531,29 @@ async def test_what_comes_before_tls_is_not_read_as_if_it_came_after(folder: Pat
         port = listening.sockets[0].getsockname()[1]
         with pytest.raises(Unavailable):
             await plain(folder, port, ldap_start_tls=True).login("alice", OURS)
+
+
+@hypothesis.settings(max_examples=300, deadline=None, suppress_health_check=list(hypothesis.HealthCheck), database=None)
+@hypothesis.given(st.binary(max_size=60), st.sampled_from([b"", _BOUND, bytes.fromhex("300b020102640604016131010000")]))
+def test_no_bytes_are_more_than_no_ldap(data: bytes, before: bytes) -> None:
+    """Whatever comes is a message, or an error of ours."""
+    with contextlib.suppress(DirectoryError):
+        tag, body = _parsed(before + data, 2)
+        for read in (_result, _entry):
+            with contextlib.suppress(DirectoryError):
+                read(body)
+        assert 0 <= tag < 256
+
+
+@hypothesis.settings(max_examples=300, deadline=None, suppress_health_check=list(hypothesis.HealthCheck), database=None)
+@hypothesis.given(st.text(alphabet="(&|!)=*\\{name}:<>~2au ", max_size=40), st.binary(max_size=20))
+def test_a_filter_is_read_or_refused(text: str, value: bytes) -> None:
+    """And what is read is one element, whatever goes into its places."""
+    with contextlib.suppress(ValueError):
+        data = Filter.parse(text).encode({"name": value, "dn": value})
+        reader = Reader(data)
+        reader.next()
+        assert not reader.more
 
 
 def plain(folder: Path, port: int, **more: Any) -> Directory:
