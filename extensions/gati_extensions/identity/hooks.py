@@ -194,7 +194,11 @@ class Authenticator:
             return None
         account, stored, second, elsewhere = await self._database.read(work)
         if elsewhere and self.directory is not None:
-            return await self._of_directory(self.directory, name, password, address, mark, code)
+            found = await self._of_directory(self.directory, name, password, address, mark)
+            if await self._database.read(lambda tx: totp.is_on(tx, found.id)):
+                await self.second_factor(found, address, code)
+            await self._backoff.succeeded(name, address)
+            return found
         if self._lenient and stored is None:
             return None  # an open registry is sent leftovers of other logins, and keeps no secret of who is there
         remembered = self._is_verified(mark, stored)
@@ -229,9 +233,9 @@ class Authenticator:
         return account
 
     async def _of_directory(
-        self, directory: PasswordSource, name: str, password: str, address: str, mark: str | None, code: str | None
+        self, directory: PasswordSource, name: str, password: str, address: str, mark: str | None
     ) -> AccountRow:
-        """As `of_password`, for a name whose password is the directory's, or nobody's."""
+        """The account of a name whose password is the directory's, or nobody's; a second factor is not looked at."""
         now, known = self._clock.now(), self._elsewhere.get(mark or "")
         account = None
         if known is not None and now < known[1]:
@@ -248,12 +252,8 @@ class Authenticator:
                 self._elsewhere[mark] = account.id, now + directory.lasts
                 if len(self._elsewhere) > REMEMBERED:
                     self._elsewhere.popitem(last=False)
-            await self._backoff.succeeded(account.name, address)
         if not account.active:
             raise wrong()
-        found = account
-        if await self._database.read(lambda tx: totp.is_on(tx, found.id)):
-            await self.second_factor(account, address, code)
         return account
 
     def _is_verified(self, mark: str | None, stored: str | None) -> bool:

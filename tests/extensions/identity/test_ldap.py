@@ -260,6 +260,10 @@ async def test_a_second_factor_of_ours_is_asked_for(site: Site, slapd: Slapd, cl
     login = {"name": person, "password": OURS}
     assert (await site.nobody.post("login", login)).status == 401
     assert (await site.nobody.post("login", {**login, "code": totp.at(clock.now() // 1000)})).status == 200
+    clock.advance(30)
+    for number in range(5):  # a right password does not make guessing codes free
+        assert (await site.nobody.post("login", {**login, "code": f"{number:06}"})).status == 401
+    assert (await site.nobody.post("login", {**login, "code": totp.at(clock.now() // 1000)})).status == 429
 
 
 async def test_guessing_is_slowed(site: Site, slapd: Slapd, person: str) -> None:
