@@ -119,7 +119,10 @@ class Decide(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """What the registry gives to an extension. `apis` are those of the extensions that it requires, by name."""
+    """What the registry gives to an extension. `apis` are those of the extensions that it requires, by name.
+
+    `public_url` is where clients reach the registry, if the operator says so; it ends without a slash.
+    """
 
     database: Database
     core: Core
@@ -128,6 +131,7 @@ class Kernel:
     log: logging.Logger
     open: bool
     apis: Mapping[str, Any]
+    public_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,6 +147,7 @@ def contribute(
             log=logging.getLogger(f"gati.extension.{extension.name}"),
             open=settings.open,
             apis={name: apis[name] for name in extension.requires},
+            public_url=settings.public_url,
         )
         contribution = extension.contribute(kernel, _section(settings, extension))
         _check(extension, contribution)

@@ -50,6 +50,7 @@ extension = Extension(
         "identity.self": "Look at and change one's own account; look at others' profiles.",
         "identity.keys": "Make and revoke API keys, end logins of client programs: one's own and one's robots'.",
         "identity.robots": "Make and remove robots: one's own and those of organizations that one owns.",
+        "identity.links": "Look at, make and remove links to identities that one logs in by elsewhere: one's own.",
         "identity.sessions": "Look at and end one's own browsers' sessions.",
         "identity.second-factor": "Set up and remove one's own second factor.",
         "identity.orgs": "Make organizations; their owners change members and teams, their members see them.",

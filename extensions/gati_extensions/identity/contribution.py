@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from gati_extensions.identity.api import Account, Membership, Team
+from gati_extensions.identity.federation.routes import FederationRoutes
 from gati_extensions.identity.jobs import jobs
 from gati_extensions.identity.parts import Parts
 from gati_extensions.identity.revision import Revision
@@ -15,7 +17,11 @@ from gati_extensions.identity.routes.token import TokenRoutes
 from gati_extensions.identity.routes.users import UserRoutes
 from gati_extensions.identity.settings import IdentitySettings
 from gati_extensions.identity.store import accounts, orgs
+from gati_registry.errors import Code, RegistryError
 from gati_registry.extension import Contribution, Kernel, Transaction
+
+if TYPE_CHECKING:
+    from gati_extensions.identity.ldap.logins import DirectoryLogins
 
 
 class StoredAccounts:
@@ -49,10 +55,25 @@ def _account(row: accounts.AccountRow | None) -> Account | None:
     return Account(row.id, row.name, row.kind, row.admin, row.active, row.email, row.display)
 
 
+def _directory(parts: Parts) -> DirectoryLogins | None:
+    """The directory, where there is one; an open registry checks no passwords."""
+    if not parts.settings.ldap_url or parts.kernel.open:
+        return None
+    from gati_extensions.identity.ldap.logins import DirectoryLogins
+
+    found = parts.authenticator.directory = DirectoryLogins(parts)
+    return found
+
+
 def contribution(kernel: Kernel, settings: IdentitySettings) -> Contribution:
     """Put it together."""
     parts = Parts.build(kernel, settings)
     token = TokenRoutes(parts)
+    if settings.providers and kernel.public_url is None:
+        raise RegistryError(
+            Code.INVALID, "identity.providers: needs public_url, where browsers come back to; set it to https://…"
+        )
+    directory = _directory(parts)
 
     async def prepare() -> Sequence[str]:
         if not kernel.open:  # an open registry asks for no tokens; if one is asked for, there will be a key
@@ -65,11 +86,12 @@ def contribution(kernel: Kernel, settings: IdentitySettings) -> Contribution:
             *SessionRoutes(parts).routes(),
             *CredentialRoutes(parts).routes(),
             *OrgRoutes(parts).routes(),
+            *FederationRoutes(parts).routes(),
             *token.routes(),
         ],
         root_routes=token.root(),
         authenticators=[parts.authenticator],
-        jobs=jobs(parts),
+        jobs=[*jobs(parts), *(directory.jobs() if directory is not None else ())],
         prepare=prepare,
         api=StoredAccounts(parts.revision),
     )

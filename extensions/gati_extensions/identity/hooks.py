@@ -14,14 +14,14 @@ import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from gati_extensions.identity import grants, secret
 from gati_extensions.identity.backoff import Backoff
 from gati_extensions.identity.passwords import ADMIN, Passwords, stored_of_admin
 from gati_extensions.identity.revision import Revision
 from gati_extensions.identity.sessions import Sessions
-from gati_extensions.identity.store import accounts, credentials, totp
+from gati_extensions.identity.store import accounts, credentials, links, totp
 from gati_extensions.identity.store.accounts import AccountRow
 from gati_extensions.identity.tokens import Tokens
 from gati_registry.domain.access import UNBOUNDED
@@ -57,6 +57,27 @@ class Standing:
     until: int
 
 
+class PasswordSource(Protocol):
+    """Whoever checks the passwords of accounts that have none here. `lasts` is for how many milliseconds it is
+    believed about one that was right."""
+
+    lasts: int
+
+    async def login(self, name: str, password: str, address: str) -> AccountRow | None:
+        """The account of a name and password; None if they are wrong.
+
+        Raises:
+            Unavailable: it does not say.
+        """
+
+    async def decoy(self, name: str) -> None:
+        """Take as long as for a password that is wrong.
+
+        Raises:
+            Unavailable: as `login`.
+        """
+
+
 class Authenticator:
     """`extension.Authenticator` for all credentials of this extension."""
 
@@ -83,7 +104,9 @@ class Authenticator:
         self._secret = os.urandom(32)
         self._known: OrderedDict[str, Known] = OrderedDict()
         self._verified: OrderedDict[str, str] = OrderedDict()
+        self._elsewhere: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self._noted: OrderedDict[str, int] = OrderedDict()
+        self.directory: PasswordSource | None = None
         self._notes: set[asyncio.Task[None]] = set()
 
     async def authenticate(self, request: Request) -> Identity | None:
@@ -143,7 +166,8 @@ class Authenticator:
         if password.startswith(secret.KEY):
             return await self.of_key(password, name)
         account = await self.of_password(name, password, request.address, mark=mark)
-        return (_identity(account, "password", verified_at=now), NEVER) if account is not None else None
+        until = self._elsewhere[mark][1] if mark in self._elsewhere else NEVER
+        return (_identity(account, "password", verified_at=now), until) if account is not None else None
 
     # --- passwords ----------------------------------------------------------------------------------------------
 
@@ -158,16 +182,23 @@ class Authenticator:
             RegistryError: UNAUTHORIZED, or TOOMANYREQUESTS where too many were wrong.
         """
 
-        async def work(tx: Transaction) -> tuple[AccountRow | None, str | None, bool]:
+        async def work(tx: Transaction) -> tuple[AccountRow | None, str | None, bool, bool]:
             account = await accounts.find(tx, name)
             if account is None or account.kind != "user":
-                return None, None, False
+                return None, None, False, account is None
             stored = await stored_of_admin(tx) if account.name == ADMIN else account.password
-            return account, stored, await totp.is_on(tx, account.id)
+            elsewhere = self.directory is not None and await links.has(tx, account.id, "ldap")
+            return account, stored, await totp.is_on(tx, account.id), elsewhere
 
         if "\0" in name or len(name) > 255 or len(password) > 1024:
             return None
-        account, stored, second = await self._database.read(work)
+        account, stored, second, elsewhere = await self._database.read(work)
+        if elsewhere and self.directory is not None:
+            found = await self._of_directory(self.directory, name, password, address, mark)
+            if await self._database.read(lambda tx: totp.is_on(tx, found.id)):
+                await self.second_factor(found, address, code)
+            await self._backoff.succeeded(name, address)
+            return found
         if self._lenient and stored is None:
             return None  # an open registry is sent leftovers of other logins, and keeps no secret of who is there
         remembered = self._is_verified(mark, stored)
@@ -182,6 +213,8 @@ class Authenticator:
             right = await self.passwords.verify(password, stored, lambda: self._is_verified(mark, stored))
             if not right or account is None or stored is None or not account.active:
                 await self._backoff.failed(name, address)
+                if self.directory is not None:
+                    await self.directory.decoy(name)
                 if stored is None:
                     return None
                 raise wrong()
@@ -197,6 +230,30 @@ class Authenticator:
             await self.second_factor(account, address, code)
         if not remembered:
             await self._backoff.succeeded(name, address)
+        return account
+
+    async def _of_directory(
+        self, directory: PasswordSource, name: str, password: str, address: str, mark: str | None
+    ) -> AccountRow:
+        """The account of a name whose password is the directory's, or nobody's; a second factor is not looked at."""
+        now, known = self._clock.now(), self._elsewhere.get(mark or "")
+        account = None
+        if known is not None and now < known[1]:
+            account_id = known[0]
+            account = await self._database.read(lambda tx: accounts.get(tx, account_id))
+        if account is None:
+            await self._backoff.check(name, address)
+            await self.passwords.verify(password, None)  # as long as for a password that is kept here
+            account = await directory.login(name, password, address)
+            if account is None:
+                await self._backoff.failed(name, address)
+                raise wrong()
+            if mark is not None:
+                self._elsewhere[mark] = account.id, now + directory.lasts
+                if len(self._elsewhere) > REMEMBERED:
+                    self._elsewhere.popitem(last=False)
+        if not account.active:
+            raise wrong()
         return account
 
     def _is_verified(self, mark: str | None, stored: str | None) -> bool:

@@ -140,6 +140,7 @@ class Export(Model):
     keys: list[KeyView]
     sessions: list[SessionView]
     logins: list[LoginView]
+    links: list[LinkView]
     second_factor: bool
 
 
@@ -279,6 +280,18 @@ class LoginView(Model):
 
     id: str
     client: str
+    created_at: str
+    used_at: str
+
+
+class LinkView(Model):
+    """An identity elsewhere that an account logs in by."""
+
+    id: str
+    provider: str
+    issuer: str
+    subject: str
+    label: str
     created_at: str
     used_at: str
 

@@ -7,13 +7,14 @@ from typing import Literal
 from pydantic import Field
 from pydantic.config import JsonDict
 
-from gati_registry.extension import Model
+from gati_extensions.identity.federation.settings import FederationSettings
+from gati_extensions.identity.ldap.settings import LdapSettings
 
 _SECONDS: JsonDict = {"unit": "seconds"}
 _TRIES: JsonDict = {"unit": "tries"}
 
 
-class IdentitySettings(Model):
+class IdentitySettings(LdapSettings, FederationSettings):
     """Accounts, credentials and tokens."""
 
     signup: Literal["open", "invite", "closed"] = Field(

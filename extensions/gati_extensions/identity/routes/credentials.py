@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gati_extensions.identity import model, secret
 from gati_extensions.identity.parts import Parts, absent, described, require_full, taken, view
-from gati_extensions.identity.store import accounts, credentials, orgs
+from gati_extensions.identity.store import accounts, credentials, links, orgs
 from gati_extensions.identity.store.accounts import AccountRow
 from gati_extensions.identity.store.credentials import Key
 from gati_registry.errors import Code, RegistryError
@@ -267,4 +267,17 @@ def login_view(row: credentials.Refresh) -> model.LoginView:
     """A client program's login as it is answered."""
     return model.LoginView(
         id=row.id, client=row.client, created_at=model.time_of(row.created_at), used_at=model.time_of(row.used_at)
+    )
+
+
+def link_view(link: links.Link) -> model.LinkView:
+    """A link as it is answered."""
+    return model.LinkView(
+        id=link.id,
+        provider=link.provider,
+        issuer=link.issuer,
+        subject=link.subject,
+        label=link.label,
+        created_at=model.time_of(link.created_at),
+        used_at=model.time_of(link.used_at),
     )

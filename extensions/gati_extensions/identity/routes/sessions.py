@@ -12,6 +12,7 @@ from gati_extensions.identity.parts import Parts, absent, require_full, view
 from gati_extensions.identity.routes.credentials import session_view
 from gati_extensions.identity.sessions import csrf_token
 from gati_extensions.identity.store import credentials, invitations, totp
+from gati_extensions.identity.store.accounts import AccountRow
 from gati_extensions.identity.store.credentials import Session
 from gati_registry.errors import Code, RegistryError
 from gati_registry.extension import Action, Answer, Call, Paging, Permission, Route, Transaction
@@ -59,28 +60,20 @@ class SessionRoutes:
         )
         if account is None:
             raise wrong()
-        cookie, now = secret.make(secret.SESSION), self._parts.kernel.clock.now()
-        agent = call.caller.user_agent[:300]
-        session = Session(secret.new_id("s"), account.id, account.epoch, call.caller.address, agent, now, now)
-
-        async def work(tx: Transaction) -> None:
-            await credentials.add_session(tx, session, secret.hashed(cookie), MOST_SESSIONS)
-            await self._parts.note(tx, call.caller, "session", "create", session.id, namespace=account.namespace)
-
-        await self._parts.revision.write(work)
+        session, text, cookie = await begin_session(self._parts, call, account, "password")
         answer = model.LoggedIn(
             account=view(account, private=True),
-            csrf_token=csrf_token(cookie),
+            csrf_token=csrf_token(text),
             expires_at=model.time_of(self._parts.sessions.until(session)),
         )
-        return Answer(200, answer, cookies=(self._cookie(call, cookie),))
+        return Answer(200, answer, cookies=(cookie,))
 
     async def logout(self, call: Call) -> Answer:
         """Ends the session whose cookie was sent."""
         session_id = call.identity.credential if call.identity.method == "session" else None
         if session_id is not None:
             await self._end(call, session_id)
-        return Answer(204, cookies=(self._cookie(call, ""),))
+        return Answer(204, cookies=(session_cookie(self._parts, call, ""),))
 
     async def list(self, call: Call) -> model.SessionsPage:
         """By id."""
@@ -108,9 +101,6 @@ class SessionRoutes:
             await self._parts.note(tx, call.caller, "session", "delete", session_id, namespace=account.namespace)
 
         await self._parts.revision.write(work)
-
-    def _cookie(self, call: Call, value: str) -> str:
-        return self._parts.sessions.set_cookie(value, secure=call.origin.startswith("https:"))
 
     # --- second factor ------------------------------------------------------------------------------------------
 
@@ -195,6 +185,27 @@ class SessionRoutes:
             await self._parts.note(tx, call.caller, "invitation", "delete", invitation_id)
 
         await self._parts.revision.write(work)
+
+
+async def begin_session(parts: Parts, call: Call, account: AccountRow, method: str) -> tuple[Session, str, str]:
+    """A session of somebody who has just logged in by `method`; it, its secret, and the cookie's header."""
+    text, now = secret.make(secret.SESSION), parts.kernel.clock.now()
+    agent = call.caller.user_agent[:300]
+    session = Session(secret.new_id("s"), account.id, account.epoch, call.caller.address, agent, now, now)
+
+    async def work(tx: Transaction) -> None:
+        await credentials.add_session(tx, session, secret.hashed(text), MOST_SESSIONS)
+        await parts.note(
+            tx, call.caller, "session", "create", session.id, namespace=account.namespace, after={"method": method}
+        )
+
+    await parts.revision.write(work)
+    return session, text, session_cookie(parts, call, text)
+
+
+def session_cookie(parts: Parts, call: Call, value: str) -> str:
+    """The header that gives the caller's browser a session, or takes it away with an empty value."""
+    return parts.sessions.set_cookie(value, secure=call.origin.startswith("https:"))
 
 
 def _invitation(found: invitations.Invitation) -> model.InvitationView:

@@ -6,9 +6,9 @@ from gati_extensions.identity import model, secret
 from gati_extensions.identity.hooks import wrong
 from gati_extensions.identity.parts import Parts, absent, described, require_full, taken, view
 from gati_extensions.identity.passwords import ADMIN, set_admin
-from gati_extensions.identity.routes.credentials import key_view, login_view, session_view
+from gati_extensions.identity.routes.credentials import key_view, link_view, login_view, session_view
 from gati_extensions.identity.sessions import csrf_token
-from gati_extensions.identity.store import accounts, credentials, invitations, orgs, totp
+from gati_extensions.identity.store import accounts, credentials, invitations, links, orgs, totp
 from gati_extensions.identity.store.accounts import AccountRow
 from gati_registry.errors import Code, RegistryError
 from gati_registry.extension import Action, Call, Paging, Permission, Route, Transaction
@@ -190,6 +190,7 @@ class UserRoutes:
                     for session in await credentials.sessions(tx, account.id, "", MOST)
                 ],
                 logins=[login_view(row) for row in await credentials.refreshes(tx, account.id, "", MOST)],
+                links=[link_view(link) for link in await links.of_account(tx, account.id)],
                 second_factor=await totp.is_on(tx, account.id),
             )
 
@@ -223,6 +224,8 @@ class UserRoutes:
         hashed = await (passwords.hash_of_admin(password) if is_admin else passwords.hash(password))
 
         async def work(tx: Transaction) -> None:
+            if await links.has(tx, account.id, "ldap"):
+                raise RegistryError(Code.CONFLICT, "this account's password is the directory's; change it there")
             if is_admin:
                 await set_admin(tx, hashed)
             else:
