@@ -310,6 +310,10 @@ class Transaction(Protocol):
     def outbox(self) -> Outbox:
         """Events for reactions."""
 
+    @property
+    def concurrent(self) -> bool:
+        """Whether other transactions change rows while this one, which changes some, runs: a SELECT may lock then."""
+
     async def one(self, sql: str, **values: Any) -> tuple[Any, ...] | None:
         """The first row of a statement with `:name` parameters."""
 

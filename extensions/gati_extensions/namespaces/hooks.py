@@ -26,17 +26,16 @@ class QuotaGate:
         if not change.new:
             return None
         name, is_manifest = change.repository, change.operation is Operation.MANIFEST_PUT
-        paths = await usage.counted(tx, name)
-        if not paths or paths[0] != root(name):
-            await usage.begin(tx, root(name))
-            paths = [root(name), *paths]
-        manifests = await usage.hold(tx, name, change.size, int(is_manifest))
-        if manifests is None:
+        counted = await usage.joined(tx, name)
+        if counted is None:
+            await usage.begin(tx, self._settings, root(name))
             await renames.taken(tx, name)
             await usage.add_repository(tx, name, (await self._tree.visibility(tx, name))[0])
-            manifests = await usage.hold(tx, name, change.size, int(is_manifest))
-        first = is_manifest and manifests == 1
-        exceeded = await usage.take(tx, self._settings, paths, change.size, int(first))
+            counted = await usage.joined(tx, name)
+            assert counted is not None
+        await usage.hold(tx, name, change.size)
+        first = is_manifest and not counted.artifact and await usage.becomes_artifact(tx, name)
+        exceeded = await usage.take(tx, self._settings, counted.paths, change.size, int(first))
         return _refusal(exceeded) if exceeded is not None else None
 
 
@@ -56,17 +55,22 @@ def _refusal(found: usage.Exceeded) -> Refusal:
     )
 
 
-async def give_back(tx: Transaction, change: Change) -> None:
+class GiveBack:
     """A projection: what is deleted is free again."""
-    is_manifest = change.operation is Operation.MANIFEST_DELETE
-    held = await usage.repository(tx, change.repository)
-    if held is None:
-        return
-    manifests = await usage.hold(tx, change.repository, -change.size, -int(is_manifest))
-    last = is_manifest and held[1] > 0 and manifests == 0
-    await usage.give_back(tx, await usage.counted(tx, change.repository), change.size, int(last))
-    if is_manifest and change.digest is not None:
-        await drafts.drop(tx, change.repository, change.digest)
+
+    def __init__(self, settings: NamespacesSettings) -> None:
+        self._settings = settings
+
+    async def __call__(self, tx: Transaction, change: Change) -> None:
+        name, is_manifest = change.repository, change.operation is Operation.MANIFEST_DELETE
+        counted = await usage.joined(tx, name)
+        if counted is None:
+            return
+        await usage.hold(tx, name, -change.size)
+        last = is_manifest and counted.artifact and await usage.ends_as_artifact(tx, name)
+        await usage.give_back(tx, self._settings, counted.paths, change.size, int(last))
+        if is_manifest and change.digest is not None:
+            await drafts.drop(tx, name, change.digest)
 
 
 class Drafts:

@@ -126,8 +126,9 @@ async def has_below(tx: Transaction, path: str) -> bool:
     """Whether a repository at or below the path holds anything, or a namespace below it has settings."""
     low, high = below(path)
     row = await tx.one(
-        "SELECT 1 FROM namespaces_repository WHERE (name = :path OR (name > :low AND name < :high))"
-        " AND (bytes > 0 OR manifests > 0)",
+        "SELECT 1 FROM namespaces_repository AS own WHERE (name = :path OR (name > :low AND name < :high))"
+        " AND (artifact = 1 OR bytes + (SELECT COALESCE(sum(held.bytes), 0) FROM namespaces_held AS held"
+        " WHERE held.name = own.name) > 0)",
         path=path,
         low=low,
         high=high,
