@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from gati_registry.bootstrap import Registry, build
 from gati_registry.domain.gc import Policy
 from gati_registry.domain.upload import SessionIds
 from gati_registry.http.blobs import BlobEndpoints
+from gati_registry.http.exchange import ClientDisconnected
 from gati_registry.http.extensions import ExtensionRouter
 from gati_registry.http.lists import ListEndpoints
 from gati_registry.http.locations import Locations
@@ -120,6 +122,7 @@ class Call:
         self._fed: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._hungry = asyncio.Event()
         self._sent: list[Mapping[str, Any]] = []
+        self._room = sys.maxsize
         self.task = asyncio.ensure_future(app(self._scope, self._receive, self._send))
 
     async def _receive(self) -> dict[str, Any]:
@@ -129,6 +132,9 @@ class Call:
 
     async def _send(self, message: Mapping[str, Any]) -> None:
         self._sent.append(message)
+        self._room -= len(message.get("body", b""))
+        if self._room < 0:
+            raise ClientDisconnected
 
     def feed(self, chunk: bytes, *, more: bool = True) -> None:
         """The next piece of the body."""
@@ -138,6 +144,11 @@ class Call:
     def disconnect(self) -> None:
         """The client is gone."""
         self._fed.put_nowait({"type": "http.disconnect"})
+
+    async def breaks_off(self, after: int) -> None:
+        """Take so many bytes of the answer, then be gone; return when the application has given up."""
+        self._room = after
+        await self.task
 
     async def taken(self) -> None:
         """Return when the application asks for more than it was fed, or has ended."""

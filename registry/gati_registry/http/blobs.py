@@ -36,10 +36,11 @@ class BlobEndpoints:
             await exchange.answer(304, headers)
             return
         if await self._redirected(exchange, row, headers):
-            exchange.served = row
+            exchange.served, exchange.sent = row, row.size
             return
         ranges = _ranges(exchange, row)
         reader = await self._service.open(row)
+        exchange.served = row  # as far as the client takes it
         try:
             if ranges is None:
                 headers += [(b"content-type", b"application/octet-stream"), (b"content-length", b"%d" % row.size)]
@@ -56,7 +57,6 @@ class BlobEndpoints:
                 await _send(exchange, reader, part, more=False)
             else:
                 await _send_parts(exchange, reader, ranges, row.size, headers)
-            exchange.served = row
         finally:
             reader.close()
 
