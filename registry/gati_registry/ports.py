@@ -135,11 +135,18 @@ class Manifests(Protocol):
         """Some manifests here that refer to the digest."""
 
     async def referrers(
-        self, repository: RepositoryName, subject: Digest, artifact_type: str | None, after: str, limit: int
+        self,
+        repository: RepositoryName,
+        subject: Digest,
+        artifact_type: str | None,
+        after: str,
+        limit: int,
+        hidden: str | None = None,
     ) -> Sequence[tuple[str, str]]:
         """(digest, encoded descriptor) of manifests with this subject, by digest, after `after`.
 
-        At most `limit`, and none after those that fill a page of `domain.referrers.MAX_BODY` bytes.
+        Without those that are `hidden`, a condition as `MembersOnly` has it. At most `limit`, and none after those that
+        fill a page of `domain.referrers.MAX_BODY` bytes.
         """
 
 
@@ -152,8 +159,8 @@ class Tags(Protocol):
     async def remove(self, repository_id: int, tag: Tag) -> bool:
         """Remove a tag; False if unknown."""
 
-    async def page(self, repository_id: int, after: str, limit: int) -> Sequence[str]:
-        """Tags, bytewise, after `after`."""
+    async def page(self, repository_id: int, after: str, limit: int, hidden: str | None = None) -> Sequence[str]:
+        """Tags, bytewise, after `after`; without those of manifests that are `hidden`."""
 
 
 class Uploads(Protocol):
@@ -555,6 +562,20 @@ class PullGate(Protocol):
 
     async def judge(self, pull: Pull) -> Verdict:
         """The verdict; kept by (repository, digest, version)."""
+
+
+class MembersOnly(Protocol):
+    """What of a repository only members of its namespace get to see: to others it is not there."""
+
+    @property
+    def manifests(self) -> str:
+        """Which manifests, as an SQL condition for lists; `{repository}` and `{digest}` stand for the columns' names.
+
+        A pull gate says the same of a single one.
+        """
+
+    async def blob(self, repository: RepositoryName, digest: Digest) -> bool:
+        """Whether the blob is for members; asked at every request for one, so usually without a query."""
 
 
 Observer = Callable[[Sequence[Event]], Awaitable[None]]

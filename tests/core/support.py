@@ -26,6 +26,7 @@ from gati_registry.http.extensions import ExtensionRouter
 from gati_registry.http.lists import ListEndpoints
 from gati_registry.http.locations import Locations
 from gati_registry.http.manifests import ManifestEndpoints
+from gati_registry.http.members import Members
 from gati_registry.http.registry import RegistryApp, table
 from gati_registry.http.uploads import UploadEndpoints
 from gati_registry.ports import Authenticator, Authorizer, Clock, Housekeeping, Metadata
@@ -275,19 +276,20 @@ def assemble(
 ) -> RegistryApp:
     """The application over adapters of the tests' choice; upload sessions are those of all that share its key."""
     decides = authorizer or OpenAuthorizer()
-    locations = Locations(None, ())
+    locations, members = Locations(None, ()), Members(decides)
     endpoints = table(
-        BlobEndpoints(BlobService(metadata, blobs, clock, POLICY.grace)),
+        BlobEndpoints(BlobService(metadata, blobs, clock, POLICY.grace), members),
         UploadEndpoints(
             UploadService(metadata, blobs, clock, UploadLimits(INLINE, 0, 0), SessionIds(key, POLICY.uploads)),
             locations,
             decides,
+            members,
             _uncounted,
         ),
         ManifestEndpoints(
-            ManifestService(metadata, clock, sparse=False), locations, max_bytes=4 * 1024 * 1024, max_tags=100
+            ManifestService(metadata, clock, sparse=False), locations, members, max_bytes=4 * 1024 * 1024, max_tags=100
         ),
-        ListEndpoints(ListService(metadata, page), decides, page_size=page),
+        ListEndpoints(ListService(metadata, page), decides, members, page_size=page),
     )
     return RegistryApp(
         endpoints, ExtensionRouter(), authenticator or Chain([], lenient=True), decides, Observers(), locations

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from gati_extensions.identity.api import Account, Membership, Team
 from gati_extensions.identity.jobs import jobs
 from gati_extensions.identity.parts import Parts
-from gati_extensions.identity.revision import Revision
 from gati_extensions.identity.routes.credentials import CredentialRoutes
 from gati_extensions.identity.routes.orgs import OrgRoutes
 from gati_extensions.identity.routes.sessions import SessionRoutes
@@ -21,8 +20,8 @@ from gati_registry.extension import Contribution, Kernel, Transaction
 class StoredAccounts:
     """`api.Accounts` on this extension's tables."""
 
-    def __init__(self, revision: Revision) -> None:
-        self._revision = revision
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
 
     async def find(self, tx: Transaction, name: str) -> Account | None:
         return _account(await accounts.find(tx, name))
@@ -40,13 +39,17 @@ class StoredAccounts:
         return await orgs.team(tx, org, name)
 
     async def revision(self) -> str:
-        return str(await self._revision.get())
+        return str(await self._parts.revision.get())
+
+    async def ends(self, tx: Transaction, credential: str) -> int:
+        standing = await self._parts.authenticator.standing(tx, credential, self._parts.kernel.clock.now())
+        return standing.until if standing is not None else 0
 
 
 def _account(row: accounts.AccountRow | None) -> Account | None:
     if row is None or row.erased_at is not None:
         return None
-    return Account(row.id, row.name, row.kind, row.admin, row.active, row.email, row.display)
+    return Account(row.id, row.name, row.kind, row.admin, row.active, row.email, row.display, row.epoch)
 
 
 def contribution(kernel: Kernel, settings: IdentitySettings) -> Contribution:
@@ -71,5 +74,5 @@ def contribution(kernel: Kernel, settings: IdentitySettings) -> Contribution:
         authenticators=[parts.authenticator],
         jobs=jobs(parts),
         prepare=prepare,
-        api=StoredAccounts(parts.revision),
+        api=StoredAccounts(parts),
     )

@@ -48,6 +48,7 @@ def contribute(kernel: Kernel, settings: NamespacesSettings) -> Contribution:
         ],
         projections=[(on(*REMOVING), GiveBack(settings)), (on(Operation.MANIFEST_PUT), drafts.note)],
         pull_gates=[for_members],
+        members_only=[for_members],
         admissions=[traffic.admit],
         aliases=[tree.aliases],
         observers=[traffic.observe],

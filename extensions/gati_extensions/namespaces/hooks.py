@@ -10,8 +10,13 @@ from gati_extensions.namespaces.standing import Tree
 from gati_extensions.namespaces.tree import root
 from gati_registry.errors import Code
 from gati_registry.extension import SERVE, Change, Database, Operation, Pull, Refusal, Transaction, Verdict
+from gati_registry.values.digest import Digest
+from gati_registry.values.reference import RepositoryName
 
 ADDING = (Operation.BLOB_COMMIT, Operation.BLOB_MOUNT, Operation.MANIFEST_PUT)
+REMEMBERED = 20_000
+"""Repositories of which it is known whether they have drafts."""
+
 REMOVING = (Operation.BLOB_DELETE, Operation.MANIFEST_DELETE)
 
 
@@ -118,11 +123,25 @@ class Drafts:
 
 
 class DraftsForMembers:
-    """A pull gate: drafts are for members."""
+    """A pull gate and a rule: drafts are for members, and so are blobs that nothing else needs."""
+
+    manifests = drafts.MANIFESTS
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.changes = Counter(database, "drafts")
+        self._drafting: dict[str, bool] = {}  # whether a repository has drafts, as of
+        self._revision = -1
+
+    async def blob(self, repository: RepositoryName, digest: Digest) -> bool:
+        number = await self.changes.get()
+        if number != self._revision or len(self._drafting) > REMEMBERED:
+            self._drafting, self._revision = {}, number
+        kept = self._drafting
+        drafting = kept.get(repository)
+        if drafting is None:
+            drafting = kept[repository] = await self._database.read(lambda tx: drafts.any_in(tx, repository))
+        return drafting and not await self._database.read(lambda tx: drafts.needed_elsewhere(tx, repository, digest))
 
     async def version(self) -> str:
         return str(await self.changes.get())
