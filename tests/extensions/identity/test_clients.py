@@ -4,10 +4,12 @@ an API key, push, pull, log out."""
 from __future__ import annotations
 
 import contextlib
+import re
 import tarfile
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import unquote_plus
 
 import httpx
 import pytest
@@ -16,8 +18,9 @@ from tests.clients import dockerd
 from tests.clients.client import Client
 from tests.clients.conftest import home as home
 from tests.clients.conftest import short as short
-from tests.clients.images import greeting, push
+from tests.clients.images import greeting, holds, push
 from tests.clients.programs import require, require_root
+from tests.clients.proxy import listening
 from tests.clients.registry import Registry
 from tests.extensions.identity.support import PASSWORD, server
 
@@ -190,3 +193,33 @@ def test_skopeo(guarded: Registry, home: Path) -> None:
     name = f"docker://{guarded.host}/users/alice/skopeo"
     skopeo("copy", "--src-tls-verify=false", "--dest-tls-verify=false", f"{name}:v1", f"{name}-copy:v1")
     assert guarded.tags("users/alice/skopeo-copy") == ["v1"]
+
+
+@pytest.mark.parametrize("program", ["crane", "regctl"])
+def test_a_mount_across_two_namespaces_asks_for_both(guarded: Registry, home: Path, program: str) -> None:
+    """On the wire: a token for both repositories, a mount, and not one byte of the blobs."""
+    source, target = "users/alice/from", f"orgs/acme/{program}"
+    image = greeting(require("busybox"), "mounted")
+    push(guarded, source, "v1", image)
+    alice = httpx.BasicAuth("alice", PASSWORD)
+    made = guarded.http.post(f"{guarded.url}/v2/_ext/identity/orgs", json={"name": "acme"}, auth=alice)
+    assert made.status_code in (201, 409), made.text
+    client = Client(require(program), home)
+    with listening(guarded.host) as wire:
+        at = f"{wire.host}/{source}:v1", f"{wire.host}/{target}:v1"
+        if program == "crane":
+            client("auth", "login", wire.host, "-u", "alice", "-p", PASSWORD)
+            client("copy", *at)
+        else:
+            client("registry", "set", wire.host, "--tls", "disabled", "--skip-check")
+            client("registry", "login", wire.host, "-u", "alice", "--pass-stdin", stdin=PASSWORD)
+            client("image", "copy", *at)
+        sent = bytes(wire.requests).decode("latin-1")
+    assert holds(guarded, target, "v1", image)
+    lines = re.findall(r"^(?:GET|POST) /v2/\S+|^GET /token\S+|^grant_type=\S+", sent, re.M)
+    asked = [unquote_plus(line) for line in lines]
+    both = (f"repository:{source}:pull", rf"repository:{target}:(?:pull,push|push,pull)")
+    assert any(all(re.search(scope, line) for scope in both) for line in asked if "scope=" in line), asked
+    mounts = [line for line in asked if f"/v2/{target}/blobs/uploads/?" in line and "mount=" in line]
+    assert {digest for digest in image.blobs if any(digest in line for line in mounts)} == set(image.blobs), asked
+    assert not re.findall(r"^(?:PATCH|PUT) /v2/\S+/blobs/\S+", sent, re.M)
