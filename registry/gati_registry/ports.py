@@ -100,8 +100,11 @@ class Blobs(Protocol):
     async def add(self, digest: Digest, size: int, stored_name: str | None, data: bytes | None, now: int) -> int:
         """Store a blob, or give a quarantined one sound bytes again; its id. To be linked at once: it is no orphan."""
 
-    async def link(self, repository_id: int, blob_id: int, now: int, *, fresh: bool = False) -> None:
-        """Make the blob visible in the repository and renew its lease; `fresh` if it was added just before."""
+    async def link(self, repository_id: int, blob_id: int, now: int, *, fresh: bool = False) -> bool:
+        """Make the blob visible in the repository and renew its lease; `fresh` if it was added just before.
+
+        Whether it was not visible there: of several at once only the first is told so.
+        """
 
     async def renew(self, repository: RepositoryName, digest: Digest, now: int) -> bool:
         """Renew the lease of a link that exists; False if it does not."""

@@ -124,6 +124,17 @@ async def test_a_recount_beside_pushes_finds_nothing_wrong(shared: Shared) -> No
     assert await used(site) == before + len(blob)
 
 
+async def test_the_same_bytes_at_once_count_once(shared: Shared) -> None:
+    """A layer that many builds push at the same moment, and that the registry has already."""
+    site, alice = shared.site, shared.site.user("alice")
+    layer = b"L" * 5000
+    assert (await alice.client.push_blob("users/alice/app", layer)).status == 201
+    before = await used(site)
+    answers = await asyncio.gather(*(alice.client.push_blob(REPOSITORY, layer) for _ in range(16)))
+    assert {answer.status for answer in answers} == {201}
+    assert await used(site) == before + len(layer)
+
+
 async def test_of_two_last_manifests_deleted_at_once_one_is_the_last(shared: Shared) -> None:
     site, alice = shared.site, shared.site.user("alice")
     second = await alice.push(REPOSITORY, "v2", b"another")
