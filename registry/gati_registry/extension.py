@@ -6,7 +6,7 @@ it. Its `contribute(kernel, settings)` is called once in each worker, after the 
 adds:
 
     request    routes, authenticators, authorizer, admissions, aliases
-    operation  inspectors → gates → projections → reactions; pull gates before content is served
+    operation  inspectors → gates → projections → reactions; pull gates and members-only rules before content is served
     aside      observers, jobs, health, commands, prepare
 """
 
@@ -41,6 +41,7 @@ from gati_registry.ports import (
     Gate,
     Inspector,
     ManifestRow,
+    MembersOnly,
     Observer,
     Projection,
     PullGate,
@@ -62,7 +63,7 @@ __all__ = [
     "ANONYMOUS", "GROUP", "NOBODY", "SERVE", "Access", "Action", "Admission", "Alias", "Answer", "Authenticator",
     "Authorizer", "BlobReader", "Call", "Caller", "Change", "Clock", "Command", "Contribution", "Core", "Database",
     "Decide", "Decision", "Event", "Extension", "Gate", "Grant", "Identity", "Inspector", "Job", "Kernel",
-    "ManifestRow", "Model", "Observer", "Operation", "Page", "Paging",
+    "ManifestRow", "MembersOnly", "Model", "Observer", "Operation", "Page", "Paging",
     "Permission", "Projection", "Pull", "PullGate", "Push", "React", "Reaction", "Refusal", "Request", "Route",
     "Transaction", "Verdict", "Visible", "Work", "on",
 ]  # fmt: skip
@@ -167,6 +168,7 @@ class Contribution:
     gates: Sequence[tuple[Operations, Gate]] = ()
     projections: Sequence[tuple[Operations, Projection]] = ()
     pull_gates: Sequence[PullGate] = ()
+    members_only: Sequence[MembersOnly] = ()
     observers: Sequence[Observer] = ()
     reactions: Sequence[Reaction] = ()
     authenticators: Sequence[Authenticator] = ()

@@ -100,4 +100,8 @@ def _origin(address: str) -> str:
         found = ipaddress.ip_address(address)
     except ValueError:
         return address
-    return str(found) if found.version == 4 else str(ipaddress.ip_network((found, 64), strict=False))
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is None:
+            return str(ipaddress.ip_network((found, 64), strict=False))
+        found = found.ipv4_mapped  # as a socket for both kinds writes it: one client, not all of them
+    return str(found)

@@ -9,7 +9,6 @@ from gati_extensions.identity.api import Account, Membership, Team
 from gati_extensions.identity.federation.routes import FederationRoutes
 from gati_extensions.identity.jobs import jobs
 from gati_extensions.identity.parts import Parts
-from gati_extensions.identity.revision import Revision
 from gati_extensions.identity.routes.credentials import CredentialRoutes
 from gati_extensions.identity.routes.orgs import OrgRoutes
 from gati_extensions.identity.routes.sessions import SessionRoutes
@@ -27,8 +26,8 @@ if TYPE_CHECKING:
 class StoredAccounts:
     """`api.Accounts` on this extension's tables."""
 
-    def __init__(self, revision: Revision) -> None:
-        self._revision = revision
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
 
     async def find(self, tx: Transaction, name: str) -> Account | None:
         return _account(await accounts.find(tx, name))
@@ -46,13 +45,17 @@ class StoredAccounts:
         return await orgs.team(tx, org, name)
 
     async def revision(self) -> str:
-        return str(await self._revision.get())
+        return str(await self._parts.revision.get())
+
+    async def ends(self, tx: Transaction, credential: str) -> int:
+        standing = await self._parts.authenticator.standing(tx, credential, self._parts.kernel.clock.now())
+        return standing.until if standing is not None else 0
 
 
 def _account(row: accounts.AccountRow | None) -> Account | None:
     if row is None or row.erased_at is not None:
         return None
-    return Account(row.id, row.name, row.kind, row.admin, row.active, row.email, row.display)
+    return Account(row.id, row.name, row.kind, row.admin, row.active, row.email, row.display, row.epoch)
 
 
 def _directory(parts: Parts) -> DirectoryLogins | None:
@@ -93,5 +96,5 @@ def contribution(kernel: Kernel, settings: IdentitySettings) -> Contribution:
         authenticators=[parts.authenticator],
         jobs=[*jobs(parts), *(directory.jobs() if directory is not None else ())],
         prepare=prepare,
-        api=StoredAccounts(parts.revision),
+        api=StoredAccounts(parts),
     )

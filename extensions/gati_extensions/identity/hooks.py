@@ -205,14 +205,21 @@ class Authenticator:
         if not remembered:
             try:
                 await self._backoff.check(name, address)
+                # Requests that come at once with the same credentials wait for the first of them.
+                right = await self.passwords.verify(
+                    password,
+                    stored,
+                    lambda: self._is_verified(mark, stored),
+                    lambda: self._backoff.check(name, address),
+                    lambda: self._backoff.failed(name, address),
+                )
             except RegistryError:
                 if self._lenient:
                     return None
                 raise
-            # Requests that come at once with the same credentials wait for the first of them.
-            right = await self.passwords.verify(password, stored, lambda: self._is_verified(mark, stored))
             if not right or account is None or stored is None or not account.active:
-                await self._backoff.failed(name, address)
+                if right:
+                    await self._backoff.failed(name, address)
                 if self.directory is not None:
                     await self.directory.decoy(name)
                 if stored is None:
@@ -269,6 +276,7 @@ class Authenticator:
             raise RegistryError(
                 Code.UNAUTHORIZED, "this account has a second factor: log in with an API key, or in the browser"
             )
+        await self._backoff.check(account.name, address)  # also whoever has a session may try only so many
         now = self._clock.now()
         if not await self._revision.write(lambda tx: totp.spend(tx, account.id, code, now)):
             await self._backoff.failed(account.name, address)

@@ -41,10 +41,12 @@ class Sessions:
         if header is None:
             return None
         # HTTP/2 may send several cookie headers, which are joined by commas instead of semicolons.
-        for part in header.replace(",", ";").split(";"):
-            name, _, value = part.strip().partition("=")
-            if name in (COOKIE, SECURE_COOKIE) and secret.is_well_formed(value, secret.SESSION):
-                return value
+        parts = [part.strip().partition("=") for part in header.replace(",", ";").split(";")]
+        # Another host of our domain can plant the plain name beside the other one, not that one.
+        for wanted in (SECURE_COOKIE, COOKIE):
+            for name, _, value in parts:
+                if name == wanted and secret.is_well_formed(value, secret.SESSION):
+                    return value
         return None
 
     async def find(self, cookie: str, now: int) -> tuple[Session, AccountRow] | None:

@@ -85,7 +85,7 @@ class Namespaces(Protocol):
         """All rules of the identity anywhere."""
 
     async def exists(self, tx: Transaction, path: str) -> bool:
-        """Whether there is a repository or a namespace of this name."""
+        """Whether there is a namespace of this name, or a repository with something published in it."""
 
     async def policy(self, path: str, name: str) -> Policy | None:
         """The policy of a name that holds at a path: the one set nearest to it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from gati_extensions.identity.api import Account, Accounts
-from gati_extensions.namespaces import store
+from gati_extensions.namespaces import drafts, store
 from gati_extensions.namespaces.aliases import Aliases
 from gati_extensions.namespaces.api import Policy, Rule, Standing
 from gati_extensions.namespaces.conditions import Condition
@@ -16,9 +16,6 @@ from gati_extensions.namespaces.store import CustomRole, Member
 from gati_extensions.namespaces.tree import FIXED, line, owner, root
 from gati_registry.extension import Identity, Kernel, Transaction
 from gati_registry.values.reference import RepositoryName
-
-MAX_INHERITED = 16
-"""Roles that one role may inherit from, over all steps."""
 
 
 class Tree:
@@ -60,7 +57,8 @@ class Tree:
         return found
 
     async def exists(self, tx: Transaction, path: str) -> bool:
-        if await tx.repositories.find(RepositoryName(path)) is not None or path in FIXED:
+        # What is only drafts is for members, who are not asked this: to others it is not there.
+        if path in FIXED or await drafts.any_published(tx, path):
             return True
         if await store.node(tx, path) is not None:
             return True
@@ -159,7 +157,7 @@ def expand(member: Member, via: str, custom: Iterable[CustomRole]) -> list[Rule]
     rules: list[Rule] = []
     seen: set[str] = set()
     waiting = [member.role]
-    while waiting and len(seen) <= MAX_INHERITED:
+    while waiting:  # ends: there are only so many roles, and each counts once
         name = waiting.pop()
         if name in seen:
             continue

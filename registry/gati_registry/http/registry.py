@@ -116,6 +116,8 @@ class RegistryApp:
             await exchange.fail(error)
         except ClientDisconnected:
             scope["gati.disconnected"] = True
+            if exchange.served is not None and self._observers.watching:  # it has had some of it
+                self._tell(exchange, Operation.PULL, 200, {})
 
     async def _answer(self, exchange: Exchange) -> None:
         raw: bytes = exchange.scope.get("raw_path") or exchange.scope["path"].encode()
@@ -215,6 +217,7 @@ class RegistryApp:
                 tag=exchange.reference if served is not None and ":" not in exchange.reference else None,
                 media_type=getattr(served, "media_type", None),
                 size=served.size if served is not None else 0,
+                sent=exchange.sent,
                 actor=identity.name,
                 actor_id=identity.id,
                 credential=identity.credential,
