@@ -8,8 +8,8 @@ from gati_registry.extension import Contribution, Extension, Job, Kernel, Operat
 
 def contribute(kernel: Kernel, settings: NamespacesSettings) -> Contribution:
     """What the extension adds, in each worker."""
+    from gati_extensions.guarded import WebFetcher
     from gati_extensions.namespaces.dns import DnsResolver
-    from gati_extensions.namespaces.fetch import WebFetcher
     from gati_extensions.namespaces.hooks import (
         ADDING,
         REMOVING,

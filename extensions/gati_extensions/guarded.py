@@ -11,22 +11,33 @@ import http.client
 import ipaddress
 import socket
 import ssl
+from collections.abc import Sequence
 from urllib.parse import urlsplit
 
-from gati_extensions.namespaces.ports import Lookup
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 TIMEOUT = 5.0
 """Seconds for connecting, and for each read."""
 
 
-class WebFetcher:
-    """`ports.Fetcher`. `context` says which certificates are believed; absent: the machine's."""
+class Lookup(Exception):
+    """The outside did not answer, or not usably; the message says why."""
 
-    def __init__(self, context: ssl.SSLContext | None = None, *, private: bool = False) -> None:
+
+class WebFetcher:
+    """Fetches. `context` says which certificates are believed (absent: the machine's), `networks` which addresses are
+    connected to beside public ones."""
+
+    def __init__(self, context: ssl.SSLContext | None = None, *, networks: Sequence[Network] = ()) -> None:
         self._context = context or ssl.create_default_context()
-        self._private = private
+        self._networks = tuple(networks)
 
     async def fetch(self, url: str, limit: int) -> bytes | None:
+        """A file of at most `limit` bytes; None where there is none.
+
+        Raises:
+            Lookup: no usable answer, or the URL leads somewhere it must not.
+        """
         try:
             async with asyncio.timeout(3 * TIMEOUT):
                 return await asyncio.to_thread(self._fetch, url, limit)
@@ -41,8 +52,9 @@ class WebFetcher:
             port = parts.port or 443
             address = self._address(parts.hostname, port)
             connection = _Pinned(parts.hostname, port, address, self._context)
+            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
             try:
-                connection.request("GET", parts.path or "/", headers={"User-Agent": "gati-registry"})
+                connection.request("GET", target, headers={"User-Agent": "gati-registry"})
                 answer = connection.getresponse()
                 if answer.status == 404:
                     return None
@@ -60,9 +72,13 @@ class WebFetcher:
     def _address(self, host: str, port: int) -> str:
         found = {str(entry[4][0]) for entry in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)}
         for text in found:
-            if not (self._private or is_public(text)):
+            if not (is_public(text) or self._is_ours(text)):
                 raise Lookup("the host has an address that is not public: it is not fetched")
         return min(found)
+
+    def _is_ours(self, text: str) -> bool:
+        address = ipaddress.ip_address(text.partition("%")[0])
+        return any(address in network for network in self._networks)
 
 
 def is_public(text: str) -> bool:
