@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from gati_extensions.identity.api import Account, Membership, Team
 from gati_extensions.identity.jobs import jobs
 from gati_extensions.identity.parts import Parts
+from gati_extensions.identity.publishers.issuers import Issuers, fetcher
+from gati_extensions.identity.publishers.routes import PublisherRoutes
 from gati_extensions.identity.revision import Revision
 from gati_extensions.identity.routes.credentials import CredentialRoutes
 from gati_extensions.identity.routes.orgs import OrgRoutes
@@ -66,6 +68,7 @@ def contribution(kernel: Kernel, settings: IdentitySettings) -> Contribution:
             *CredentialRoutes(parts).routes(),
             *OrgRoutes(parts).routes(),
             *token.routes(),
+            *PublisherRoutes(parts, Issuers(lambda: fetcher(settings), kernel.clock)).routes(),
         ],
         root_routes=token.root(),
         authenticators=[parts.authenticator],

@@ -19,6 +19,8 @@ from typing import Any
 from gati_extensions.identity import grants, secret
 from gati_extensions.identity.backoff import Backoff
 from gati_extensions.identity.passwords import ADMIN, Passwords, stored_of_admin
+from gati_extensions.identity.publishers import store as publishers
+from gati_extensions.identity.publishers.store import Exchanged
 from gati_extensions.identity.revision import Revision
 from gati_extensions.identity.sessions import Sessions
 from gati_extensions.identity.store import accounts, credentials, totp
@@ -92,7 +94,7 @@ class Authenticator:
             key = request.header(b"x-api-key")
             if key is None:
                 return await self._of_session(request)
-            header = f"Bearer {key}" if key.startswith(secret.KEY) else ""
+            header = f"Bearer {key}" if key.startswith((secret.KEY, secret.EXCHANGED)) else ""
         # A password or key stays in no memory of ours; a token may, it ends soon, and hashing it is half of all work.
         mark = header if header.startswith("Bearer ey") else self._hashed(header)
         now = self._clock.now()
@@ -135,6 +137,8 @@ class Authenticator:
         scheme, _, value = header.partition(" ")
         scheme, value = scheme.lower(), value.strip()
         if scheme == "bearer":
+            if value.startswith(secret.EXCHANGED):
+                return await self._of_exchanged(value)
             return await (self.of_key(value) if value.startswith(secret.KEY) else self._of_token(value))
         basic = _basic(value) if scheme == "basic" else None
         if basic is None:
@@ -142,6 +146,8 @@ class Authenticator:
         name, password = basic
         if password.startswith(secret.KEY):
             return await self.of_key(password, name)
+        if password.startswith(secret.EXCHANGED):
+            return await self._of_exchanged(password, name)
         account = await self.of_password(name, password, request.address, mark=mark)
         return (_identity(account, "password", verified_at=now), NEVER) if account is not None else None
 
@@ -249,6 +255,25 @@ class Authenticator:
         )
         return identity, key.expires_at or NEVER
 
+    async def _of_exchanged(self, text: str, name: str | None = None) -> tuple[Identity, int]:
+        """In whose name a build's token acts, and until when; both as `of_key`."""
+        if not secret.is_well_formed(text, secret.EXCHANGED):
+            raise wrong()
+        hashed = secret.hashed(text)
+
+        async def work(tx: Transaction) -> tuple[Exchanged, AccountRow] | None:
+            found = await publishers.find_exchanged(tx, hashed)
+            account = await accounts.get(tx, found.publisher.account_id) if found is not None else None
+            return (found, account) if found is not None and account is not None else None
+
+        found = await self._database.read(work)
+        if found is None or not found[1].active or self._clock.now() >= found[0].expires_at:
+            raise wrong()
+        exchanged, account = found
+        if name is not None and name not in (account.name, "gati"):
+            raise wrong()
+        return identity_of_exchanged(exchanged, account), exchanged.expires_at
+
     def _note(self, credential: str, since: int, now: int, write: Note) -> None:
         """Note a credential's use, but not each."""
         if now - self._noted.get(credential, since) < NOTED:
@@ -305,6 +330,10 @@ class Authenticator:
         elif kind == "r":
             refresh = await credentials.get_refresh(tx, credential)
             return await self.standing(tx, refresh.key_id, now) if refresh is not None else None
+        elif kind == "x":
+            exchanged = await publishers.get_exchanged(tx, credential)
+            if exchanged is not None and now < exchanged.expires_at:
+                return Standing(bounds_of_exchanged(exchanged), exchanged.expires_at)
         elif kind == "s":
             session = await credentials.get_session(tx, credential)
             if session is not None and self._sessions.lasts(session, now):
@@ -337,6 +366,24 @@ class Authenticator:
 def wrong() -> RegistryError:
     """One answer for all that is wrong with credentials: it tells nothing of who is there."""
     return RegistryError(Code.UNAUTHORIZED, "the credentials are wrong; log in again")
+
+
+def bounds_of_exchanged(exchanged: Exchanged) -> tuple[Grant, ...]:
+    """One repository, and what a build may do there."""
+    return grants.of_token(
+        [{"type": "repository", "name": exchanged.publisher.repository, "actions": exchanged.actions}]
+    )
+
+
+def identity_of_exchanged(exchanged: Exchanged, account: AccountRow) -> Identity:
+    """Who a build is."""
+    return _identity(
+        account,
+        "trusted-publisher",
+        credential=exchanged.id,
+        bounds=bounds_of_exchanged(exchanged),
+        verified_at=exchanged.created_at,
+    )
 
 
 def _identity(

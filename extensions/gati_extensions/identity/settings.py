@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import ipaddress
+from pathlib import Path
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic.config import JsonDict
 
 from gati_registry.extension import Model
 
 _SECONDS: JsonDict = {"unit": "seconds"}
 _TRIES: JsonDict = {"unit": "tries"}
+
+
+def _comma_separated(value: object) -> object:
+    """The items of a list as the environment writes it; anything else as it is."""
+    return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+
+Networks = Annotated[tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...], BeforeValidator(_comma_separated)]
 
 
 class IdentitySettings(Model):
@@ -38,6 +48,21 @@ class IdentitySettings(Model):
         ge=60,
         description="A browser session ends after so long at the latest.",
         json_schema_extra=_SECONDS,
+    )
+    audience: str | None = Field(
+        None,
+        min_length=1,
+        max_length=300,
+        description="Audience that a build's token must be for, to be exchanged. Absent: a name that no other registry "
+        "has; `GET /v2/_ext/identity/exchange` tells it.",
+    )
+    issuer_networks: Networks = Field(
+        (),
+        description="Networks in which issuers of tokens may be, beside public addresses: an own GitLab's, e.g. "
+        "`10.1.0.0/16`.",
+    )
+    issuer_ca: Path | None = Field(
+        None, description="Authorities that issuers' certificates are checked with, PEM. Absent: the machine's."
     )
     invitation_ttl: int = Field(7 * 86400, ge=60, description="Life of an invitation.", json_schema_extra=_SECONDS)
     login_tries: int = Field(

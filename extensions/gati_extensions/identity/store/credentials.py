@@ -285,12 +285,15 @@ async def add_signing_key(tx: Transaction, kid: str, pem: str, now: int) -> None
 # --- housekeeping -----------------------------------------------------------------------------------------------
 
 
-async def forget(tx: Transaction, *, refresh: int, idle: int, begun: int, retired: int, attempts: int) -> int:
+async def forget(
+    tx: Transaction, *, refresh: int, idle: int, begun: int, retired: int, attempts: int, ended: int
+) -> int:
     """Remove what ended before these times; how many rows."""
     gone = await tx.run("DELETE FROM identity_refresh WHERE used_at < :before", before=refresh)
     gone += await tx.run(
         "DELETE FROM identity_session WHERE seen_at < :idle OR created_at < :begun", idle=idle, begun=begun
     )
+    gone += await tx.run("DELETE FROM identity_exchange WHERE forget_at < :before", before=ended)
     gone += await tx.run("DELETE FROM identity_signing_key WHERE retired_at < :before", before=retired)
     gone += await tx.run("DELETE FROM identity_attempt WHERE until < :before", before=attempts)
     return gone

@@ -1,0 +1,31 @@
+-- Trusted publishing: whose builds may do what in one repository. `account_id` is in whose name they act, `anchor` the
+-- claim that they are found by; `claims` is a JSON object, `actions` are words joined by spaces.
+CREATE TABLE identity_publisher (
+    id         TEXT COLLATE "C" PRIMARY KEY,
+    account_id BIGINT NOT NULL REFERENCES identity_account (id),
+    repository TEXT COLLATE "C" NOT NULL,
+    name       TEXT COLLATE "C" NOT NULL,
+    issuer     TEXT COLLATE "C" NOT NULL,
+    anchor     TEXT COLLATE "C" NOT NULL,
+    claims     TEXT COLLATE "C" NOT NULL,
+    actions    TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL,
+    used_at    BIGINT
+);
+CREATE INDEX identity_publisher_repository ON identity_publisher (repository, id);
+CREATE INDEX identity_publisher_anchor ON identity_publisher (issuer, anchor);
+CREATE INDEX identity_publisher_account ON identity_publisher (account_id);
+
+-- What was exchanged. `mark` stands for the build's own token and keeps it from being exchanged again: the row outlives
+-- its publisher, until both tokens have ended by themselves.
+CREATE TABLE identity_exchange (
+    id           TEXT COLLATE "C" PRIMARY KEY,
+    publisher_id TEXT COLLATE "C" NOT NULL,
+    mark         TEXT COLLATE "C" NOT NULL UNIQUE,
+    hash         TEXT COLLATE "C" NOT NULL UNIQUE,
+    actions      TEXT COLLATE "C" NOT NULL,
+    created_at   BIGINT NOT NULL,
+    expires_at   BIGINT NOT NULL,
+    forget_at    BIGINT NOT NULL
+);
+CREATE INDEX identity_exchange_forget ON identity_exchange (forget_at);

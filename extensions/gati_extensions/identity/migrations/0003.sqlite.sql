@@ -1,0 +1,31 @@
+-- Trusted publishing: whose builds may do what in one repository. `account_id` is in whose name they act, `anchor` the
+-- claim that they are found by; `claims` is a JSON object, `actions` are words joined by spaces.
+CREATE TABLE identity_publisher (
+    id         TEXT PRIMARY KEY,
+    account_id INTEGER NOT NULL REFERENCES identity_account (id),
+    repository TEXT NOT NULL,
+    name       TEXT NOT NULL,
+    issuer     TEXT NOT NULL,
+    anchor     TEXT NOT NULL,
+    claims     TEXT NOT NULL,
+    actions    TEXT NOT NULL,
+    created_at INTEGER NOT NULL,
+    used_at    INTEGER
+) STRICT;
+CREATE INDEX identity_publisher_repository ON identity_publisher (repository, id);
+CREATE INDEX identity_publisher_anchor ON identity_publisher (issuer, anchor);
+CREATE INDEX identity_publisher_account ON identity_publisher (account_id);
+
+-- What was exchanged. `mark` stands for the build's own token and keeps it from being exchanged again: the row outlives
+-- its publisher, until both tokens have ended by themselves.
+CREATE TABLE identity_exchange (
+    id           TEXT PRIMARY KEY,
+    publisher_id TEXT NOT NULL,
+    mark         TEXT NOT NULL UNIQUE,
+    hash         TEXT NOT NULL UNIQUE,
+    actions      TEXT NOT NULL,
+    created_at   INTEGER NOT NULL,
+    expires_at   INTEGER NOT NULL,
+    forget_at    INTEGER NOT NULL
+) STRICT;
+CREATE INDEX identity_exchange_forget ON identity_exchange (forget_at);
