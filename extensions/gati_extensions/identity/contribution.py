@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gati_extensions.identity.api import Account, Membership, Team
+from gati_extensions.identity.device.routes import DeviceRoutes
 from gati_extensions.identity.jobs import jobs
 from gati_extensions.identity.parts import Parts
 from gati_extensions.identity.publishers.issuers import Issuers, fetcher
@@ -68,6 +69,7 @@ def contribution(kernel: Kernel, settings: IdentitySettings) -> Contribution:
             *CredentialRoutes(parts).routes(),
             *OrgRoutes(parts).routes(),
             *token.routes(),
+            *DeviceRoutes(parts).routes(),
             *PublisherRoutes(parts, Issuers(lambda: fetcher(settings), kernel.clock)).routes(),
         ],
         root_routes=token.root(),

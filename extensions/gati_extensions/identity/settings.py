@@ -49,6 +49,12 @@ class IdentitySettings(Model):
         description="A browser session ends after so long at the latest.",
         json_schema_extra=_SECONDS,
     )
+    device_key_ttl: int = Field(
+        90 * 86400,
+        ge=3600,
+        description="Life of the key that a device gets when somebody confirms its code.",
+        json_schema_extra=_SECONDS,
+    )
     audience: str | None = Field(
         None,
         min_length=1,

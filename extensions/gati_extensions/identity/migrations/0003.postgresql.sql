@@ -29,3 +29,23 @@ CREATE TABLE identity_exchange (
     forget_at    BIGINT NOT NULL
 );
 CREATE INDEX identity_exchange_forget ON identity_exchange (forget_at);
+
+-- Devices that wait for a person's word (RFC 8628); `pause` is in seconds. A request ends with its use.
+CREATE TABLE identity_device (
+    id          TEXT COLLATE "C" PRIMARY KEY,
+    device_hash TEXT COLLATE "C" NOT NULL UNIQUE,
+    user_hash   TEXT COLLATE "C" NOT NULL UNIQUE,
+    client      TEXT COLLATE "C" NOT NULL,
+    scopes      TEXT COLLATE "C" NOT NULL,
+    path        TEXT COLLATE "C" NOT NULL,
+    address     TEXT COLLATE "C" NOT NULL,
+    created_at  BIGINT NOT NULL,
+    expires_at  BIGINT NOT NULL,
+    state       TEXT COLLATE "C" NOT NULL,
+    account_id  BIGINT REFERENCES identity_account (id),
+    epoch       BIGINT,
+    polled_at   BIGINT NOT NULL,
+    pause       BIGINT NOT NULL
+);
+CREATE INDEX identity_device_expires ON identity_device (expires_at);
+CREATE INDEX identity_device_account ON identity_device (account_id) WHERE account_id IS NOT NULL;

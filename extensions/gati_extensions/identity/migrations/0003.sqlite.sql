@@ -29,3 +29,23 @@ CREATE TABLE identity_exchange (
     forget_at    INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX identity_exchange_forget ON identity_exchange (forget_at);
+
+-- Devices that wait for a person's word (RFC 8628); `pause` is in seconds. A request ends with its use.
+CREATE TABLE identity_device (
+    id          TEXT PRIMARY KEY,
+    device_hash TEXT NOT NULL UNIQUE,
+    user_hash   TEXT NOT NULL UNIQUE,
+    client      TEXT NOT NULL,
+    scopes      TEXT NOT NULL,
+    path        TEXT NOT NULL,
+    address     TEXT NOT NULL,
+    created_at  INTEGER NOT NULL,
+    expires_at  INTEGER NOT NULL,
+    state       TEXT NOT NULL,
+    account_id  INTEGER REFERENCES identity_account (id),
+    epoch       INTEGER,
+    polled_at   INTEGER NOT NULL,
+    pause       INTEGER NOT NULL
+) STRICT;
+CREATE INDEX identity_device_expires ON identity_device (expires_at);
+CREATE INDEX identity_device_account ON identity_device (account_id) WHERE account_id IS NOT NULL;
