@@ -52,6 +52,8 @@ extension = Extension(
         "identity.robots": "Make and remove robots: one's own and those of organizations that one owns.",
         "identity.sessions": "Look at and end one's own browsers' sessions.",
         "identity.second-factor": "Set up and remove one's own second factor.",
+        "identity.certificates": "Say which client certificates are your robots', list and remove them.",
+        "identity.revoke-certificates": "Revoke client certificates: administrators of the server.",
         "identity.device": "Begin to connect a device, ask for its key, see the page for it: everybody.",
         "identity.device-confirm": "Approve or deny a device's request for a key of your own.",
         "identity.publishers": "Say whose builds may publish, get and remove them: administrators of the repository.",

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gati_extensions.identity.api import Account, Membership, Team
+from gati_extensions.identity.certificates.authenticator import CertificateAuthenticator
+from gati_extensions.identity.certificates.routes import CertificateRoutes
 from gati_extensions.identity.device.routes import DeviceRoutes
 from gati_extensions.identity.jobs import jobs
 from gati_extensions.identity.parts import Parts
@@ -55,7 +57,7 @@ def _account(row: accounts.AccountRow | None) -> Account | None:
 def contribution(kernel: Kernel, settings: IdentitySettings) -> Contribution:
     """Put it together."""
     parts = Parts.build(kernel, settings)
-    token = TokenRoutes(parts)
+    token, credentials = TokenRoutes(parts), CredentialRoutes(parts)
 
     async def prepare() -> Sequence[str]:
         if not kernel.open:  # an open registry asks for no tokens; if one is asked for, there will be a key
@@ -66,14 +68,18 @@ def contribution(kernel: Kernel, settings: IdentitySettings) -> Contribution:
         registry_routes=[
             *UserRoutes(parts).routes(),
             *SessionRoutes(parts).routes(),
-            *CredentialRoutes(parts).routes(),
+            *credentials.routes(),
             *OrgRoutes(parts).routes(),
             *token.routes(),
+            *CertificateRoutes(parts, credentials).routes(),
             *DeviceRoutes(parts).routes(),
             *PublisherRoutes(parts, Issuers(lambda: fetcher(settings), kernel.clock)).routes(),
         ],
         root_routes=token.root(),
-        authenticators=[parts.authenticator],
+        authenticators=[
+            parts.authenticator,
+            CertificateAuthenticator(kernel, parts.revision, parts.authenticator),
+        ],
         jobs=jobs(parts),
         prepare=prepare,
         api=StoredAccounts(parts.revision),

@@ -18,6 +18,7 @@ from typing import Any
 
 from gati_extensions.identity import grants, secret
 from gati_extensions.identity.backoff import Backoff
+from gati_extensions.identity.certificates import store as certificates
 from gati_extensions.identity.passwords import ADMIN, Passwords, stored_of_admin
 from gati_extensions.identity.publishers import store as publishers
 from gati_extensions.identity.publishers.store import Exchanged
@@ -98,7 +99,7 @@ class Authenticator:
         # A password or key stays in no memory of ours; a token may, it ends soon, and hashing it is half of all work.
         mark = header if header.startswith("Bearer ey") else self._hashed(header)
         now = self._clock.now()
-        identity = await self._recall(mark, now)
+        identity = await self.recall(mark, now)
         if identity is None:
             state = self._database.revision(), await self._revision.get()
             found = await self._look_up(header, mark, request, now)
@@ -107,7 +108,7 @@ class Authenticator:
                     raise wrong()
                 return None
             identity = found[0]
-            self._remember(mark, Known(identity, found[1], *state))
+            self.remember(mark, Known(identity, found[1], *state))
         if identity.credential is not None and identity.credential.startswith("k_"):
             self._note(identity.credential, 0, now, credentials.key_used)
         return identity
@@ -115,7 +116,8 @@ class Authenticator:
     def _hashed(self, text: str) -> str:
         return hashlib.blake2b(text.encode(), key=self._secret, digest_size=16).hexdigest()
 
-    async def _recall(self, mark: str, now: int) -> Identity | None:
+    async def recall(self, mark: str, now: int) -> Identity | None:
+        """What was found out of some credentials, while nothing changed."""
         known = self._known.get(mark)
         if known is None or now >= known.until:
             return None
@@ -127,7 +129,8 @@ class Authenticator:
         found = known.identity
         return None if found.name == ADMIN and found.method == "password" and found.grants is None else found
 
-    def _remember(self, mark: str, known: Known) -> None:
+    def remember(self, mark: str, known: Known) -> None:
+        """Keep what was found out; `mark` stands for the credentials."""
         self._known[mark] = known
         self._known.move_to_end(mark)
         if len(self._known) > REMEMBERED:
@@ -330,6 +333,8 @@ class Authenticator:
         elif kind == "r":
             refresh = await credentials.get_refresh(tx, credential)
             return await self.standing(tx, refresh.key_id, now) if refresh is not None else None
+        elif kind == "c":
+            return await _standing_of_certificate(tx, credential)
         elif kind == "x":
             exchanged = await publishers.get_exchanged(tx, credential)
             if exchanged is not None and now < exchanged.expires_at:
@@ -348,7 +353,7 @@ class Authenticator:
             return None
         mark = self._hashed(cookie)
         now = self._clock.now()
-        identity = await self._recall(mark, now)
+        identity = await self.recall(mark, now)
         if identity is None:
             state = self._database.revision(), await self._revision.get()
             found = await self._sessions.find(cookie, now)
@@ -356,7 +361,7 @@ class Authenticator:
                 return None  # it has ended: as if there were none
             session, account = found
             identity = _identity(account, "session", credential=session.id, verified_at=session.created_at)
-            self._remember(mark, Known(identity, self._sessions.until(session), *state))
+            self.remember(mark, Known(identity, self._sessions.until(session), *state))
         self._sessions.guard(request, cookie)
         if identity.credential is not None:
             self._note(identity.credential, identity.verified_at, now, credentials.session_seen)
@@ -366,6 +371,14 @@ class Authenticator:
 def wrong() -> RegistryError:
     """One answer for all that is wrong with credentials: it tells nothing of who is there."""
     return RegistryError(Code.UNAUTHORIZED, "the credentials are wrong; log in again")
+
+
+async def _standing_of_certificate(tx: Transaction, credential: str) -> Standing | None:
+    mapping_id, _, fingerprint = credential.partition(".")
+    mapping = await certificates.get(tx, mapping_id)
+    if mapping is None or await certificates.is_revoked(tx, fingerprint):
+        return None
+    return Standing(grants.of_key(mapping.scopes, mapping.path), NEVER)
 
 
 def bounds_of_exchanged(exchanged: Exchanged) -> tuple[Grant, ...]:

@@ -49,3 +49,23 @@ CREATE TABLE identity_device (
 );
 CREATE INDEX identity_device_expires ON identity_device (expires_at);
 CREATE INDEX identity_device_account ON identity_device (account_id) WHERE account_id IS NOT NULL;
+
+-- Whose a client certificate is: `kind` is fingerprint, uri, dns or subject, `mark` what it is found by (of a name,
+-- together with who gave it). `scopes` and `path` bound it as a key.
+CREATE TABLE identity_certificate (
+    id         TEXT COLLATE "C" PRIMARY KEY,
+    account_id BIGINT NOT NULL REFERENCES identity_account (id),
+    kind       TEXT COLLATE "C" NOT NULL,
+    value      TEXT COLLATE "C" NOT NULL,
+    issuer     TEXT COLLATE "C" NOT NULL,
+    mark       TEXT COLLATE "C" NOT NULL UNIQUE,
+    scopes     TEXT COLLATE "C" NOT NULL,
+    path       TEXT COLLATE "C" NOT NULL,
+    created_at BIGINT NOT NULL
+);
+CREATE INDEX identity_certificate_account ON identity_certificate (account_id, id);
+
+CREATE TABLE identity_revoked (
+    fingerprint TEXT COLLATE "C" PRIMARY KEY,
+    revoked_at  BIGINT NOT NULL
+);

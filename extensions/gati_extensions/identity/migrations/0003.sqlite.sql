@@ -49,3 +49,23 @@ CREATE TABLE identity_device (
 ) STRICT;
 CREATE INDEX identity_device_expires ON identity_device (expires_at);
 CREATE INDEX identity_device_account ON identity_device (account_id) WHERE account_id IS NOT NULL;
+
+-- Whose a client certificate is: `kind` is fingerprint, uri, dns or subject, `mark` what it is found by (of a name,
+-- together with who gave it). `scopes` and `path` bound it as a key.
+CREATE TABLE identity_certificate (
+    id         TEXT PRIMARY KEY,
+    account_id INTEGER NOT NULL REFERENCES identity_account (id),
+    kind       TEXT NOT NULL,
+    value      TEXT NOT NULL,
+    issuer     TEXT NOT NULL,
+    mark       TEXT NOT NULL UNIQUE,
+    scopes     TEXT NOT NULL,
+    path       TEXT NOT NULL,
+    created_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX identity_certificate_account ON identity_certificate (account_id, id);
+
+CREATE TABLE identity_revoked (
+    fingerprint TEXT PRIMARY KEY,
+    revoked_at  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

@@ -157,6 +157,7 @@ async def erase(tx: Transaction, account_id: int, now: int) -> None:
     for statement in (
         "DELETE FROM identity_key WHERE account_id = :id",
         "DELETE FROM identity_publisher WHERE account_id = :id",
+        "DELETE FROM identity_certificate WHERE account_id = :id",
         "DELETE FROM identity_device WHERE account_id = :id",
         "UPDATE identity_invitation SET email = NULL WHERE used_by = :id",
         "DELETE FROM identity_totp WHERE account_id = :id",
