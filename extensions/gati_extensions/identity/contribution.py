@@ -10,6 +10,7 @@ from gati_extensions.identity.certificates.routes import CertificateRoutes
 from gati_extensions.identity.device.routes import DeviceRoutes
 from gati_extensions.identity.jobs import jobs
 from gati_extensions.identity.parts import Parts
+from gati_extensions.identity.passkeys.routes import PasskeyRoutes
 from gati_extensions.identity.publishers.issuers import Issuers, fetcher
 from gati_extensions.identity.publishers.routes import PublisherRoutes
 from gati_extensions.identity.revision import Revision
@@ -71,6 +72,7 @@ def contribution(kernel: Kernel, settings: IdentitySettings) -> Contribution:
             *credentials.routes(),
             *OrgRoutes(parts).routes(),
             *token.routes(),
+            *PasskeyRoutes(parts).routes(),
             *CertificateRoutes(parts, credentials).routes(),
             *DeviceRoutes(parts).routes(),
             *PublisherRoutes(parts, Issuers(lambda: fetcher(settings), kernel.clock)).routes(),

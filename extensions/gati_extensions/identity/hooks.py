@@ -19,12 +19,14 @@ from typing import Any
 from gati_extensions.identity import grants, secret
 from gati_extensions.identity.backoff import Backoff
 from gati_extensions.identity.certificates import store as certificates
+from gati_extensions.identity.passkeys.ceremony import LOGIN, Passkeys
+from gati_extensions.identity.passkeys.model import Proof
 from gati_extensions.identity.passwords import ADMIN, Passwords, stored_of_admin
 from gati_extensions.identity.publishers import store as publishers
 from gati_extensions.identity.publishers.store import Exchanged
 from gati_extensions.identity.revision import Revision
 from gati_extensions.identity.sessions import Sessions
-from gati_extensions.identity.store import accounts, credentials, totp
+from gati_extensions.identity.store import accounts, credentials, factors, totp
 from gati_extensions.identity.store.accounts import AccountRow
 from gati_extensions.identity.tokens import Tokens
 from gati_registry.domain.access import UNBOUNDED
@@ -82,6 +84,7 @@ class Authenticator:
         self._backoff = backoff
         self._tokens = tokens
         self._sessions = sessions
+        self.passkeys = Passkeys(database, clock)
         self._lenient = lenient
         self._secret = os.urandom(32)
         self._known: OrderedDict[str, Known] = OrderedDict()
@@ -157,11 +160,21 @@ class Authenticator:
     # --- passwords ----------------------------------------------------------------------------------------------
 
     async def of_password(
-        self, name: str, password: str, address: str, *, mark: str | None = None, code: str | None = None
+        self,
+        name: str,
+        password: str,
+        address: str,
+        *,
+        mark: str | None = None,
+        code: str | None = None,
+        passkey: Proof | None = None,
+        purpose: tuple[str, str] = (LOGIN, ""),
+        first: bool = False,
     ) -> AccountRow | None:
         """The account of a name and password; None for a name that has none.
 
-        `mark` stands for credentials that may be remembered, `code` is a one-time password or a recovery code.
+        `mark` stands for credentials that may be remembered, `code` is a one-time password or a recovery code,
+        `passkey` answers a challenge of that purpose and session; with `first` the password alone is looked at.
 
         Raises:
             RegistryError: UNAUTHORIZED, or TOOMANYREQUESTS where too many were wrong.
@@ -172,7 +185,7 @@ class Authenticator:
             if account is None or account.kind != "user":
                 return None, None, False
             stored = await stored_of_admin(tx) if account.name == ADMIN else account.password
-            return account, stored, await totp.is_on(tx, account.id)
+            return account, stored, await factors.is_on(tx, account.id)
 
         if "\0" in name or len(name) > 255 or len(password) > 1024:
             return None
@@ -202,8 +215,10 @@ class Authenticator:
         assert stored is not None
         if not account.active:
             raise wrong()
+        if first:
+            return account  # nothing has succeeded yet that would end a series of wrong codes
         if second:
-            await self.second_factor(account, address, code)
+            await self.second_factor(account, address, code, passkey, purpose)
         if not remembered:
             await self._backoff.succeeded(name, address)
         return account
@@ -211,12 +226,25 @@ class Authenticator:
     def _is_verified(self, mark: str | None, stored: str | None) -> bool:
         return mark is not None and stored is not None and self._verified.get(mark) == stored
 
-    async def second_factor(self, account: AccountRow, address: str, code: str | None) -> None:
-        """Spend a code of the account's second factor.
+    async def second_factor(
+        self,
+        account: AccountRow,
+        address: str,
+        code: str | None,
+        passkey: Proof | None = None,
+        purpose: tuple[str, str] = (LOGIN, ""),
+    ) -> None:
+        """Spend a code or a challenge of the account's second factor.
 
         Raises:
             RegistryError: UNAUTHORIZED.
         """
+        if passkey is not None:
+            await self._backoff.check(account.name, address)
+            if not await self.passkeys.proven(account, *purpose, passkey):
+                await self._backoff.failed(account.name, address)
+                raise RegistryError(Code.UNAUTHORIZED, "the passkey does not answer the challenge; begin again")
+            return
         if code is None:
             raise RegistryError(
                 Code.UNAUTHORIZED, "this account has a second factor: log in with an API key, or in the browser"

@@ -69,3 +69,32 @@ CREATE TABLE identity_revoked (
     fingerprint TEXT COLLATE "C" PRIMARY KEY,
     revoked_at  BIGINT NOT NULL
 );
+
+-- Passkeys (WebAuthn): id and public key are base64url; `site` and `origin` are what they were added under. A counter
+-- that went back says that there may be a copy.
+CREATE TABLE identity_passkey (
+    id            TEXT COLLATE "C" PRIMARY KEY,
+    account_id    BIGINT NOT NULL REFERENCES identity_account (id),
+    name          TEXT COLLATE "C" NOT NULL,
+    credential_id TEXT COLLATE "C" NOT NULL UNIQUE,
+    public_key    TEXT COLLATE "C" NOT NULL,
+    sign_count    BIGINT NOT NULL,
+    site          TEXT COLLATE "C" NOT NULL,
+    origin        TEXT COLLATE "C" NOT NULL,
+    created_at    BIGINT NOT NULL,
+    used_at       BIGINT,
+    cloned_at     BIGINT
+);
+CREATE INDEX identity_passkey_account ON identity_passkey (account_id);
+
+CREATE TABLE identity_challenge (
+    state      TEXT COLLATE "C" PRIMARY KEY,
+    account_id BIGINT NOT NULL REFERENCES identity_account (id),
+    purpose    TEXT COLLATE "C" NOT NULL,
+    session    TEXT COLLATE "C" NOT NULL,
+    origin     TEXT COLLATE "C" NOT NULL,
+    challenge  TEXT COLLATE "C" NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+CREATE INDEX identity_challenge_account ON identity_challenge (account_id);
+CREATE INDEX identity_challenge_expires ON identity_challenge (expires_at);

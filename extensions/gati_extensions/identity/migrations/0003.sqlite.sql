@@ -69,3 +69,32 @@ CREATE TABLE identity_revoked (
     fingerprint TEXT PRIMARY KEY,
     revoked_at  INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Passkeys (WebAuthn): id and public key are base64url; `site` and `origin` are what they were added under. A counter
+-- that went back says that there may be a copy.
+CREATE TABLE identity_passkey (
+    id            TEXT PRIMARY KEY,
+    account_id    INTEGER NOT NULL REFERENCES identity_account (id),
+    name          TEXT NOT NULL,
+    credential_id TEXT NOT NULL UNIQUE,
+    public_key    TEXT NOT NULL,
+    sign_count    INTEGER NOT NULL,
+    site          TEXT NOT NULL,
+    origin        TEXT NOT NULL,
+    created_at    INTEGER NOT NULL,
+    used_at       INTEGER,
+    cloned_at     INTEGER
+) STRICT;
+CREATE INDEX identity_passkey_account ON identity_passkey (account_id);
+
+CREATE TABLE identity_challenge (
+    state      TEXT PRIMARY KEY,
+    account_id INTEGER NOT NULL REFERENCES identity_account (id),
+    purpose    TEXT NOT NULL,
+    session    TEXT NOT NULL,
+    origin     TEXT NOT NULL,
+    challenge  TEXT NOT NULL,
+    expires_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX identity_challenge_account ON identity_challenge (account_id);
+CREATE INDEX identity_challenge_expires ON identity_challenge (expires_at);

@@ -9,9 +9,11 @@ from urllib.parse import quote
 from gati_extensions.identity import model, secret
 from gati_extensions.identity.hooks import wrong
 from gati_extensions.identity.parts import Parts, absent, require_full, view
+from gati_extensions.identity.passkeys.ceremony import PROVE
+from gati_extensions.identity.passkeys.routes import session_of
 from gati_extensions.identity.routes.credentials import session_view
 from gati_extensions.identity.sessions import csrf_token
-from gati_extensions.identity.store import credentials, invitations, totp
+from gati_extensions.identity.store import credentials, factors, invitations, totp
 from gati_extensions.identity.store.credentials import Session
 from gati_registry.errors import Code, RegistryError
 from gati_registry.extension import Action, Answer, Call, Paging, Permission, Route, Transaction
@@ -42,7 +44,15 @@ class SessionRoutes:
             Route("GET", "sessions", own, self.list, "Your browsers' sessions.", query=Paging, answer=pages),
             Route("DELETE", "sessions/{id}", own, self.end, "End a session."),
             Route("POST", "me/second-factor", factor, self.enrol, "Begin a second factor.", answer=model.Enrolment),
-            Route("POST", "me/second-factor/confirm", factor, self.confirm, "Confirm it.", model.Code, answer=codes),
+            Route(
+                "POST",
+                "me/second-factor/confirm",
+                factor,
+                self.confirm,
+                "Confirm it.",
+                model.Confirmation,
+                answer=codes,
+            ),
             Route("POST", "me/second-factor/remove", factor, self.remove, "Do without it.", model.Code),
             Route("POST", "invitations", invite, self.invite, "Invite.", model.NewInvitation, answer=made, status=201),
             Route("GET", "invitations", invite, self.invited, "Invitations.", query=Paging, answer=model.Invitations),
@@ -55,7 +65,7 @@ class SessionRoutes:
         """The answer sets the cookie. An earlier session of this browser stays what it was: log out to end it."""
         wanted: model.Login = call.body
         account = await self._parts.authenticator.of_password(
-            wanted.name, wanted.password, call.caller.address, code=wanted.code
+            wanted.name, wanted.password, call.caller.address, code=wanted.code, passkey=wanted.passkey
         )
         if account is None:
             raise wrong()
@@ -131,7 +141,12 @@ class SessionRoutes:
     async def confirm(self, call: Call) -> model.RecoveryCodes:
         """From now on the password alone is not enough."""
         require_full(call)
-        wanted: model.Code = call.body
+        wanted: model.Confirmation = call.body
+        holder = await self._parts.kernel.database.read(lambda tx: self._parts.caller(tx, call))
+        if await self._parts.kernel.database.read(lambda tx: factors.is_on(tx, holder.id)):
+            await self._parts.authenticator.second_factor(
+                holder, call.caller.address, None, wanted.passkey, (PROVE, session_of(call))
+            )
         codes = [f"{secrets.token_hex(4)}-{secrets.token_hex(4)}" for _ in range(RECOVERY_CODES)]
         hashes, now = [secret.hashed(code) for code in codes], self._parts.kernel.clock.now()
 
@@ -155,6 +170,7 @@ class SessionRoutes:
 
         async def work(tx: Transaction) -> None:
             await totp.drop(tx, account.id)
+            await factors.removed(tx, account.id)
             await self._parts.note(
                 tx, call.caller, "second-factor", "delete", account.name, namespace=account.namespace
             )

@@ -161,6 +161,8 @@ async def erase(tx: Transaction, account_id: int, now: int) -> None:
         "DELETE FROM identity_device WHERE account_id = :id",
         "UPDATE identity_invitation SET email = NULL WHERE used_by = :id",
         "DELETE FROM identity_totp WHERE account_id = :id",
+        "DELETE FROM identity_passkey WHERE account_id = :id",
+        "DELETE FROM identity_challenge WHERE account_id = :id",
         "DELETE FROM identity_recovery WHERE account_id = :id",
         "DELETE FROM identity_team_member WHERE account_id = :id",
         "DELETE FROM identity_member WHERE account_id = :id OR org_id = :id",

@@ -294,6 +294,7 @@ async def forget(
         "DELETE FROM identity_session WHERE seen_at < :idle OR created_at < :begun", idle=idle, begun=begun
     )
     gone += await tx.run("DELETE FROM identity_device WHERE expires_at < :before", before=ended)
+    gone += await tx.run("DELETE FROM identity_challenge WHERE expires_at < :before", before=ended)
     gone += await tx.run("DELETE FROM identity_exchange WHERE forget_at < :before", before=ended)
     gone += await tx.run("DELETE FROM identity_signing_key WHERE retired_at < :before", before=retired)
     gone += await tx.run("DELETE FROM identity_attempt WHERE until < :before", before=attempts)

@@ -44,6 +44,7 @@ async def confirm(tx: Transaction, account_id: int, code: str, recovery: list[st
     if await confirmed(tx, account_id) is not None or not await _spend_code(tx, account_id, code, now):
         return False
     await tx.run("UPDATE identity_totp SET confirmed_at = :now WHERE account_id = :id", now=now, id=account_id)
+    await tx.run("DELETE FROM identity_recovery WHERE account_id = :id", id=account_id)
     for hashed in recovery:
         await tx.run("INSERT INTO identity_recovery (account_id, hash) VALUES (:id, :hash)", id=account_id, hash=hashed)
     await changed(tx)
@@ -65,7 +66,6 @@ async def spend(tx: Transaction, account_id: int, code: str, now: int) -> bool:
 async def drop(tx: Transaction, account_id: int) -> None:
     """Do without."""
     await tx.run("DELETE FROM identity_totp WHERE account_id = :id", id=account_id)
-    await tx.run("DELETE FROM identity_recovery WHERE account_id = :id", id=account_id)
     await changed(tx)
 
 
