@@ -16,6 +16,7 @@ import argparse
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from gati_registry.domain.access import ANONYMOUS, NOBODY, Access, Action, Caller, Decision, Grant, Identity, Visible
@@ -119,7 +120,11 @@ class Decide(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """What the registry gives to an extension. `apis` are those of the extensions that it requires, by name."""
+    """What the registry gives to an extension. `apis` are those of the extensions that it requires, by name.
+
+    `settings` is the extension's own section. `folder` is the data folder, for what must lie outside of the database;
+    None where replicas share the database, so that a folder of this machine is not the place.
+    """
 
     database: Database
     core: Core
@@ -128,6 +133,8 @@ class Kernel:
     log: logging.Logger
     open: bool
     apis: Mapping[str, Any]
+    settings: Any = None
+    folder: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

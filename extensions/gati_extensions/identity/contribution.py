@@ -21,6 +21,7 @@ from gati_extensions.identity.routes.token import TokenRoutes
 from gati_extensions.identity.routes.users import UserRoutes
 from gati_extensions.identity.settings import IdentitySettings
 from gati_extensions.identity.store import accounts, orgs
+from gati_extensions.identity.vault import protect
 from gati_registry.extension import Contribution, Kernel, Transaction
 
 
@@ -61,9 +62,10 @@ def contribution(kernel: Kernel, settings: IdentitySettings) -> Contribution:
     token, credentials = TokenRoutes(parts), CredentialRoutes(parts)
 
     async def prepare() -> Sequence[str]:
+        lines = await protect(kernel.database, parts.vault)
         if not kernel.open:  # an open registry asks for no tokens; if one is asked for, there will be a key
             await parts.tokens.prepare()
-        return ()
+        return [] if kernel.open else lines
 
     return Contribution(
         registry_routes=[

@@ -29,6 +29,7 @@ from gati_extensions.identity.sessions import Sessions
 from gati_extensions.identity.store import accounts, credentials, factors, totp
 from gati_extensions.identity.store.accounts import AccountRow
 from gati_extensions.identity.tokens import Tokens
+from gati_extensions.identity.vault import Vault
 from gati_registry.domain.access import UNBOUNDED
 from gati_registry.errors import Code, RegistryError
 from gati_registry.extension import Clock, Database, Grant, Identity, Request, Transaction
@@ -74,6 +75,7 @@ class Authenticator:
         backoff: Backoff,
         tokens: Tokens,
         sessions: Sessions,
+        vault: Vault,
         *,
         lenient: bool,
     ) -> None:
@@ -84,6 +86,7 @@ class Authenticator:
         self._backoff = backoff
         self._tokens = tokens
         self._sessions = sessions
+        self._vault = vault
         self.passkeys = Passkeys(database, clock)
         self._lenient = lenient
         self._secret = os.urandom(32)
@@ -250,7 +253,7 @@ class Authenticator:
                 Code.UNAUTHORIZED, "this account has a second factor: log in with an API key, or in the browser"
             )
         now = self._clock.now()
-        if not await self._revision.write(lambda tx: totp.spend(tx, account.id, code, now)):
+        if not await self._revision.write(lambda tx: totp.spend(tx, self._vault, account.id, code, now)):
             await self._backoff.failed(account.name, address)
             raise RegistryError(Code.UNAUTHORIZED, "the code is wrong or was used before; wait for the next one")
 

@@ -37,6 +37,12 @@ class IdentitySettings(Model):
         description="Age at which the key that signs tokens is replaced.",
         json_schema_extra=_SECONDS,
     )
+    secret_key_file: Path | None = Field(
+        None,
+        description="File of the key that seals signing keys and one-time secrets in the database: 32 random bytes in "
+        "base64 (`openssl rand -base64 32`), the same on all replicas. Absent: `identity.key` in the data folder, made "
+        "at the start; with PostgreSQL: nothing is sealed.",
+    )
     refresh_idle: int = Field(
         90 * 86400, ge=60, description="A refresh token not used for so long ends.", json_schema_extra=_SECONDS
     )

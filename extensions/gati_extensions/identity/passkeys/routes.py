@@ -85,6 +85,9 @@ class PasskeyRoutes:
         """With a code, or with a passkey, which may be this one."""
         require_full(call)
         account, passkey_id = await self._account(call), call.parameters["id"]
+        held = await self._parts.kernel.database.read(lambda tx: store.of_account(tx, account.id))
+        if not any(passkey.id == passkey_id for passkey in held):
+            raise absent("passkey", passkey_id)
         await self._prove(call, account, call.body)
 
         async def work(tx: Transaction) -> None:

@@ -131,7 +131,7 @@ class SessionRoutes:
 
         async def work(tx: Transaction) -> str:
             account = await self._parts.caller(tx, call)
-            if not await totp.enrol(tx, account.id, shared):
+            if not await totp.enrol(tx, self._parts.vault, account.id, shared):
                 raise RegistryError(Code.CONFLICT, "there is a second factor; remove it first")
             return account.name
 
@@ -152,7 +152,7 @@ class SessionRoutes:
 
         async def work(tx: Transaction) -> None:
             account = await self._parts.caller(tx, call)
-            if not await totp.confirm(tx, account.id, wanted.code, hashes, now):
+            if not await totp.confirm(tx, self._parts.vault, account.id, wanted.code, hashes, now):
                 raise RegistryError(Code.INVALID, "the code is wrong, or there is nothing to confirm")
             await self._parts.note(
                 tx, call.caller, "second-factor", "create", account.name, namespace=account.namespace

@@ -261,7 +261,7 @@ async def drop_session(tx: Transaction, session_id: str) -> None:
 
 
 async def signing_keys(tx: Transaction) -> list[tuple[str, str, int, int | None]]:
-    """(kid, private key as PEM, created_at, retired_at), the newest first."""
+    """(kid, private key as the vault keeps it, created_at, retired_at), the newest first."""
     return [
         (kid, pem, created_at, retired_at)
         for kid, pem, created_at, retired_at in await tx.all(
@@ -279,6 +279,12 @@ async def add_signing_key(tx: Transaction, kid: str, pem: str, now: int) -> None
         pem=pem,
         now=now,
     )
+    await changed(tx)
+
+
+async def drop_signing_keys(tx: Transaction, *, but: str) -> None:
+    """What they signed ends."""
+    await tx.run("DELETE FROM identity_signing_key WHERE kid <> :but", but=but)
     await changed(tx)
 
 
