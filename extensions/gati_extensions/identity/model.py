@@ -10,7 +10,7 @@ from pydantic import AfterValidator, AwareDatetime, Field
 
 from gati_extensions.identity.grants import checked_path, scope_word
 from gati_extensions.identity.names import Name, NewName
-from gati_extensions.identity.passkeys.model import Proof
+from gati_extensions.identity.passkeys.model import PasskeyView, Proof
 from gati_extensions.identity.passwords import LONGEST, SHORTEST
 from gati_registry.extension import Model, Page, Paging
 
@@ -142,6 +142,7 @@ class Export(Model):
     keys: list[KeyView]
     sessions: list[SessionView]
     logins: list[LoginView]
+    passkeys: list[PasskeyView]
     second_factor: bool
 
 

@@ -67,13 +67,13 @@ class PasskeyRoutes:
             return codes if is_first else []
 
         shown = await self._parts.revision.write(work)
-        return model.MadePasskey(**_view(passkey).model_dump(), codes=shown)
+        return model.MadePasskey(**passkey_view(passkey).model_dump(), codes=shown)
 
     async def list(self, call: Call) -> model.Passkeys:
         """The oldest first."""
         account = await self._account(call)
         held = await self._parts.kernel.database.read(lambda tx: store.of_account(tx, account.id))
-        return model.Passkeys(items=[_view(passkey) for passkey in held])
+        return model.Passkeys(items=[passkey_view(passkey) for passkey in held])
 
     async def challenge(self, call: Call) -> model.Ceremony:
         """For what asks for a second factor of whoever is logged in."""
@@ -124,7 +124,8 @@ def session_of(call: Call) -> str:
     return call.identity.credential or ""
 
 
-def _view(passkey: Passkey) -> model.PasskeyView:
+def passkey_view(passkey: Passkey) -> model.PasskeyView:
+    """A passkey as it is answered."""
     return model.PasskeyView(
         id=passkey.id,
         name=passkey.name,

@@ -8,11 +8,12 @@ Sources: OpenID Connect Discovery 1.0 sections 3 and 4; RFC 7517 (JWK), RFC 8725
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import ssl
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -53,9 +54,12 @@ class IssuerKey:
 
 @dataclass(slots=True)
 class _Kept:
-    keys: dict[str, IssuerKey]
-    fetched_at: int
-    asked_at: int
+    """An issuer's keys; times are 0 before the first. `turn` is whose it is to ask."""
+
+    keys: dict[str, IssuerKey] = field(default_factory=dict)
+    fetched_at: int = 0
+    asked_at: int = 0
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Issuers:
@@ -66,7 +70,6 @@ class Issuers:
         self._fetcher: WebFetcher | None = None
         self._clock = clock
         self._kept: OrderedDict[str, _Kept] = OrderedDict()
-        self._turn = asyncio.Lock()
 
     async def key(self, issuer: str, kid: str) -> IssuerKey | None:
         """The issuer's key of an id; None if it has none.
@@ -75,16 +78,16 @@ class Issuers:
             Lookup: the issuer's keys cannot be had.
         """
         now = self._clock.now()
-        kept = self._kept.get(issuer)
-        if kept is not None and kid in kept.keys and now - kept.fetched_at < FRESH:
-            return kept.keys[kid]
-        async with self._turn:
-            kept = self._kept.get(issuer)
-            if kept is None or (
-                now - kept.asked_at >= PAUSE and (kid not in kept.keys or now - kept.fetched_at >= FRESH)
-            ):
-                kept = await self._ask(issuer, kept, now)
-        return kept.keys.get(kid) if now - kept.fetched_at < STALE else None
+        kept = self._kept.setdefault(issuer, _Kept())
+        self._kept.move_to_end(issuer)
+        if len(self._kept) > MOST_ISSUERS:
+            self._kept.popitem(last=False)
+        if kid not in kept.keys or now - kept.fetched_at >= FRESH:
+            async with kept.turn:
+                await self._ask(issuer, kid, kept, now)
+        if now - kept.fetched_at >= STALE:
+            raise Lookup("they cannot be had; try again later")
+        return kept.keys.get(kid)
 
     async def check(self, issuer: str) -> None:
         """The issuer is there and has usable keys.
@@ -95,19 +98,12 @@ class Issuers:
         if not await self._fetch(issuer):
             raise Lookup("the issuer has no key that is usable")
 
-    async def _ask(self, issuer: str, kept: _Kept | None, now: int) -> _Kept:
-        try:
-            fresh = _Kept(await self._fetch(issuer), now, now)
-        except Lookup:
-            if kept is None:
-                raise
-            kept.asked_at = now
-            return kept
-        self._kept[issuer] = fresh
-        self._kept.move_to_end(issuer)
-        if len(self._kept) > MOST_ISSUERS:
-            self._kept.popitem(last=False)
-        return fresh
+    async def _ask(self, issuer: str, kid: str, kept: _Kept, now: int) -> None:
+        if now - kept.asked_at < PAUSE or (kid in kept.keys and now - kept.fetched_at < FRESH):
+            return
+        kept.asked_at = now
+        with contextlib.suppress(Lookup):  # what was had before is good for a while
+            kept.keys, kept.fetched_at = await self._fetch(issuer), now
 
     async def _fetch(self, issuer: str) -> dict[str, IssuerKey]:
         document = await self._json(issuer.rstrip("/") + "/.well-known/openid-configuration")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from gati_extensions.identity import model, secret
 from gati_extensions.identity.hooks import wrong
 from gati_extensions.identity.parts import Parts, absent, described, require_full, taken, view
+from gati_extensions.identity.passkeys import store as passkeys
 from gati_extensions.identity.passkeys.ceremony import PROVE
-from gati_extensions.identity.passkeys.routes import session_of
+from gati_extensions.identity.passkeys.routes import passkey_view, session_of
 from gati_extensions.identity.passwords import ADMIN, set_admin
 from gati_extensions.identity.routes.credentials import key_view, login_view, session_view
 from gati_extensions.identity.sessions import csrf_token
@@ -197,6 +198,7 @@ class UserRoutes:
                     for session in await credentials.sessions(tx, account.id, "", MOST)
                 ],
                 logins=[login_view(row) for row in await credentials.refreshes(tx, account.id, "", MOST)],
+                passkeys=[passkey_view(passkey) for passkey in await passkeys.of_account(tx, account.id)],
                 second_factor=await factors.is_on(tx, account.id),
             )
 
