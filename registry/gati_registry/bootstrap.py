@@ -208,7 +208,7 @@ def _assemble(
     hooks.wake = dispatcher.wake
     authenticator, authorizer = _who_may(settings, metadata, loaded)
     deciding.authorizer = authorizer
-    locations = Locations(settings.public_url, settings.proxy.trusted)
+    locations = Locations(settings.public_url, settings.proxy.trusted, client_cert=settings.proxy.client_cert)
     limits = UploadLimits(settings.blobs.inline_bytes, settings.blobs.max_bytes, settings.uploads.max_open)
     page_size = settings.paging.max_items
     members = Members(authorizer, loaded.all("members_only"))

@@ -16,6 +16,7 @@ import argparse
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from gati_registry.domain.access import ANONYMOUS, NOBODY, Access, Action, Caller, Decision, Grant, Identity, Visible
@@ -123,6 +124,8 @@ class Kernel:
     """What the registry gives to an extension. `apis` are those of the extensions that it requires, by name.
 
     `public_url` is where clients reach the registry, if the operator says so; it ends without a slash.
+    `settings` is the extension's own section. `folder` is the data folder, for what must lie outside of the database;
+    None where replicas share the database, so that a folder of this machine is not the place.
     """
 
     database: Database
@@ -133,6 +136,8 @@ class Kernel:
     open: bool
     apis: Mapping[str, Any]
     public_url: str | None = None
+    settings: Any = None
+    folder: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gati_extensions.identity.api import Account, Membership, Team
+from gati_extensions.identity.certificates.authenticator import CertificateAuthenticator
+from gati_extensions.identity.certificates.routes import CertificateRoutes
+from gati_extensions.identity.device.routes import DeviceRoutes
 from gati_extensions.identity.federation.routes import FederationRoutes
 from gati_extensions.identity.jobs import jobs
 from gati_extensions.identity.parts import Parts
+from gati_extensions.identity.passkeys.routes import PasskeyRoutes
+from gati_extensions.identity.publishers.issuers import Issuers, fetcher
+from gati_extensions.identity.publishers.routes import PublisherRoutes
 from gati_extensions.identity.routes.credentials import CredentialRoutes
 from gati_extensions.identity.routes.orgs import OrgRoutes
 from gati_extensions.identity.routes.sessions import SessionRoutes
@@ -16,6 +22,7 @@ from gati_extensions.identity.routes.token import TokenRoutes
 from gati_extensions.identity.routes.users import UserRoutes
 from gati_extensions.identity.settings import IdentitySettings
 from gati_extensions.identity.store import accounts, orgs
+from gati_extensions.identity.vault import protect
 from gati_registry.errors import Code, RegistryError
 from gati_registry.extension import Contribution, Kernel, Transaction
 
@@ -71,7 +78,7 @@ def _directory(parts: Parts) -> DirectoryLogins | None:
 def contribution(kernel: Kernel, settings: IdentitySettings) -> Contribution:
     """Put it together."""
     parts = Parts.build(kernel, settings)
-    token = TokenRoutes(parts)
+    token, credentials = TokenRoutes(parts), CredentialRoutes(parts)
     if settings.providers and kernel.public_url is None:
         raise RegistryError(
             Code.INVALID, "identity.providers: needs public_url, where browsers come back to; set it to https://…"
@@ -79,21 +86,29 @@ def contribution(kernel: Kernel, settings: IdentitySettings) -> Contribution:
     directory = _directory(parts)
 
     async def prepare() -> Sequence[str]:
+        lines = await protect(kernel.database, parts.vault)
         if not kernel.open:  # an open registry asks for no tokens; if one is asked for, there will be a key
             await parts.tokens.prepare()
-        return ()
+        return [] if kernel.open else lines
 
     return Contribution(
         registry_routes=[
             *UserRoutes(parts).routes(),
             *SessionRoutes(parts).routes(),
-            *CredentialRoutes(parts).routes(),
+            *credentials.routes(),
             *OrgRoutes(parts).routes(),
             *FederationRoutes(parts).routes(),
             *token.routes(),
+            *PasskeyRoutes(parts).routes(),
+            *CertificateRoutes(parts, credentials).routes(),
+            *DeviceRoutes(parts).routes(),
+            *PublisherRoutes(parts, Issuers(lambda: fetcher(settings), kernel.clock)).routes(),
         ],
         root_routes=token.root(),
-        authenticators=[parts.authenticator],
+        authenticators=[
+            parts.authenticator,
+            CertificateAuthenticator(kernel, parts.revision, parts.authenticator),
+        ],
         jobs=[*jobs(parts), *(directory.jobs() if directory is not None else ())],
         prepare=prepare,
         api=StoredAccounts(parts),

@@ -24,6 +24,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
+CERTIFICATE = "gati.certificate"
+"""Where servers put a connection's client certificate (DER) in a request's scope, once TLS has checked it."""
+
 _BODILESS = frozenset({204, 304})
 _NOWHERE = RepositoryName("")
 
@@ -89,7 +92,7 @@ class Exchange:
     @property
     def certificate(self) -> bytes | None:
         """The client's certificate (DER), if the listener asked for one."""
-        found: bytes | None = self.scope.get("gati.certificate")
+        found: bytes | None = self.scope.get(CERTIFICATE)
         return found
 
     @property

@@ -12,7 +12,7 @@ from gati_registry.domain.access import ANONYMOUS, Access, Action, Decision
 from gati_registry.domain.events import Event, Operation
 from gati_registry.errors import Code, RegistryError
 from gati_registry.http.blobs import BlobEndpoints
-from gati_registry.http.exchange import ClientDisconnected, Exchange, Receive, Scope, Send
+from gati_registry.http.exchange import CERTIFICATE, ClientDisconnected, Exchange, Receive, Scope, Send
 from gati_registry.http.extensions import MARK, ExtensionRouter
 from gati_registry.http.lists import ListEndpoints
 from gati_registry.http.locations import Locations, host_of
@@ -106,6 +106,7 @@ class RegistryApp:
         exchange = Exchange(scope, receive, send)
         if self._locations.proxied:
             scope["gati.client"] = self._locations.client(exchange)
+            scope[CERTIFICATE] = self._locations.certificate(exchange)
         try:
             await self._answer(exchange)
         except RegistryError as error:

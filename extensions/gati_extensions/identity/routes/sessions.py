@@ -9,9 +9,11 @@ from urllib.parse import quote
 from gati_extensions.identity import model, secret
 from gati_extensions.identity.hooks import wrong
 from gati_extensions.identity.parts import Parts, absent, require_full, view
+from gati_extensions.identity.passkeys.ceremony import PROVE
+from gati_extensions.identity.passkeys.routes import session_of
 from gati_extensions.identity.routes.credentials import session_view
 from gati_extensions.identity.sessions import csrf_token
-from gati_extensions.identity.store import credentials, invitations, totp
+from gati_extensions.identity.store import credentials, factors, invitations, totp
 from gati_extensions.identity.store.accounts import AccountRow
 from gati_extensions.identity.store.credentials import Session
 from gati_registry.errors import Code, RegistryError
@@ -43,7 +45,15 @@ class SessionRoutes:
             Route("GET", "sessions", own, self.list, "Your browsers' sessions.", query=Paging, answer=pages),
             Route("DELETE", "sessions/{id}", own, self.end, "End a session."),
             Route("POST", "me/second-factor", factor, self.enrol, "Begin a second factor.", answer=model.Enrolment),
-            Route("POST", "me/second-factor/confirm", factor, self.confirm, "Confirm it.", model.Code, answer=codes),
+            Route(
+                "POST",
+                "me/second-factor/confirm",
+                factor,
+                self.confirm,
+                "Confirm it.",
+                model.Confirmation,
+                answer=codes,
+            ),
             Route("POST", "me/second-factor/remove", factor, self.remove, "Do without it.", model.Code),
             Route("POST", "invitations", invite, self.invite, "Invite.", model.NewInvitation, answer=made, status=201),
             Route("GET", "invitations", invite, self.invited, "Invitations.", query=Paging, answer=model.Invitations),
@@ -56,7 +66,7 @@ class SessionRoutes:
         """The answer sets the cookie. An earlier session of this browser stays what it was: log out to end it."""
         wanted: model.Login = call.body
         account = await self._parts.authenticator.of_password(
-            wanted.name, wanted.password, call.caller.address, code=wanted.code
+            wanted.name, wanted.password, call.caller.address, code=wanted.code, passkey=wanted.passkey
         )
         if account is None:
             raise wrong()
@@ -111,7 +121,7 @@ class SessionRoutes:
 
         async def work(tx: Transaction) -> str:
             account = await self._parts.caller(tx, call)
-            if not await totp.enrol(tx, account.id, shared):
+            if not await totp.enrol(tx, self._parts.vault, account.id, shared):
                 raise RegistryError(Code.CONFLICT, "there is a second factor; remove it first")
             return account.name
 
@@ -121,13 +131,18 @@ class SessionRoutes:
     async def confirm(self, call: Call) -> model.RecoveryCodes:
         """From now on the password alone is not enough."""
         require_full(call)
-        wanted: model.Code = call.body
+        wanted: model.Confirmation = call.body
+        holder = await self._parts.kernel.database.read(lambda tx: self._parts.caller(tx, call))
+        if await self._parts.kernel.database.read(lambda tx: factors.is_on(tx, holder.id)):
+            await self._parts.authenticator.second_factor(
+                holder, call.caller.address, None, wanted.passkey, (PROVE, session_of(call))
+            )
         codes = [f"{secrets.token_hex(4)}-{secrets.token_hex(4)}" for _ in range(RECOVERY_CODES)]
         hashes, now = [secret.hashed(code) for code in codes], self._parts.kernel.clock.now()
 
         async def work(tx: Transaction) -> None:
             account = await self._parts.caller(tx, call)
-            if not await totp.confirm(tx, account.id, wanted.code, hashes, now):
+            if not await totp.confirm(tx, self._parts.vault, account.id, wanted.code, hashes, now):
                 raise RegistryError(Code.INVALID, "the code is wrong, or there is nothing to confirm")
             await self._parts.note(
                 tx, call.caller, "second-factor", "create", account.name, namespace=account.namespace
@@ -145,6 +160,7 @@ class SessionRoutes:
 
         async def work(tx: Transaction) -> None:
             await totp.drop(tx, account.id)
+            await factors.removed(tx, account.id)
             await self._parts.note(
                 tx, call.caller, "second-factor", "delete", account.name, namespace=account.namespace
             )

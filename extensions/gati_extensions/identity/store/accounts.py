@@ -157,8 +157,13 @@ async def erase(tx: Transaction, account_id: int, now: int) -> None:
     await end_all(tx, account_id)
     for statement in (
         "DELETE FROM identity_key WHERE account_id = :id",
+        "DELETE FROM identity_publisher WHERE account_id = :id",
+        "DELETE FROM identity_certificate WHERE account_id = :id",
+        "DELETE FROM identity_device WHERE account_id = :id",
         "UPDATE identity_invitation SET email = NULL WHERE used_by = :id",
         "DELETE FROM identity_totp WHERE account_id = :id",
+        "DELETE FROM identity_passkey WHERE account_id = :id",
+        "DELETE FROM identity_challenge WHERE account_id = :id",
         "DELETE FROM identity_recovery WHERE account_id = :id",
         "DELETE FROM identity_link WHERE account_id = :id",
         "DELETE FROM identity_given WHERE account_id = :id",
