@@ -156,7 +156,9 @@ class RegistryApp:
         exchange.scope["gati.route"] = pattern
         if reads:
             exchange.held = memo.held(self._revision(), self._clock.now())
-        await self._enter(exchange, endpoint)
+            await self._enter(exchange, endpoint)
+        else:
+            await self._admit(exchange, Access(endpoint.action, exchange.name or None, request=exchange))
         if self._aliases and endpoint.action is Action.PULL and exchange.name:
             await self._resolve(exchange)
         # Only now is the name's form told from its existence: whoever may not ask learns neither.
@@ -219,7 +221,7 @@ class RegistryApp:
         )
 
     async def _enter(self, exchange: Exchange, endpoint: Endpoint) -> None:
-        """Admit a request to an endpoint of the registry's own."""
+        """Admit a request that changes nothing."""
         held, address = exchange.held, exchange.address
         admitted: _Admitted | None = held.get("admitted")
         if admitted is not None and admitted.address == address:
@@ -233,7 +235,7 @@ class RegistryApp:
         await self._admit(exchange, access)
         identity: Identity = exchange.scope["gati.identity"]
         if self._steady is not None and self._steady.steady(identity, access):
-            held["admitted"] = _Admitted(address, identity, replace(access, request=None))
+            held["admitted"] = _Admitted(address, identity, Access(access.action, access.repository))
 
     async def _admit(self, exchange: Exchange, access: Access) -> None:
         """Decide before anything is looked up; the handler finds the identity in the scope.

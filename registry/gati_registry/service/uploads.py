@@ -411,8 +411,9 @@ class UploadService:
     ) -> _Outcome:
         """Store the blob unless it is there, link it, and tell the hooks."""
         heard = self._hooks.hears(Operation.BLOB_COMMIT)
-        new = heard and await tx.blobs.find(repository, digest) is None
         existing = await tx.blobs.stored(digest)
+        # What is stored nowhere is linked nowhere: most pushes need not ask.
+        new = heard and (existing is None or await tx.blobs.find(repository, digest) is None)
         if existing is not None:
             blob_id = existing.id
         elif content.stored_name is None and content.data is None:

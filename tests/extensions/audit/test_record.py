@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +24,7 @@ _LINES = st.builds(
 
 @given(_LINES)
 def test_a_leaf_is_the_canonical_json_of_its_columns(line: Line) -> None:
-    values = dict(zip(COLUMNS, line, strict=False))
+    values: dict[str, Any] = dict(zip(COLUMNS, line, strict=False))
     for name in ("origin", "changes"):
         values[name] = None if values[name] is None else base64.b64encode(values[name]).decode()
     del values["leaf"]
