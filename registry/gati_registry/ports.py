@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from gati_registry.domain.access import Access, Decision, Identity, Visible
 from gati_registry.domain.events import Change, Event, Pull, Push, Refusal, Verdict
@@ -534,6 +534,18 @@ class Authorizer(Protocol):
 
     def challenge(self, accesses: Sequence[Access], request: Request) -> str:
         """The `WWW-Authenticate` value that leads to credentials for these accesses."""
+
+
+@runtime_checkable
+class Steady(Protocol):
+    """A capability of an authorizer that knows which of its decisions hold for every request alike."""
+
+    def steady(self, identity: Identity, access: Access) -> bool:
+        """Whether what was just decided holds for any request of this identity, as long as nobody commits anything.
+
+        Then neither this nor authenticators are asked again, for requests with byte for byte the same head from the
+        same address, for a quarter of a second.
+        """
 
 
 # --- hooks: what extensions do in the course of an operation ----------------------------------------------------
