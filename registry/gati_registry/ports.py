@@ -81,8 +81,11 @@ class Repositories(Protocol):
     async def page(self, after: str, limit: int) -> Sequence[str]:
         """Names of repositories that hold manifests, bytewise, after `after`."""
 
-    async def drop_empty(self, limit: int) -> int:
-        """Remove repositories that hold nothing; how many went."""
+    async def holding(self, after: int, limit: int) -> Sequence[tuple[int, bool]]:
+        """The next repositories by id, and whether each holds anything."""
+
+    async def drop_empty(self, repository_ids: Sequence[int]) -> int:
+        """Remove those of these repositories that hold nothing; how many went."""
 
     async def rename(self, name: RepositoryName, new: RepositoryName) -> bool:
         """Give a repository with all it holds another name; False if it is not there, or the other one is."""

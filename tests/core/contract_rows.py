@@ -82,9 +82,12 @@ class RowsContract:
                 await tx.repositories.ensure(RepositoryName(name), 1)
 
         await metadata.write(fill)
-        assert await metadata.write(lambda tx: tx.repositories.drop_empty(2)) == 2
-        assert await metadata.write(lambda tx: tx.repositories.drop_empty(2)) == 1
-        assert await metadata.write(lambda tx: tx.repositories.drop_empty(2)) == 0
+        first = await metadata.read(lambda tx: tx.repositories.holding(0, 3))
+        rest = await metadata.read(lambda tx: tx.repositories.holding(first[-1][0], 9))
+        assert [holds for _, holds in (*first, *rest)] == [True, True, False, False, False]
+        every = [repository_id for repository_id, _ in (*first, *rest)]
+        assert await metadata.write(lambda tx: tx.repositories.drop_empty(every)) == 3
+        assert await metadata.write(lambda tx: tx.repositories.drop_empty(every)) == 0
         for name in (A, B):
             assert await metadata.read(lambda tx: tx.repositories.find(name)) is not None  # noqa: B023
 

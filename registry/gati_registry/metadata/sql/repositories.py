@@ -33,19 +33,33 @@ class SqlRepositories(Part):
     async def page(self, after: str, limit: int) -> Sequence[str]:
         rows = await self._db.all(
             "SELECT name FROM repository WHERE name > :after"
-            " AND EXISTS (SELECT 1 FROM manifest WHERE repository_id = repository.id) ORDER BY name LIMIT :limit",
+            " AND (SELECT 1 FROM manifest WHERE repository_id = repository.id LIMIT 1) IS NOT NULL"
+            " ORDER BY name LIMIT :limit",
             after=after,
             limit=limit,
         )
         return [row[0] for row in rows]
 
-    async def drop_empty(self, limit: int) -> int:
-        return await self._db.run(
-            "DELETE FROM repository WHERE id IN (SELECT id FROM repository"
-            " WHERE NOT EXISTS (SELECT 1 FROM manifest WHERE repository_id = repository.id)"
-            " AND NOT EXISTS (SELECT 1 FROM link WHERE repository_id = repository.id) LIMIT :limit)",
+    async def holding(self, after: int, limit: int) -> Sequence[tuple[int, bool]]:
+        rows = await self._db.all(
+            "SELECT id, (SELECT 1 FROM manifest WHERE repository_id = repository.id LIMIT 1) IS NOT NULL"
+            " OR (SELECT 1 FROM link WHERE repository_id = repository.id LIMIT 1) IS NOT NULL"
+            " FROM repository WHERE id > :after ORDER BY id LIMIT :limit",
+            after=after,
             limit=limit,
         )
+        return [(row[0], bool(row[1])) for row in rows]
+
+    async def drop_empty(self, repository_ids: Sequence[int]) -> int:
+        dropped = 0
+        for repository_id in repository_ids:
+            dropped += await self._db.run(
+                "DELETE FROM repository WHERE id = :id"
+                " AND NOT EXISTS (SELECT 1 FROM manifest WHERE repository_id = repository.id)"
+                " AND NOT EXISTS (SELECT 1 FROM link WHERE repository_id = repository.id)",
+                id=repository_id,
+            )
+        return dropped
 
     async def rename(self, name: RepositoryName, new: RepositoryName) -> bool:
         changed = await self._db.run(
