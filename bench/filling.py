@@ -1,7 +1,7 @@
 """Databases with very much in them, without pushing all of it: the rows that pushes would have made, written in bulk.
 
-What is stored is a function of numbers alone: repository `n` holds `content(n, manifests)`. Who pushes exactly that over
-HTTP gets the same rows (a test compares them, table by table), but for their times.
+What is stored is a function of numbers alone: repository `n` holds `content(n, manifests)`. Who pushes exactly that
+over HTTP gets the same rows (a test compares them, table by table), but for their times.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ class Filler:
     def fill(self, repositories: Iterable[tuple[int, int]]) -> int:
         """Store repositories, given by number and how many manifests each holds; the rows that were written."""
         ids = {name: self._last(name) for name in ("repository", "blob", "manifest")}
-        empty = self.target.one(f"SELECT max(id) FROM blob WHERE digest = '{EMPTY.digest}'")  # noqa: S608 - a digest
+        empty = self.target.one(f"SELECT max(id) FROM blob WHERE digest = '{EMPTY.digest}'")
         written = 0
         rows = _Rows(self.now, ids, empty)
         for number, manifests in repositories:
@@ -122,7 +122,7 @@ class Filler:
         return written
 
     def _last(self, table: str) -> int:
-        return self.target.one(f"SELECT max(id) FROM {table}") or 0  # noqa: S608 - own names
+        return self.target.one(f"SELECT max(id) FROM {table}") or 0
 
     def _flush(self, rows: _Rows) -> int:
         count = sum(map(len, rows.tables.values()))
@@ -193,7 +193,7 @@ class SqliteTarget:
             for table, names in columns.items():
                 marks = ", ".join("?" * len(names))
                 self._connection.executemany(
-                    f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})",  # noqa: S608 - own names
+                    f"INSERT INTO {table} ({', '.join(names)}) VALUES ({marks})",
                     rows.get(table, ()),
                 )
 
@@ -225,7 +225,7 @@ class PostgresTarget:
                             copy.write_row(row)
                 if names[0] == "id":  # COPY gives numbers and does not count them
                     cursor.execute(
-                        f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}".encode()  # noqa: S608
+                        f"SELECT setval(pg_get_serial_sequence('{table}', 'id'), max(id)) FROM {table}".encode()
                     )
 
     def finish(self) -> None:

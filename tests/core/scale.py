@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from bench.artifacts import EMPTY, Blob, image_manifest
 from bench.filling import CYCLE, Item, content, repository, tag
+
 from gati_registry.bootstrap import Registry
 from tests.core.support import Client
 

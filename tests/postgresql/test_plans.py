@@ -6,6 +6,7 @@ one repository holds far more than the average: what is right on average may be 
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Iterator
@@ -33,8 +34,8 @@ _ENTRY = re.compile(r"plan:\n((?:\t.*\n)+)")
 def explaining() -> Iterator[PostgresServer]:
     """A server that writes the plan of each statement to its log, where a database asks for it."""
     settings = (
-        "session_preload_libraries = 'auto_explain'\nauto_explain.log_min_duration = -1\nauto_explain.log_analyze = on\n"
-        "auto_explain.log_timing = off\nauto_explain.log_format = json\n"
+        "session_preload_libraries = 'auto_explain'\nauto_explain.log_min_duration = -1\n"
+        "auto_explain.log_analyze = on\nauto_explain.log_timing = off\nauto_explain.log_format = json\n"
         "auto_explain.log_parameter_max_length = 0\nautovacuum = off\nshared_buffers = 128MB\n"
     )
     with running_postgresql(settings=settings) as server:
@@ -42,10 +43,11 @@ def explaining() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture(scope="module")
-def filled(explaining: PostgresServer) -> Iterator[str]:
+def filled(explaining: PostgresServer) -> str:
     """The name of a database to copy."""
     explaining.execute("CREATE DATABASE filled TEMPLATE template0")
-    yield "filled"
+    asyncio.run(_make(explaining, "filled"))
+    return "filled"
 
 
 def _log(server: PostgresServer, after: int) -> str:
@@ -83,8 +85,6 @@ async def _make(server: PostgresServer, name: str) -> None:
 
 @pytest.mark.parametrize("plans", ["auto", "force_generic_plan"])
 async def test_no_statement_reads_many_rows(explaining: PostgresServer, filled: str, plans: str) -> None:
-    if not explaining.execute("SELECT 1 FROM pg_tables WHERE tablename = 'manifest'", filled):
-        await _make(explaining, filled)
     with explaining.database(filled) as name, scratch() as folder, databases(lambda _: explaining.url(name)):
         explaining.execute(f"ALTER DATABASE {name} SET plan_cache_mode = {plans}")
         explaining.execute(f"ALTER DATABASE {name} SET auto_explain.log_min_duration = 0")
