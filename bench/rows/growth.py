@@ -6,10 +6,11 @@ import contextlib
 import functools
 import os
 import random
+import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +26,10 @@ _CONNECTIONS = 8
 _TARGETS = 50_000
 """Different targets of a run that goes over everything: more than any cache keeps."""
 
-_COUNT = 400
+_TURNS = 5
+"""Times that an operation is measured on either."""
+
+_COUNT = 200
 """Pushes and deletions that are measured."""
 
 
@@ -102,36 +106,46 @@ Cost = tuple[float, float]
 Work = Callable[[Server, Stock, Scale, int], Cost]
 
 
-def _compare(server: Server, scale: Scale, round_: int, *, stocks: Stocks, work: Work) -> Values:
-    figures = []
-    for stock in stocks.of(server, scale):
-        standing = Server(server.stack, stock.home)
-        standing.start()
-        try:
-            figures.append(work(standing, stock, scale, round_))
-        finally:
-            standing.stop()
-    (cpu_few, p50_few), (cpu_many, p50_many) = figures
-    return {
-        "cpu-few": cpu_few,
-        "cpu-many": cpu_many,
-        "cpu-ratio": cpu_many / cpu_few if cpu_few else 1.0,
-        "p50-few": p50_few,
-        "p50-many": p50_many,
-        "p50-ratio": p50_many / p50_few,
-    }
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """What is compared. `flat`: what it costs is not to grow."""
+
+    key: str
+    title: str
+    work: Work
+    flat: bool = True
+
+    def metrics(self) -> Iterator[Metric]:
+        """Its figures."""
+        targets = (Target(1.2, None, every=True),) if self.flat else ()
+        yield Metric(f"{self.key}-cpu", f"{self.title}: CPU, many by few", "x", "less", targets)
+        yield Metric(f"{self.key}-p50", f"{self.title}: p50, many by few", "x", "less", targets)
+        for size in ("few", "many"):
+            yield Metric(f"{self.key}-cpu-{size}", f"{self.title}: CPU with {size}", "µs", "less")
+        for size in ("few", "many"):
+            yield Metric(f"{self.key}-p50-{size}", f"{self.title}: p50 with {size}", "ms", "less")
 
 
-def _metrics(*, flat: bool) -> tuple[Metric, ...]:
-    targets = (Target(1.2, None, every=True),) if flat else ()
-    return (
-        Metric("cpu-ratio", "CPU, many by few", "x", "less", targets),
-        Metric("p50-ratio", "p50, many by few", "x", "less", targets),
-        Metric("cpu-few", "CPU with few", "µs", "less"),
-        Metric("cpu-many", "CPU with many", "µs", "less"),
-        Metric("p50-few", "p50 with few", "ms", "less"),
-        Metric("p50-many", "p50 with many", "ms", "less"),
-    )
+def _compare(server: Server, scale: Scale, round_: int, *, stocks: Stocks, operations: Sequence[Operation]) -> Values:
+    """Each operation on both in turn, several times: what else the machine does meets both alike."""
+    values: Values = {}
+    with contextlib.ExitStack() as exits:
+        both = []
+        for stock in stocks.of(server, scale):
+            standing = Server(server.stack, stock.home)
+            standing.start()
+            exits.callback(standing.stop)
+            both.append((standing, stock))
+        for operation in operations:
+            turns = [
+                [operation.work(standing, stock, scale, _TURNS * round_ + turn) for standing, stock in both]
+                for turn in range(_TURNS)
+            ]
+            for number, word in enumerate(("cpu", "p50")):
+                few, many = (statistics.median(turn[size][number] for turn in turns) for size in (0, 1))
+                values[f"{operation.key}-{word}"] = many / few if few else 1.0
+                values |= {f"{operation.key}-{word}-few": few, f"{operation.key}-{word}-many": many}
+    return values
 
 
 Paths = Callable[[Stock, int], Iterator[str]]
@@ -181,8 +195,8 @@ def _catalog_first(_stock: Stock, _number: int) -> Iterator[str]:
 
 
 def _catalog_middle(stock: Stock, number: int) -> Iterator[str]:
-    # Another page for each, so that it is not the cache that answers.
-    yield f"_catalog?n=50&last={repository((stock.repositories // 2 + number) % stock.repositories)}"
+    # Pages all along the list, and as long in both.
+    yield f"_catalog?n=20&last={repository(number * max(1, stock.repositories - 30) // 100)}"
 
 
 def _cost(server: Server, work: Callable[[], Journal]) -> Cost:
@@ -267,26 +281,35 @@ def _collect(server: Server, scale: Scale, round_: int, *, stocks: Stocks) -> Va
 def growth_rows(kept: Path | None = None) -> list[Row]:
     """The rows. `kept`: where filled databases are found, and stay; absent: they are made for the run."""
     stocks = Stocks(kept)
-    same = "the same hundred repositories in both"
-    spread = f"{_TARGETS:,} requests all over what is stored, more than is cached"
-
-    def row(name: str, how: str, work: Work, *, flat: bool = True) -> Row:
-        measure = functools.partial(_compare, stocks=stocks, work=work)
-        return Row(f"growth-{name}", how, _metrics(flat=flat), measure, stocks.prepare, apart=True)
 
     def get(paths: Paths, *, everywhere: bool = False) -> Work:
         return functools.partial(_get, paths=paths, everywhere=everywhere)
 
+    operations = (
+        Operation("tag", "pull by tag", get(_by_tag)),
+        Operation("digest", "pull by digest", get(_by_digest)),
+        Operation("spread", "pull all over", get(_by_tag, everywhere=True), flat=False),
+        Operation("tags", "list of tags", get(_tags)),
+        Operation("referrers", "referrers", get(_referrers)),
+        Operation("catalog-first", "first page of the catalog", get(_catalog_first)),
+        Operation("catalog-middle", "page in the middle of the catalog", get(_catalog_middle)),
+        Operation("push", "push of an artifact", _push),
+        Operation("delete", "deletion of a manifest", _delete),
+    )
     return [
-        row("pull-tag", f"GET of manifests by tag, {same}.", get(_by_tag)),
-        row("pull-digest", f"GET of manifests by digest, {same}.", get(_by_digest)),
-        row("pull-spread", f"GET of manifests by tag, {spread}.", get(_by_tag, everywhere=True), flat=False),
-        row("tags", f"GET of the tags of a repository, {same}.", get(_tags)),
-        row("referrers", f"GET of the referrers of an index, {same}.", get(_referrers)),
-        row("catalog-first", "GET of the first page of 100 of the catalog.", get(_catalog_first)),
-        row("catalog-middle", "GET of pages of 50 from the middle of the catalog on.", get(_catalog_middle)),
-        row("push", f"{_COUNT} new artifacts (config, layer of 4 KiB, manifest) into repositories all over.", _push),
-        row("delete", f"DELETE of {_COUNT} manifests by digest that were just pushed.", _delete),
+        Row(
+            "growth",
+            f"The same work where few and where many manifests are stored, in turn, {_TURNS} times each over "
+            f"{_CONNECTIONS} connections; a ratio is that of the medians. Pulls and lists ask the same hundred "
+            f"repositories in both, the first page of the catalog has 100 names, others 20; pulls all over ask for "
+            f"up to {_TARGETS:,} different manifests, more than any cache holds; {_COUNT} artifacts (config, layer of "
+            f"4 KiB, manifest) are pushed into repositories all over, and {_COUNT} manifests deleted that were just "
+            "pushed.",
+            tuple(metric for operation in operations for metric in operation.metrics()),
+            functools.partial(_compare, stocks=stocks, operations=operations),
+            stocks.prepare,
+            apart=True,
+        ),
         Row(
             "growth-start",
             "From starting the registry's process to its first answer, on a database that is up.",

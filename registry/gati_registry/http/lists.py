@@ -59,7 +59,7 @@ class ListEndpoints:
             )
 
         cursor = self._cursor(exchange)
-        page = await self._service.catalog(cursor, visible)
+        page = await self._service.catalog(cursor, await self._authorizer.visible(identity), visible)
         await _json(exchange, {"repositories": list(page.items)}, _next("/v2/_catalog", cursor, page))
 
     async def referrers(self, exchange: Exchange) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gati_registry.domain.access import EVERYTHING, Visible
 from gati_registry.metadata.sql import Part
 from gati_registry.values.reference import RepositoryName
 
@@ -30,15 +31,18 @@ class SqlRepositories(Part):
         made: int = row[0]
         return made
 
-    async def page(self, after: str, limit: int) -> Sequence[str]:
+    async def page(self, after: str, limit: int, visible: Visible = EVERYTHING) -> Sequence[tuple[str, bool]]:
+        listed = visible.listed or ("SELECT name FROM repository WHERE name > :after ORDER BY name LIMIT :limit",)
+        found = " UNION ".join(f"SELECT name FROM ({one}) AS listed_{number}" for number, one in enumerate(listed))
         rows = await self._db.all(
-            "SELECT name FROM repository WHERE name > :after"
-            " AND (SELECT 1 FROM manifest WHERE repository_id = repository.id LIMIT 1) IS NOT NULL"
-            " ORDER BY name LIMIT :limit",
+            "SELECT name, (SELECT 1 FROM repository JOIN manifest ON manifest.repository_id = repository.id"
+            " WHERE repository.name = found.name LIMIT 1) IS NOT NULL"
+            f" FROM (SELECT name FROM ({found}) AS listed ORDER BY name LIMIT :limit) AS found ORDER BY name",
             after=after,
             limit=limit,
+            **dict(visible.values),
         )
-        return [row[0] for row in rows]
+        return [(row[0], bool(row[1])) for row in rows]
 
     async def holding(self, after: int, limit: int) -> Sequence[tuple[int, bool]]:
         rows = await self._db.all(
