@@ -42,6 +42,20 @@ CORE: Mapping[str, Sequence[str]] = {
 }
 """The columns that are written, in an order that foreign keys allow. The others stay NULL, as after a push."""
 
+NAMESPACES: Mapping[str, Sequence[str]] = {
+    "identity_account": ("id", "name", "kind", "created_at"),
+    "namespaces_node": ("path", "visibility", "description", "labels", "created_at", "changed_at"),
+    "namespaces_member": ("path", "kind", "subject", "name", "role", "added_at"),
+    "namespaces_repository": ("name", "visibility", "bytes", "manifests"),
+    "namespaces_usage": ("path", "bytes", "artifacts"),
+}
+"""What the extensions identity and namespaces keep of a private organization with members and a repository."""
+
+MEMBERS = 3
+"""Of each namespace, among `USERS` in all."""
+
+USERS = 500
+
 
 @dataclass(frozen=True, slots=True)
 class Item:
@@ -105,16 +119,25 @@ class Filler:
     """Adds repositories to a database. Numbers are given once."""
 
     target: Target
+    namespaces: bool = False
     now: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+
+    @property
+    def _columns(self) -> Mapping[str, Sequence[str]]:
+        return {**CORE, **NAMESPACES} if self.namespaces else CORE
 
     def fill(self, repositories: Iterable[tuple[int, int]]) -> int:
         """Store repositories, given by number and how many manifests each holds; the rows that were written."""
-        ids = {name: self._last(name) for name in ("repository", "blob", "manifest")}
+        ids = {name: self._last(name) for name, columns in self._columns.items() if columns[0] == "id"}
         empty = self.target.one(f"SELECT max(id) FROM blob WHERE digest = '{EMPTY.digest}'")
         written = 0
-        rows = _Rows(self.now, ids, empty)
+        rows = _Rows(self.now, ids, empty, self._columns)
+        if self.namespaces:
+            rows.add_users()
         for number, manifests in repositories:
-            rows.add(number, manifests)
+            size = rows.add(number, manifests)
+            if self.namespaces:
+                rows.add_namespace(number, size, manifests)
             if len(rows.tables["manifest"]) >= _AT_ONCE:
                 written += self._flush(rows)
         written += self._flush(rows)
@@ -127,21 +150,24 @@ class Filler:
     def _flush(self, rows: _Rows) -> int:
         count = sum(map(len, rows.tables.values()))
         if count:
-            self.target.write(rows.tables, CORE)
-            rows.tables = {name: [] for name in CORE}
+            self.target.write(rows.tables, self._columns)
+            rows.tables = {name: [] for name in self._columns}
         return count
 
 
 class _Rows:
     """Makes the rows; knows the numbers that were given last."""
 
-    def __init__(self, now: int, last: Mapping[str, int], empty: int | None) -> None:
-        self.tables: dict[str, list[Row]] = {name: [] for name in CORE}
+    def __init__(self, now: int, last: Mapping[str, int], empty: int | None, tables: Iterable[str]) -> None:
+        self.tables: dict[str, list[Row]] = {name: [] for name in tables}
+        self._users: list[tuple[int, str]] = []
         self._now = now
         self._ids = {name: itertools.count(number + 1) for name, number in last.items()}
         self._empty = empty
 
-    def add(self, number: int, manifests: int) -> None:
+    def add(self, number: int, manifests: int) -> int:
+        """A repository; the bytes of all that is in it."""
+        size = 0
         repository_id = next(self._ids["repository"])
         self.tables["repository"].append((repository_id, repository(number), self._now))
         linked: set[str] = set()
@@ -149,8 +175,30 @@ class _Rows:
             for blob in item.blobs:
                 if blob.digest not in linked:
                     linked.add(blob.digest)
+                    size += len(blob.data)
                     self.tables["link"].append((repository_id, self._blob(blob)))
+            size += len(item.manifest.data)
             self._manifest(repository_id, item)
+        return size
+
+    def add_users(self) -> None:
+        """Those who are members of the namespaces that are added next."""
+        first = next(self._ids["identity_account"])
+        self._users = [(first + number, f"u{first + number:07d}") for number in range(USERS)]
+        self._ids["identity_account"] = itertools.count(first + USERS)
+        self.tables["identity_account"] += [(number, name, "user", self._now) for number, name in self._users]
+
+    def add_namespace(self, number: int, size: int, manifests: int) -> None:
+        """The private organization that a repository lies in."""
+        path = namespace(number)
+        org = (next(self._ids["identity_account"]), path.rpartition("/")[2], "org", self._now)
+        self.tables["identity_account"].append(org)
+        self.tables["namespaces_node"].append((path, "private", "", "{}", self._now, self._now))
+        for turn in range(MEMBERS):
+            subject, name = self._users[(number * MEMBERS + turn) % USERS]
+            self.tables["namespaces_member"].append((path, "user", subject, name, "reader", self._now))
+        self.tables["namespaces_repository"].append((repository(number), "private", size, manifests))
+        self.tables["namespaces_usage"].append((path, size, 1))
 
     def _blob(self, blob: Blob) -> int:
         if blob is EMPTY and self._empty is not None:

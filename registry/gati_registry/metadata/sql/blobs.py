@@ -17,10 +17,9 @@ class SqlBlobs(Part):
     async def find(self, repository: RepositoryName, digest: Digest) -> BlobRow | None:
         row = await self._db.one(
             "SELECT blob.id, blob.size, blob.stored_name, blob.data, link.pending_at, link.condemned_at"
-            # The repository first: all of them may link the blob.
-            " FROM blob JOIN link ON link.blob_id = blob.id"
-            " AND link.repository_id = (SELECT id FROM repository WHERE name = :repository)"
-            " WHERE blob.digest = :digest AND blob.quarantined_at IS NULL",
+            " FROM link JOIN blob ON blob.id = link.blob_id"
+            " WHERE link.repository_id = (SELECT id FROM repository WHERE name = :repository)"
+            " AND link.blob_id = (SELECT id FROM blob WHERE digest = :digest) AND blob.quarantined_at IS NULL",
             repository=repository,
             digest=digest,
         )
@@ -87,9 +86,9 @@ class SqlBlobs(Part):
             digests=json.dumps(digests),
         )
         rows = await self._db.all(
-            f"SELECT item.value FROM {self._db.items('digests')} WHERE (SELECT 1 FROM blob JOIN link"
-            " ON link.repository_id = :repository_id AND link.blob_id = blob.id"
-            " WHERE blob.digest = item.value AND blob.quarantined_at IS NULL LIMIT 1) IS NULL"
+            f"SELECT item.value FROM {self._db.items('digests')}"
+            " WHERE (SELECT 1 FROM link WHERE repository_id = :repository_id AND blob_id ="
+            " (SELECT id FROM blob WHERE digest = item.value AND quarantined_at IS NULL) LIMIT 1) IS NULL"
             " AND (SELECT 1 FROM manifest WHERE repository_id = :repository_id AND digest = item.value"
             " AND quarantined_at IS NULL LIMIT 1) IS NULL",
             repository_id=repository_id,
