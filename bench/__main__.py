@@ -29,6 +29,7 @@ from bench.stacks import Distribution, Gati, Missing, Nginx, Peer, Server, Share
 
 _DOCS = Path(__file__).parent.parent / "docs"
 _PATIENCE_SECONDS = 40  # a stack that takes longer over a row is not measured in its later rounds
+_FILLED = 5 * 1024  # bytes for each manifest of a filled database, with all its rows and indexes
 _UNITS = {"K": 1024, "M": MIB, "G": 1024 * MIB}
 
 
@@ -199,10 +200,11 @@ class Bench:
 
 
 def _bytes_needed(scale: Scale, rows: Sequence[Row], stacks: Sequence[Stack]) -> int:
-    """About how much the rows store: a blob to download, then two uploads and layers each round."""
+    """About how much the rows store: a blob to download, then two uploads and layers each round; and what is filled."""
     names = {row.name.partition("-")[0] for row in rows}
     each = ("download" in names or "beside" in names) + scale.rounds * (2 * ("upload" in names) + ("memory" in names))
-    return len(stacks) * (each * scale.blob + 1024 * MIB)
+    filled = ("growth" in names) * scale.many * _FILLED
+    return len(stacks) * (each * scale.blob + filled + 1024 * MIB)
 
 
 @contextlib.contextmanager

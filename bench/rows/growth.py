@@ -26,7 +26,7 @@ _CONNECTIONS = 8
 _TARGETS = 50_000
 """Different targets of a run that goes over everything: more than any cache keeps."""
 
-_TURNS = 5
+_TURNS = 3
 """Times that an operation is measured on either."""
 
 _COUNT = 200
@@ -151,7 +151,7 @@ def _compare(server: Server, scale: Scale, round_: int, *, stocks: Stocks, opera
 Paths = Callable[[Stock, int], Iterator[str]]
 
 
-def _get(server: Server, stock: Stock, scale: Scale, _round: int, *, paths: Paths, everywhere: bool) -> Cost:
+def _get(server: Server, stock: Stock, scale: Scale, turn: int, *, paths: Paths, everywhere: bool) -> Cost:
     """GET paths of a hundred repositories again and again, or of repositories all over."""
     chosen = random.Random(stock.repositories)
     least = min(stock.repositories, max(1, scale.few // scale.held))
@@ -162,7 +162,7 @@ def _get(server: Server, stock: Stock, scale: Scale, _round: int, *, paths: Path
     chosen.shuffle(targets)
     file = server.home / "targets"
     file.write_text("".join(f"{target}\n" for target in targets[:_TARGETS]))
-    if not everywhere:
+    if not everywhere and turn % _TURNS == 0:
         wrk(server.url, connections=_CONNECTIONS, seconds=1, targets=file)
     with measured(server.pid) as usage:
         rate: Rate = wrk(server.url, connections=_CONNECTIONS, seconds=scale.seconds, targets=file)
@@ -205,22 +205,21 @@ def _cost(server: Server, work: Callable[[], Journal]) -> Cost:
     return usage.server / len(journal.latencies) * 1e6, percentile(journal.latencies, 50) * 1000
 
 
-def _push(server: Server, stock: Stock, _scale: Scale, round_: int) -> Cost:
-    chosen = random.Random(round_)
+def _push(server: Server, stock: Stock, _scale: Scale, turn: int) -> Cost:
+    chosen = random.Random(turn)
     pushes = (
-        push_artifact(repository(chosen.randrange(stock.repositories)), f"r{round_}-{number}")
-        for number in range(_COUNT)
+        push_artifact(repository(chosen.randrange(stock.repositories)), f"r{turn}-{number}") for number in range(_COUNT)
     )
     return _cost(server, lambda: push_all(server.address, pushes, clients=_CONNECTIONS))
 
 
-def _delete(server: Server, stock: Stock, _scale: Scale, round_: int) -> Cost:
-    chosen = random.Random(round_)
+def _delete(server: Server, stock: Stock, _scale: Scale, turn: int) -> Cost:
+    chosen = random.Random(turn)
     made = [
-        (repository(chosen.randrange(stock.repositories)), empty_index(f"{round_} {number} {time.time_ns()}"))
+        (repository(chosen.randrange(stock.repositories)), empty_index(f"{turn} {number} {time.time_ns()}"))
         for number in range(_COUNT)
     ]
-    push_all(server.address, [push_manifest(name, manifest, f"gone-{round_}") for name, manifest in made])
+    push_all(server.address, [push_manifest(name, manifest, f"gone-{turn}") for name, manifest in made])
 
     def delete(target: str) -> Client:
         answer = yield request("DELETE", target)
