@@ -69,7 +69,7 @@ class Bounded:
                 part += f" OR ({{column}} > :visible_low_{number} AND {{column}} < :visible_high_{number})"
                 values |= {f"visible_low_{number}": f"{path}/", f"visible_high_{number}": f"{path}0"}
             parts.append(f"({part})")
-        return Visible(f"({found.condition}) AND ({' OR '.join(parts)})", tuple(values.items()))
+        return Visible(f"({found.condition}) AND ({' OR '.join(parts)})", tuple(values.items()), found.listed)
 
     def challenge(self, accesses: Sequence[Access], request: Request) -> str:
         return self._inner.challenge(accesses, request)

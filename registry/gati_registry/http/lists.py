@@ -81,7 +81,7 @@ class ListEndpoints:
             return decision is Decision.ALLOW
 
         cursor = self._cursor(exchange)
-        page = await self._service.catalog(cursor, visible)
+        page = await self._service.catalog(cursor, await self._authorizer.visible(owner), visible)
         body = _encoded({"repositories": list(page.items)})
         headers = (
             *_next("/v2/_catalog", cursor, page),
