@@ -26,8 +26,8 @@ def _contribute(kernel: Kernel, settings: KindsSettings) -> Contribution:
 
     kinds, namespaces, accounts = installed(), kernel.apis["namespaces"], kernel.apis["identity"]
     understanding = Understanding(kernel.core, kinds, settings.max_config)
-    gates, projections, states = Gates(namespaces), Projections(), States(kernel.database)
-    rebuild = Rebuild(kernel, understanding)
+    gates, projections, states = Gates(namespaces), Projections(namespaces), States(kernel.database)
+    rebuild = Rebuild(kernel, namespaces, understanding)
     doors = Doors(kernel, kinds, settings, namespaces, accounts, states)
     return Contribution(
         registry_routes(doors),
@@ -37,7 +37,7 @@ def _contribute(kernel: Kernel, settings: KindsSettings) -> Contribution:
         projections=[
             (on(*PUSHES), projections.pushed),
             (on(*MOVES), projections.moved),
-            (on(Operation.STATE_CHANGE), projections.renamed),
+            (on(Operation.STATE_CHANGE), projections.changed),
         ],
         pull_gates=[states],
         jobs=[Job("kinds.rebuild", INTERVAL, rebuild, rebuild.due)],

@@ -102,6 +102,9 @@ async def absent(tx: Transaction, wanted: Sequence[Dependency]) -> list[Dependen
 class Projections:
     """What is kept."""
 
+    def __init__(self, namespaces: Namespaces) -> None:
+        self._namespaces = namespaces
+
     async def pushed(self, tx: Transaction, change: Change) -> None:
         """A manifest is here."""
         understood = _understood(change)
@@ -127,12 +130,16 @@ class Projections:
             assert change.tag is not None
             after = change.digest if change.operation is Operation.TAG_MOVE else None
             await store.move(tx, repository, change.tag, change.previous, after, now=change.time, actor=actor)
-        await store.refresh(tx, repository, change.time)
+        await store.refresh(tx, repository, change.time, await self._namespaces.drafts(tx, repository))
 
-    async def renamed(self, tx: Transaction, change: Change) -> None:
-        """Repositories have other names."""
+    async def changed(self, tx: Transaction, change: Change) -> None:
+        """A draft is public now, or repositories have other names."""
         detail = change.detail
-        if (detail.get("subject"), detail.get("action")) != ("namespaces.path", "transfer"):
+        what = detail.get("subject"), detail.get("action")
+        if what == ("namespaces.draft", "publish"):
+            drafts = await self._namespaces.drafts(tx, change.repository)
+            await store.refresh(tx, change.repository, change.time, drafts)
+        if what != ("namespaces.path", "transfer"):
             return
         source, target = detail["before"]["path"], detail["after"]["path"]
         if change.repository == source:  # it is told to both sides

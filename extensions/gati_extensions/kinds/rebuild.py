@@ -8,6 +8,7 @@ from __future__ import annotations
 from gati_extensions.kinds import store
 from gati_extensions.kinds.kind import UNKNOWN, Facts
 from gati_extensions.kinds.understanding import Understanding, Understood
+from gati_extensions.namespaces.api import Namespaces
 from gati_registry.domain import manifest as rules
 from gati_registry.errors import RegistryError
 from gati_registry.extension import Kernel, Transaction
@@ -24,8 +25,9 @@ INTERVAL = 5.0
 class Rebuild:
     """A job that is done once."""
 
-    def __init__(self, kernel: Kernel, understanding: Understanding) -> None:
+    def __init__(self, kernel: Kernel, namespaces: Namespaces, understanding: Understanding) -> None:
         self._kernel = kernel
+        self._namespaces = namespaces
         self._understanding = understanding
 
     async def due(self) -> bool:
@@ -85,7 +87,7 @@ class Rebuild:
                 )
                 changed = True
         if changed:
-            await store.refresh(tx, repository, now)
+            await store.refresh(tx, repository, now, await self._namespaces.drafts(tx, repository))
 
 
 async def command(kernel: Kernel, _: object) -> int:

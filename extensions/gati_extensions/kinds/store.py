@@ -345,34 +345,53 @@ async def revision(tx: Transaction) -> int:
 _LISTED = "name, kind, latest, digest, title, description, stars, ratings, rated, created_at, updated_at"
 
 
-async def refresh(tx: Transaction, repository: str, now: int) -> None:
-    """Write a repository's line of the lists anew: after any change of its tags, states or overlays."""
-    best = await tx.one(
-        "SELECT tag.tag FROM kinds_tag AS tag LEFT JOIN kinds_standing AS standing"
-        " ON standing.repository = tag.repository AND standing.tag = tag.tag"
-        " WHERE tag.repository = :repository AND tag.version_key IS NOT NULL AND standing.unpublished IS NULL"
-        " AND standing.yanked IS NULL"
-        # A release comes before every prerelease, whatever their numbers.
-        " ORDER BY CASE WHEN tag.version_key LIKE '%~%' THEN 1 ELSE 0 END DESC, tag.version_key DESC LIMIT 1",
-        repository=repository,
-    ) or await tx.one(
-        "SELECT tag FROM kinds_tag WHERE repository = :repository ORDER BY moved_at DESC, tag LIMIT 1",
-        repository=repository,
-    )  # fmt: skip
-    found = await tagged(tx, repository, best[0]) if best is not None else None
+async def refresh(tx: Transaction, repository: str, now: int, drafts: frozenset[str]) -> None:
+    """Write a repository's line of the lists anew: after any change of its tags, states, overlays or drafts.
+
+    Where there are drafts alone there is no line: lists are for everybody.
+    """
+    found = await _best(tx, repository, drafts)
     if found is None:
         await tx.run("DELETE FROM kinds_repository WHERE name = :name", name=repository)
         return
     facts, overlay = found.artifact.facts, found.standing.overlay
     await tx.run(
-        "INSERT INTO kinds_repository (name, kind, latest, digest, title, description, created_at, updated_at)"
-        " VALUES (:name, :kind, :latest, :digest, :title, :description, :now, :now) ON CONFLICT (name) DO UPDATE SET"
-        " kind = :kind, latest = :latest, digest = :digest, title = :title, description = :description,"
-        " updated_at = :now",
-        name=repository, kind=found.artifact.kind, latest=found.tag, digest=found.artifact.digest,
+        "INSERT INTO kinds_repository (name, kind, latest, digest, title, description, stars, ratings, rated,"
+        " created_at, updated_at) SELECT :name, :kind, :latest, :digest, :title, :description,"
+        " (SELECT count(*) FROM kinds_star WHERE repository = :name),"
+        " (SELECT count(*) FROM kinds_rating WHERE repository = :name),"
+        " (SELECT CAST(COALESCE(sum(stars), 0) AS BIGINT) FROM kinds_rating WHERE repository = :name), :now, :now"
+        " WHERE TRUE ON CONFLICT (name) DO UPDATE SET kind = :kind, latest = :latest, digest = :digest,"
+        " title = :title, description = :description, updated_at = :now",
+        name=repository,
+        kind=found.artifact.kind,
+        latest=found.tag,
+        digest=found.artifact.digest,
         title=str(facts.get("title", ""))[:256],
-        description=str(overlay.get("description", facts.get("description", "")))[:1024], now=now,
-    )  # fmt: skip
+        description=str(overlay.get("description", facts.get("description", "")))[:1024],
+        now=now,
+    )
+
+
+async def _best(tx: Transaction, repository: str, drafts: frozenset[str]) -> Tagged | None:
+    """The highest release that is neither a draft, unpublished nor yanked; else the newest tag that is no draft."""
+    versions_ = await tx.all(
+        "SELECT tag.tag, tag.digest FROM kinds_tag AS tag LEFT JOIN kinds_standing AS standing"
+        " ON standing.repository = tag.repository AND standing.tag = tag.tag"
+        " WHERE tag.repository = :repository AND tag.version_key IS NOT NULL AND standing.unpublished IS NULL"
+        " AND standing.yanked IS NULL"
+        # A release comes before every prerelease, whatever their numbers.
+        " ORDER BY CASE WHEN tag.version_key LIKE '%~%' THEN 1 ELSE 0 END DESC, tag.version_key DESC LIMIT :limit",
+        repository=repository,
+        limit=len(drafts) + 1,
+    )
+    others = await tx.all(
+        "SELECT tag, digest FROM kinds_tag WHERE repository = :repository ORDER BY moved_at DESC, tag LIMIT :limit",
+        repository=repository,
+        limit=len(drafts) + 1,
+    )
+    best = next((row[0] for row in [*versions_, *others] if row[1] not in drafts), None)
+    return await tagged(tx, repository, best) if best is not None else None
 
 
 async def listed(tx: Transaction, name: str) -> Listed | None:

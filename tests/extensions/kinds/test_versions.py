@@ -234,6 +234,18 @@ async def test_a_draft_is_for_members_until_it_is_published(site: World) -> None
     assert (await carol.done("GET", f"{HERE}/versions/2.0.0"))["state"] == "published"
 
 
+async def test_a_repository_of_drafts_alone_is_in_no_list(site: World) -> None:
+    alice, bob, carol = site.user("alice"), site.user("bob"), site.user("carol")
+    await alice.done("PUT", "namespaces/orgs/acme", {"visibility": "public"})
+    await alice.done("PUT", "namespaces/orgs/acme/members/user/bob", {"role": "maintainer"})
+    digest = await publish(bob, "1.0.0")
+    assert (await carol.done("GET", "kinds/namespaces/orgs/acme/artifacts"))["items"] == []
+    assert (await carol.call("GET", f"{HERE}/artifact")).status == 404
+    assert (await bob.done("GET", f"{HERE}/versions/1.0.0"))["state"] == "draft"
+    await alice.done("POST", f"/v2/{THING}/_ext/namespaces/drafts/{digest}/publish")
+    assert len((await carol.done("GET", "kinds/namespaces/orgs/acme/artifacts"))["items"]) == 1
+
+
 async def test_stars_and_ratings_count_once(site: World) -> None:
     alice, bob = site.user("alice"), site.user("bob")
     await publish(alice, "1.0.0")
