@@ -90,9 +90,10 @@ class _Found(NamedTuple):
 
 
 class _Admitted(NamedTuple):
-    """A caller from an address, and what may be done."""
+    """A caller, and what may be done. `peer` and `certificate` are what a request tells beside its head."""
 
-    address: str
+    peer: str
+    certificate: bytes | None
     identity: Identity
     access: Access
 
@@ -223,9 +224,11 @@ class RegistryApp:
 
     async def _enter(self, exchange: Exchange, endpoint: Endpoint) -> None:
         """Admit a request that changes nothing."""
-        held, address = exchange.held, exchange.address
+        # The connection's own peer: what a head says of its client is believed of proxies alone.
+        held, client, certificate = exchange.held, exchange.scope.get("client"), exchange.certificate
+        peer = client[0] if client else ""
         admitted: _Admitted | None = held.get("admitted")
-        if admitted is not None and admitted.address == address:
+        if admitted is not None and admitted.peer == peer and admitted.certificate == certificate:
             # Decided a moment ago, and the same for every such request: only what counts requests is asked again.
             exchange.scope["gati.access"] = admitted.access
             exchange.scope["gati.identity"] = admitted.identity
@@ -236,7 +239,7 @@ class RegistryApp:
         await self._admit(exchange, access)
         identity: Identity = exchange.scope["gati.identity"]
         if self._steady is not None and self._steady.steady(identity, access):
-            held["admitted"] = _Admitted(address, identity, Access(access.action, access.repository))
+            held["admitted"] = _Admitted(peer, certificate, identity, Access(access.action, access.repository))
 
     async def _admit(self, exchange: Exchange, access: Access) -> None:
         """Decide before anything is looked up; the handler finds the identity in the scope.
