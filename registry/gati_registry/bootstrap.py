@@ -26,11 +26,22 @@ from gati_registry.http.routes import Table
 from gati_registry.http.uploads import Count, UploadEndpoints
 from gati_registry.loader import Loaded
 from gati_registry.metadata.sqlite import SqliteMetadata
-from gati_registry.ports import Authenticator, Authorizer, BlobStore, Clock, Housekeeping, Metadata, Redirects
+from gati_registry.ports import (
+    Authenticator,
+    Authorizer,
+    BlobStore,
+    Clock,
+    Housekeeping,
+    MasterKey,
+    Metadata,
+    Redirects,
+    StagedReading,
+)
 from gati_registry.service.blobs import BlobService
 from gati_registry.service.collect import Collector
 from gati_registry.service.core import CoreDoor, Deciding
 from gati_registry.service.hooks import Hooks, Listed
+from gati_registry.service.keys import KeyService
 from gati_registry.service.lists import ListService
 from gati_registry.service.manifests import ManifestService
 from gati_registry.service.observers import Observers
@@ -57,6 +68,10 @@ class Stored(BlobStore, Housekeeping, Protocol):
         """Let go of it."""
 
 
+class Plain(Stored, StagedReading, Protocol):
+    """One that stores bytes as they come."""
+
+
 @dataclass(frozen=True, slots=True)
 class Registry:
     """Everything a process needs, built; `build` closes it."""
@@ -72,6 +87,7 @@ class Registry:
     extensions: Loaded
     dispatcher: Dispatcher
     observers: Observers
+    keys: KeyService | None
 
 
 @asynccontextmanager
@@ -90,10 +106,17 @@ async def build(
     extensions = loader.declared(settings.extensions)
     metadata = await _open_metadata(settings, extensions)
     try:
-        blobs, redirects = _open_blobs(settings)
+        plain, redirects = _open_blobs(settings)
+        blobs: Stored = plain
         try:
+            keys = None
+            if (master := master_key(settings)) is not None:
+                keys = KeyService(metadata, master, clock)
+                metadata, blobs = await _encrypted(settings, metadata, plain, master, clock)
+            elif await metadata.read(lambda tx: tx.keys.page(0, 1)):
+                raise SettingsError("encryption.master: the database holds encrypted content; name the master key")
             ids = SessionIds(await session_key(metadata), _ms(settings.uploads.expiry))
-            yield _assemble(settings, metadata, blobs, redirects, clock, count, ids, extensions)
+            yield _assemble(settings, metadata, blobs, redirects, clock, count, ids, extensions, keys)
         finally:
             blobs.close()
     finally:
@@ -150,7 +173,7 @@ def _postgresql(settings: Settings) -> Server:
         raise SettingsError(f"metadata_url: {error}") from None
 
 
-def _open_blobs(settings: Settings) -> tuple[Stored, Redirects | None]:
+def _open_blobs(settings: Settings) -> tuple[Plain, Redirects | None]:
     """The blob store; also as what tells clients where to fetch blobs, if they are to."""
     if settings.bucket is None:
         return FilesystemBlobs(settings.blobs_path), None
@@ -164,6 +187,30 @@ def _open_blobs(settings: Settings) -> tuple[Stored, Redirects | None]:
     options = Options(section.connections, section.timeout, asked)
     blobs = S3Blobs(address, options, part_bytes=section.part_bytes)
     return blobs, blobs if section.redirect else None
+
+
+def master_key(settings: Settings) -> MasterKey | None:
+    """Where the master key is; None where nothing is encrypted."""
+    if settings.encryption.file is not None:
+        from gati_registry.keys import FileMasterKey
+
+        return FileMasterKey(settings.encryption.file)
+    return None
+
+
+async def _encrypted(
+    settings: Settings, metadata: Opened, blobs: Plain, master: MasterKey, clock: Clock
+) -> tuple[Opened, Stored]:
+    """Both with encryption around them.
+
+    Raises:
+        Unavailable: the master key is not to be had, or is another one.
+    """
+    from gati_registry.storage.encrypted import EncryptedBlobs, EncryptedMetadata, Keyring
+
+    ring, encrypting = Keyring(metadata, master, clock), settings.encryption.new
+    await ring.open()
+    return EncryptedMetadata(metadata, ring, encrypting=encrypting), EncryptedBlobs(blobs, ring, encrypting=encrypting)
 
 
 async def inspect_s3(settings: Settings) -> str:
@@ -190,6 +237,7 @@ def _assemble(
     count: Count,
     ids: SessionIds,
     extensions: list[Extension],
+    keys: KeyService | None,
 ) -> Registry:
     policy = Policy(
         grace=_ms(settings.gc.grace),
@@ -244,6 +292,7 @@ def _assemble(
         extensions=loaded,
         dispatcher=dispatcher,
         observers=observers,
+        keys=keys,
     )
 
 

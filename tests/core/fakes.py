@@ -174,7 +174,7 @@ class WatchedBlobs:
         self._inner = inner
         self._watch = watch
 
-    async def stage(self, name: str, offset: int, *, algorithm: str, expected: int | None) -> StagedWriter:
+    async def stage(self, name: str, offset: int, *, algorithm: str | None, expected: int | None) -> StagedWriter:
         await self._watch.before("stage")
         writer = await self._inner.stage(name, offset, algorithm=algorithm, expected=expected)
         try:

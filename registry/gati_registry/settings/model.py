@@ -172,6 +172,18 @@ class S3(Section):
     )
 
 
+class Encryption(Section):
+    """Encryption by the registry itself, of blobs in files and in S3 and of small ones in the database."""
+
+    master: Literal["none", "file"] = _setting(
+        "none", "Where the master key is that wraps the namespaces' keys; `none`: nothing is encrypted."
+    )
+    new: bool = _setting(True, "Encrypt what is pushed from now on; false: only read what was encrypted before.")
+    file: Path | None = _setting(
+        None, "Keys of the master `file`, readable by their owner alone; `gati-registry keys rotate` makes it."
+    )
+
+
 class Paging(Section):
     """Lists: tags, catalog, referrers."""
 
@@ -260,6 +272,7 @@ class Settings(Section):
     uploads: Uploads = Uploads()
     postgresql: Postgresql = Postgresql()
     s3: S3 = S3()
+    encryption: Encryption = Encryption()
     paging: Paging = Paging()
     http: Http = Http()
     proxy: Proxy = Proxy()
@@ -356,6 +369,8 @@ class Settings(Section):
             raise ValueError(f"{missing}: needed beside {given}; name both files or neither")
         if (self.s3.encryption == "sse-kms") != (self.s3.kms_key is not None):
             raise ValueError("s3.kms_key: goes with s3.encryption sse-kms; set both or neither")
+        if (self.encryption.master == "file") != (self.encryption.file is not None):
+            raise ValueError("encryption.file: goes with encryption.master file; set both or neither")
         if self.s3.redirect:
             self._check_redirect()
         return self
@@ -363,6 +378,8 @@ class Settings(Section):
     def _check_redirect(self) -> None:
         if self.bucket is None or self.public_url is None:
             raise ValueError("s3.redirect: needs blobs_url in S3, and public_url to compare its host with; set both")
+        if self.encryption.master != "none":
+            raise ValueError("s3.redirect: clients cannot read what the registry encrypts; leave one of both off")
         ours, theirs = urlsplit(self.public_url).hostname, urlsplit(self.bucket.endpoint).hostname
         # Go's clients send our credentials along to the same host, whatever the port, and to those below it.
         if f".{theirs}".endswith(f".{ours}"):

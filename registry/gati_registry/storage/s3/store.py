@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gati_registry.errors import RegistryError, Unavailable
 from gati_registry.ports import Busy
 from gati_registry.storage.s3.client import MIN_PART, Address, Bucket, Entry, Options
-from gati_registry.storage.s3.reader import S3Reader
+from gati_registry.storage.s3.reader import S3Reader, StagedReader
 from gati_registry.storage.s3.staging import (
     BLOBS,
     QUARANTINE,
@@ -57,11 +57,11 @@ class S3Blobs:
         self._part_bytes = max(part_bytes, MIN_PART)
         self._alive = alive
         self._writers: dict[str, S3Writer] = {}
-        self._hashes: OrderedDict[tuple[str, int], tuple[str, _Hash]] = OrderedDict()
+        self._hashes: OrderedDict[tuple[str, int], tuple[str | None, _Hash]] = OrderedDict()
 
     # --- staging ------------------------------------------------------------------------------------------------
 
-    async def stage(self, name: str, offset: int, *, algorithm: str, expected: int | None) -> S3Writer:
+    async def stage(self, name: str, offset: int, *, algorithm: str | None, expected: int | None) -> S3Writer:
         generation = new_generation()
         mine = self._area.key(name, f"writer-{generation}")
         await self._bucket.put(mine, b"")
@@ -75,7 +75,7 @@ class S3Blobs:
             with contextlib.suppress(RegistryError):
                 await self._bucket.delete([mine])
             raise
-        hasher = new_hash(algorithm) if offset == 0 else self._recall(name, offset, algorithm)
+        hasher = new_hash(algorithm) if offset == 0 and algorithm else self._recall(name, offset, algorithm)
         writer = S3Writer(
             self._area,
             name,
@@ -104,19 +104,21 @@ class S3Blobs:
         recalled = self._recall(name, size, algorithm)
         if recalled is not None:
             return recalled.hexdigest()
+        reader, hasher, position = await self.open_staged(name, size), new_hash(algorithm), 0
+        while chunk := await reader.read(position, _READ):
+            await self._bucket.run(lambda: hasher.update(chunk))
+            position += len(chunk)
+        return hasher.hexdigest()
+
+    async def open_staged(self, name: str, size: int) -> StagedReader:
         staged = await self._known(name, size)
         if staged.parts:
             self._know_no_more(name)
             staged = await self._area.put_together(staged, with_tail=True)
-        hasher = new_hash(algorithm)
+        head = None
         if staged.state is not None and staged.start:
-            reader = S3Reader(self._bucket, staged.state.key, staged.start)
-            position = 0
-            while chunk := await reader.read(position, _READ):
-                await self._bucket.run(lambda: hasher.update(chunk))
-                position += len(chunk)
-        hasher.update(staged.tail)
-        return hasher.hexdigest()
+            head = S3Reader(self._bucket, staged.state.key, staged.start)
+        return StagedReader(head, staged.tail)
 
     async def copy_staged(self, source: str, target: str, size: int) -> None:
         try:
@@ -243,12 +245,12 @@ class S3Blobs:
         if self._writers.get(writer.name) is writer:
             del self._writers[writer.name]
 
-    def _remember(self, name: str, end: int, algorithm: str, running: _Hash) -> None:
+    def _remember(self, name: str, end: int, algorithm: str | None, running: _Hash) -> None:
         self._hashes[name, end] = (algorithm, running.copy())
         while len(self._hashes) > REMEMBERED:
             self._hashes.popitem(last=False)
 
-    def _recall(self, name: str, offset: int, algorithm: str) -> _Hash | None:
+    def _recall(self, name: str, offset: int, algorithm: str | None) -> _Hash | None:
         kept = self._hashes.get((name, offset))
         return kept[1].copy() if kept and kept[0] == algorithm else None
 
