@@ -119,9 +119,7 @@ class SqlBlobKeys(Part):
         return _encrypted(await self._db.all(f"{_BLOB} WHERE blob.id = :id LIMIT :limit", id=blob_id, limit=WRAPS))
 
     async def of_stored(self, stored_name: str) -> EncryptedBlob | None:
-        rows = await self._db.all(
-            f"{_BLOB} WHERE blob.stored_name = :name LIMIT :limit", name=stored_name, limit=WRAPS
-        )
+        rows = await self._db.all(f"{_BLOB} WHERE blob.stored_name = :name LIMIT :limit", name=stored_name, limit=WRAPS)
         if not rows:
             raise FileNotFoundError(stored_name)
         return _encrypted(rows)
