@@ -168,9 +168,17 @@ def _postgresql(settings: Settings) -> Server:
         lock=section.lock_timeout,
     )
     try:
-        return Server.parse(settings.metadata_url or "", limits)
+        return Server.parse(settings.metadata_url or "", limits, _libpq_tls(settings))
     except ValueError as error:
         raise SettingsError(f"metadata_url: {error}") from None
+
+
+def _libpq_tls(settings: Settings) -> dict[str, str]:
+    """Source: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS."""
+    found = {"ssl_min_protocol_version": f"TLSv{settings.tls.min_version}"}
+    if settings.tls.ca is not None:
+        found["sslrootcert"] = str(settings.tls.ca)
+    return found
 
 
 def _open_blobs(settings: Settings) -> tuple[Plain, Redirects | None]:
@@ -184,7 +192,8 @@ def _open_blobs(settings: Settings) -> tuple[Plain, Redirects | None]:
     bucket, section = settings.bucket, settings.s3
     address = Address(bucket.name, bucket.prefix, bucket.endpoint, bucket.region)
     asked = encryption(section.kms_key) if section.encryption != "none" else ()
-    options = Options(section.connections, section.timeout, asked)
+    ca = str(settings.tls.ca) if settings.tls.ca is not None else None
+    options = Options(section.connections, section.timeout, asked, ca=ca, tls12=settings.tls.min_version == "1.2")
     blobs = S3Blobs(address, options, part_bytes=section.part_bytes)
     return blobs, blobs if section.redirect else None
 

@@ -95,6 +95,10 @@ PROGRAMS = _table(
     Program("wrk", "wrk", "system", System("wrk")),
     Program("strace", "strace", "system", System("strace")),
     Program("postgresql", "pg_createcluster", "system", System("postgresql")),
+    Program("ceph-mon", "ceph-mon", "system", System("ceph-mon")),
+    Program("ceph-osd", "ceph-osd", "system", System("ceph-osd")),
+    Program("ceph", "ceph", "system", System("ceph-common")),
+    Program("radosgw", "radosgw", "system", System("radosgw")),  # another S3 server
     Program("docker-registry", "docker-registry", "system", System("docker-registry"), required=False),
     Program("oras", "oras", "1.3-sid", Suite("sid", "oras")),
     Program("oras-1.2", "oras", "1.2-trixie", Suite("trixie", "oras")),

@@ -53,11 +53,18 @@ class Section(BaseModel):
 
 
 class Tls(Section):
-    """HTTPS. Both files present: the listener speaks TLS only."""
+    """HTTPS, and TLS to other servers. Both files present: the listener speaks TLS only."""
 
     cert: Path | None = _setting(None, "Certificate chain, PEM. Needs `tls.key`.")
     key: Path | None = _setting(None, "Private key of the certificate, PEM, without a passphrase.")
-    min_version: Literal["1.2", "1.3"] = _setting("1.2", "Oldest TLS version that is accepted.")
+    min_version: Literal["1.2", "1.3"] = _setting(
+        "1.3", "Oldest TLS version that is spoken, with clients as with S3 and PostgreSQL servers."
+    )
+    ca: Path | None = _setting(
+        None,
+        "Certificates of authorities, PEM, that S3 and PostgreSQL servers are checked against. Absent: the file that "
+        "`AWS_CA_BUNDLE` or `SSL_CERT_FILE` names, else the public ones for S3; libpq's own rules for PostgreSQL.",
+    )
 
 
 class Shutdown(Section):

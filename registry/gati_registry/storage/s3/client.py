@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -87,13 +88,16 @@ class Address:
 class Options:
     """`timeout` in seconds, of one answer; `encryption` are the headers that new objects are made with.
 
-    What fails in passing is asked again `retries` times; what is not answered in time, once at most.
+    What fails in passing is asked again `retries` times; what is not answered in time, once at most. `ca` is a file of
+    authorities that the server is checked against; with `tls12` it may speak TLS 1.2, else 1.3 only.
     """
 
     connections: int
     timeout: float
     encryption: tuple[tuple[str, str], ...] = ()
     retries: int = 3
+    ca: str | None = None
+    tls12: bool = False
 
 
 def encryption(kms_key: str | None) -> tuple[tuple[str, str], ...]:
@@ -154,7 +158,8 @@ class Bucket:
             http_client=_Pool(
                 options.timeout,
                 maxsize=options.connections,
-                ca_certs=os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or certifi.where(),
+                ca_certs=_authorities(options),
+                ssl_minimum_version=ssl.TLSVersion.TLSv1_2 if options.tls12 else ssl.TLSVersion.TLSv1_3,
                 retries=Retry(
                     total=options.retries,
                     read=min(1, options.retries),
@@ -359,6 +364,13 @@ class Bucket:
         except asyncio.CancelledError:
             running.add_done_callback(lambda done: done.cancelled() or done.exception())
             raise
+
+
+def _authorities(options: Options) -> str:
+    path = options.ca or os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or certifi.where()
+    if not os.access(path, os.R_OK):
+        raise Unavailable(f"the authorities' certificates for S3 cannot be read: {path}; see tls.ca")
+    return path
 
 
 class _Pool(urllib3.PoolManager):
