@@ -18,7 +18,7 @@ from tests.core.contract_blobs import MIB, BlobsContract, Store, content
 from tests.encryption.conftest import keys_file
 from tests.encryption.support import encrypted, master_in
 from tests.s3.test_serving import Pushing
-from tests.support.minio import BUCKET, MinioServer
+from tests.support.minio import BUCKET, S3Server
 from tests.support.server import RegistryProcess, wait_for
 
 __all__ = ["keys_file"]
@@ -32,7 +32,7 @@ class TestEncryptedS3(BlobsContract):
     pytestmark = pytest.mark.anyio
 
     @pytest.fixture
-    def address(self, minio: MinioServer, prefix: str) -> Address:
+    def address(self, minio: S3Server, prefix: str) -> Address:
         """Where this test's blobs are."""
         return Address(BUCKET, f"{prefix}/", minio.endpoint, "us-east-1")
 
@@ -57,7 +57,7 @@ class TestEncryptedS3(BlobsContract):
         return [0, 1, FRAME, BATCH * FRAME + 1, MIN_PART, 2 * MIN_PART + 1]
 
 
-def test_an_upload_goes_on_in_another_replica(minio: MinioServer, prefix: str, tmp_path: Path, keys_file: Path) -> None:
+def test_an_upload_goes_on_in_another_replica(minio: S3Server, prefix: str, tmp_path: Path, keys_file: Path) -> None:
     """Chunks end within frames and parts, one replica dies in the middle of one; nothing lies there in the clear."""
     data = b"nobody else is to read this " * (MIB // 2)
     pushing = Pushing(data + content(1))

@@ -24,7 +24,7 @@ from tests.clients.programs import require
 from tests.clients.registry import Registry, digest_of
 from tests.core.contract_blobs import MIB, content
 from tests.s3.conftest import serving
-from tests.support.minio import MinioServer, running_minio
+from tests.support.minio import MinioServer, S3Server, running_minio
 from tests.support.server import RegistryProcess, free_port, wait_for
 
 LARGE = int(os.environ.get("GATI_TEST_S3_BLOB_MIB", "200")) * MIB
@@ -119,7 +119,7 @@ class Pushing:
         return digest
 
 
-def test_odd_chunks_go_on_after_kill_9_and_in_another_process(minio: MinioServer, prefix: str, tmp_path: Path) -> None:
+def test_odd_chunks_go_on_after_kill_9_and_in_another_process(minio: S3Server, prefix: str, tmp_path: Path) -> None:
     """Two servers on one database: each dies in the middle of a chunk, and the other one goes on at the offset."""
     pushing = Pushing(content(40 * MIB + 7))
     env = {"GATI_BLOBS_URL": minio.url(prefix), "GATI_BLOBS__INLINE_BYTES": "0"}
@@ -179,7 +179,7 @@ def test_without_s3_a_push_is_put_off_and_goes_on_later(tmp_path: Path, prefix: 
         assert client.blob("a/b", digest) == pushing.data
 
 
-def test_crane_and_oras_push_and_pull(minio: MinioServer, prefix: str, tmp_path: Path) -> None:
+def test_crane_and_oras_push_and_pull(minio: S3Server, prefix: str, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     crane, oras = Client(require("crane"), home), Client(require("oras"), home)

@@ -21,16 +21,12 @@ USER, PASSWORD = "gati-test", "gati-test-secret"
 BUCKET = "blobs"
 
 
-class MinioServer:
-    """One `minio server` process; restartable on the same data and port."""
+class S3Server:
+    """What tests ask of an S3 server on loopback, whoever made it."""
 
-    def __init__(self, folder: Path, *, env: Mapping[str, str] | None = None) -> None:
-        self._program = require("minio")
-        self._folder = folder
-        self._env = dict(env or {})
+    def __init__(self) -> None:
         self.port = free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
-        self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def client(self) -> Minio:
@@ -45,6 +41,40 @@ class MinioServer:
     def url(self, prefix: str, *, host: str = "127.0.0.1") -> str:
         """A GATI_BLOBS_URL below `prefix`."""
         return f"s3://{BUCKET}/{prefix}?endpoint=http://{host}:{self.port}&region=us-east-1"
+
+    def keys(self, prefix: str) -> set[str]:
+        """What lies below a prefix, relative to it."""
+        found = self.client.list_objects(BUCKET, f"{prefix}/", recursive=True)
+        return {str(entry.object_name).removeprefix(f"{prefix}/") for entry in found}
+
+    def read(self, prefix: str, key: str) -> bytes:
+        """An object's bytes."""
+        answer = self.client.get_object(BUCKET, f"{prefix}/{key}")
+        try:
+            return bytes(answer.read())
+        finally:
+            answer.close()
+            answer.release_conn()
+
+    def write(self, prefix: str, key: str, data: bytes) -> None:
+        """Replace an object's bytes."""
+        self.client.put_object(BUCKET, f"{prefix}/{key}", io.BytesIO(data), len(data))
+
+    def headers(self, prefix: str, key: str) -> Mapping[str, str]:
+        """What S3 tells of an object; names in lower case."""
+        found = self.client.stat_object(BUCKET, f"{prefix}/{key}").metadata or {}
+        return {str(name).lower(): str(value) for name, value in found.items()}
+
+
+class MinioServer(S3Server):
+    """One `minio server` process; restartable on the same data and port."""
+
+    def __init__(self, folder: Path, *, env: Mapping[str, str] | None = None) -> None:
+        super().__init__()
+        self._program = require("minio")
+        self._folder = folder
+        self._env = dict(env or {})
+        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> MinioServer:
         """Start it and wait until it answers; the bucket is there then."""
@@ -108,29 +138,6 @@ class MinioServer:
             self._process.kill()
             self._process.wait()
         self._process = None
-
-    def keys(self, prefix: str) -> set[str]:
-        """What lies below a prefix, relative to it."""
-        found = self.client.list_objects(BUCKET, f"{prefix}/", recursive=True)
-        return {str(entry.object_name).removeprefix(f"{prefix}/") for entry in found}
-
-    def read(self, prefix: str, key: str) -> bytes:
-        """An object's bytes."""
-        answer = self.client.get_object(BUCKET, f"{prefix}/{key}")
-        try:
-            return bytes(answer.read())
-        finally:
-            answer.close()
-            answer.release_conn()
-
-    def write(self, prefix: str, key: str, data: bytes) -> None:
-        """Replace an object's bytes."""
-        self.client.put_object(BUCKET, f"{prefix}/{key}", io.BytesIO(data), len(data))
-
-    def headers(self, prefix: str, key: str) -> Mapping[str, str]:
-        """What S3 tells of an object; names in lower case."""
-        found = self.client.stat_object(BUCKET, f"{prefix}/{key}").metadata or {}
-        return {str(name).lower(): str(value) for name, value in found.items()}
 
     def multiparts(self) -> int:
         """Multipart uploads that are neither put together nor given up, counted where MinIO keeps them."""

@@ -74,6 +74,10 @@ _FULL = frozenset({"XMinioStorageFull", "QuotaExceeded", "XMinioAdminBucketQuota
 _GONE = frozenset({"NoSuchKey", "NoSuchUpload"})
 
 
+class PartsRefused(Unavailable):
+    """S3 does not make an object of these parts: there are others too, which some servers do not pass over."""
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """Where a bucket is. `endpoint` is a URL without a path, `prefix` empty or ends with a slash."""
@@ -293,13 +297,18 @@ class Bucket:
                 return found
 
     async def complete(self, key: str, upload: str, parts: Sequence[Part]) -> None:
-        """Make the object of these parts; others that were uploaded are dropped."""
+        """Make the object of these parts; others that were uploaded are dropped.
+
+        Raises:
+            PartsRefused: there are others, and this server does not drop them (Ceph's radosgw).
+        """
         chosen = [MinioPart(part.number, part.etag) for part in parts]
 
         def end() -> None:
             done = self._client._complete_multipart_upload(self._bucket, self._prefix + key, upload, chosen)
-            # S3 may begin its answer with 200 and fail after that; then the document holds an error instead.
-            if not done.etag:
+            # S3 may begin its answer with 200 and fail after that; then the document holds an error instead. Ceph's
+            # leaves the ETag empty.
+            if not (done.etag or done.location):
                 raise Unavailable("S3 failed while it put an object together")
 
         await self._ask(end)
@@ -396,6 +405,8 @@ def _translate(error: Exception) -> Exception:
         code = error.code or "no code"
         if code in _GONE:
             return FileNotFoundError(code)
+        if code == "InvalidPart":
+            return PartsRefused(f"S3 failed ({code})")
         if code in _REFUSALS:
             return Unavailable(f"S3 refuses the registry ({code}): {_REFUSALS[code]}", retry_after=30)
         if code in _FULL:

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from gati_registry.storage.s3.client import MIN_PART, Bucket, Entry, Part
+from gati_registry.storage.s3.client import MIN_PART, Bucket, Entry, Part, PartsRefused
 
 BLOBS, STAGED, QUARANTINE = "blobs/", "staged/", "quarantine/"
 
@@ -79,6 +79,11 @@ class Staged:
     def start(self) -> int:
         """The offset at which the tail begins."""
         return self.size - len(self.tail)
+
+    @property
+    def apart(self) -> bool:
+        """Whether there is a multipart upload that is to be put together."""
+        return self.state is not None and self.whole is None
 
     @property
     def differs(self) -> bool:
@@ -187,7 +192,19 @@ class Area:
             # Put together already: by a call whose answer was lost, or by who took over.
             if await self.bucket.size(state.key) != whole:
                 raise
+        except PartsRefused:
+            return await self._with_all(staged, state)
         return replace(staged, parts=(), whole=whole, tail=staged.tail if whole == staged.start else b"")
+
+    async def _with_all(self, staged: Staged, state: State) -> Staged:
+        """The same where S3 takes all parts or none: an object that begins with the staged bytes."""
+        if staged.tail:
+            # In the place of a part that somebody left; as long as one has to be that is not the last.
+            padded = staged.tail.ljust(MIN_PART, b"\0")
+            await self.bucket.part(state.key, state.upload, len(staged.parts) + 1, padded)
+        everything = await self.bucket.parts(state.key, state.upload)
+        await self.bucket.complete(state.key, state.upload, everything)
+        return replace(staged, parts=(), whole=sum(part.size for part in everything), tail=b"")
 
     async def continued(self, name: str, generation: str, staged: Staged) -> Staged:
         """Bytes that were put together, as parts and tail of `name` again, durable: copied within S3."""

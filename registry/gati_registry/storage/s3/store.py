@@ -143,15 +143,17 @@ class S3Blobs:
     async def publish(self, name: str, digest: Digest, size: int) -> str:
         staged = await self._known(name, size)
         self._know_no_more(name)
+        if staged.apart:
+            staged = await self._area.put_together(staged, with_tail=True)
         if staged.differs:
             async with self._area.held(name) as generation:
                 staged = await self._area.reopened(name, generation, staged)
+            if staged.apart:
+                staged = await self._area.put_together(staged, with_tail=True)
         if (state := staged.state) is None:
             stored_name = f"{name}.{new_generation()}"
             await self._bucket.put(BLOBS + stored_name, staged.tail)
             return stored_name
-        if staged.whole is None:
-            await self._area.put_together(staged, with_tail=True)
         # Before anybody is given it: an object that may have a row is never the staged name's to remove.
         await self._area.published(name, state)
         return state.stored
