@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.core.contract_blobs import BlobsContract
+from gati_registry.storage.s3 import S3Blobs
+from gati_registry.storage.s3.client import MIN_PART
+from gati_registry.values.digest import Digest
+from tests.core.contract_blobs import BlobsContract, content, names, new_name, stage
 from tests.encryption.conftest import keys_file
 from tests.s3.test_contract import (
     address,
@@ -26,6 +29,7 @@ from tests.s3.test_serving import (
     test_odd_chunks_go_on_after_kill_9_and_in_another_process,
 )
 from tests.support.ceph import CephServer, running_ceph
+from tests.support.minio import BUCKET
 
 __all__ = [
     "address",
@@ -56,3 +60,23 @@ def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CephServer]:
 
 class TestCeph(BlobsContract):
     """radosgw."""
+
+
+async def test_a_multipart_upload_without_a_trace_is_given_up(
+    store: S3Blobs, minio: CephServer, prefix: str, sizes: list[int]
+) -> None:
+    """S3 may begin one after we gave up waiting, when all else of its name is gone."""
+    name, kept = new_name(), new_name()
+    await stage(store, kept, content(MIN_PART))
+
+    def unfinished() -> set[str]:
+        found = minio.client._list_multipart_uploads(BUCKET, prefix=f"{prefix}/")
+        return {str(upload.object_name).split("/")[-1].partition(".")[0] for upload in found.uploads}
+
+    minio.client._create_multipart_upload(BUCKET, f"{prefix}/blobs/{name}.0123", {})
+    assert unfinished() == {name, kept}
+    assert name not in await names(store.staged(older_than=3_600_000))
+    assert await names(store.staged(older_than=-60_000)) == {name, kept}
+    await store.discard(name)
+    assert unfinished() == {kept}
+    assert await store.digest_staged(kept, MIN_PART, "sha256") == Digest.of(content(MIN_PART)).encoded

@@ -324,6 +324,30 @@ class Bucket:
         page = await self._ask(lambda: self._client._list_multipart_uploads(self._bucket, prefix=name))
         return [upload.upload_id for upload in page.uploads if upload.object_name == name and upload.upload_id]
 
+    async def unfinished(self, prefix: str, pages: int) -> AsyncIterator[Sequence[Entry]]:
+        """Multipart uploads of keys that begin with `prefix`, with when they were begun; so many pages at most.
+
+        MinIO tells of none: it lists those of one key alone, and gives them up by itself after a day.
+        """
+        key: str | None = None
+        upload: str | None = None
+        for _ in range(pages):
+            page = await self._ask(
+                lambda: self._client._list_multipart_uploads(
+                    self._bucket,
+                    prefix=self._prefix + prefix,
+                    key_marker=key,  # noqa: B023 - awaited here
+                    upload_id_marker=upload,  # noqa: B023
+                )
+            )
+            yield [
+                Entry((found.object_name or "").removeprefix(self._prefix), 0, _ms(found.initiated_time))
+                for found in page.uploads
+            ]
+            key, upload = page.next_key_marker, page.next_upload_id_marker
+            if not page.is_truncated or not key:
+                return
+
     # --- beside -------------------------------------------------------------------------------------------------
 
     async def presign(self, key: str, seconds: int) -> str:

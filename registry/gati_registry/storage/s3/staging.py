@@ -247,6 +247,10 @@ class Area:
         await self.bucket.delete([self.key(name, trace) for trace in traces.keys])
         if state is not None:
             await self.drop(name, state)
+        elif not traces.keys:
+            async for page in self.bucket.unfinished(f"{BLOBS}{name}.", 1):
+                for key in {entry.key for entry in page}:
+                    await self._abort_all(key)
 
     async def drop(self, name: str, state: State) -> None:
         """Remove a name's parts, and their object unless it is a blob; the state last, by which they are found."""

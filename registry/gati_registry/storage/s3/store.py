@@ -38,6 +38,9 @@ ALIVE = 3_600_000
 FRESH = 600_000
 """Milliseconds for which the list of staged names is good enough to tell strays by."""
 
+PAGES = 10
+"""Pages of unfinished multipart uploads that one walk looks at; the next one finds what is left."""
+
 REDIRECT = 1200
 """Seconds in which a client begins the download that it was redirected to."""
 
@@ -205,13 +208,22 @@ class S3Blobs:
     async def staged(self, *, older_than: int) -> AsyncIterator[Sequence[str]]:
         now = _now()
         found: list[str] = []
+        staged: set[str] = set()
         async for name, entries in self._staged_names():
+            staged.add(name)
             traces = read_traces([(entry.key.rpartition("/")[2], entry.modified) for entry in entries])
             written = any(modified >= now - self._alive for modified in traces.writers.values())
             if not written and max(entry.modified for entry in entries) < now - older_than:
                 found.append(name)
         if found:
             yield found
+        # Begun by a request that S3 took up when all traces of the name were gone already.
+        async for page in self._bucket.unfinished(BLOBS, PAGES):
+            forgotten = {
+                entry.key.removeprefix(BLOBS).rpartition(".")[0] for entry in page if entry.modified < now - older_than
+            }
+            if forgotten := {name for name in forgotten if name and name not in staged}:
+                yield sorted(forgotten)
 
     async def _staged_names(self) -> AsyncIterator[tuple[str, list[Entry]]]:
         """Staged names with what lies below them."""
