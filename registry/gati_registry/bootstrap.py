@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from gati_registry.auth.open import OpenAuthorizer
 from gati_registry.clock import SystemClock
 from gati_registry.domain.gc import Policy
 from gati_registry.domain.upload import SessionIds
+from gati_registry.errors import Unavailable
 from gati_registry.extension import Extension
 from gati_registry.http.blobs import BlobEndpoints
 from gati_registry.http.extensions import ExtensionRouter
@@ -52,6 +55,7 @@ from gati_registry.settings import Settings, SettingsError
 from gati_registry.storage.filesystem import FilesystemBlobs, make_folder
 
 if TYPE_CHECKING:
+    from gati_registry.keys import AwsCredentials
     from gati_registry.metadata.postgresql import Server
 
 
@@ -199,12 +203,51 @@ def _open_blobs(settings: Settings) -> tuple[Plain, Redirects | None]:
 
 
 def master_key(settings: Settings) -> MasterKey | None:
-    """Where the master key is; None where nothing is encrypted."""
-    if settings.encryption.file is not None:
-        from gati_registry.keys import FileMasterKey
+    """Where the master key is, with others that once were and still unwrap; None where nothing is encrypted.
 
-        return FileMasterKey(settings.encryption.file)
-    return None
+    Raises:
+        SettingsError: the authorities' certificates cannot be read.
+    """
+    section = settings.encryption
+    if section.master == "none":
+        return None
+    from gati_registry.keys import ChosenMasterKey, FileMasterKey, KeyServer, KmsMasterKey, VaultMasterKey
+
+    masters: dict[str, MasterKey] = {}
+    if section.file is not None:
+        masters["file"] = FileMasterKey(section.file)
+    if section.vault_url is not None and section.vault_token_file is not None:
+        server = KeyServer("Vault", section.vault_url, client_context(settings))
+        masters["vault"] = VaultMasterKey(server, section.vault_mount, section.vault_key, section.vault_token_file)
+    if section.kms_key is not None:
+        endpoint = section.kms_endpoint or f"https://kms.{section.kms_region}.amazonaws.com"
+        server = KeyServer("KMS", endpoint, client_context(settings))
+        masters["kms"] = KmsMasterKey(server, section.kms_region, section.kms_key, _aws_credentials)
+    return ChosenMasterKey(section.master, masters)
+
+
+def client_context(settings: Settings) -> ssl.SSLContext:
+    """TLS to a server that we ask.
+
+    Raises:
+        SettingsError: the authorities' certificates cannot be read.
+    """
+    try:
+        context = ssl.create_default_context(cafile=settings.tls.ca)
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingsError(f"tls.ca: cannot be read ({type(error).__name__})") from None
+    newest_only = settings.tls.min_version == "1.3"
+    context.minimum_version = ssl.TLSVersion.TLSv1_3 if newest_only else ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _aws_credentials() -> AwsCredentials:
+    from gati_registry.keys import AwsCredentials
+
+    access, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
+    if not access or not secret:
+        raise Unavailable("KMS: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", retry_after=30)
+    return AwsCredentials(access, secret, os.environ.get("AWS_SESSION_TOKEN") or None)
 
 
 async def _encrypted(

@@ -118,6 +118,9 @@ PROGRAMS = _table(
     # 0.17 is the last line of BuildKit that `go install` takes: later go.mod files carry exclude directives.
     Program("buildctl", "buildctl", "0.17.3", GoModule("github.com/moby/buildkit/cmd/buildctl")),
     Program("buildkitd", "buildkitd", "0.17.3", GoModule("github.com/moby/buildkit/cmd/buildkitd")),
+    Program(
+        "local-kms", "local-kms", "0.0.0-20260228092603-2a5e92d09ab6", GoModule("github.com/nsmithuk/local-kms")
+    ),  # speaks as AWS KMS
     Program("helm", "helm", "4.3.1", GoModule("helm.sh/helm/v4/cmd/helm")),
     Program("minio", "minio", "0.0.0-20260212201848-7aac2a2c5b7c", GoModule("github.com/minio/minio")),  # an S3 server
 )

@@ -182,13 +182,53 @@ class S3(Section):
 class Encryption(Section):
     """Encryption by the registry itself, of blobs in files and in S3 and of small ones in the database."""
 
-    master: Literal["none", "file"] = _setting(
+    master: Literal["none", "file", "vault", "kms"] = _setting(
         "none", "Where the master key is that wraps the namespaces' keys; `none`: nothing is encrypted."
     )
     new: bool = _setting(True, "Encrypt what is pushed from now on; false: only read what was encrypted before.")
     file: Path | None = _setting(
         None, "Keys of the master `file`, readable by their owner alone; `gati-registry keys rotate` makes it."
     )
+    vault_url: str | None = _setting(
+        None, "Vault or OpenBao with the transit engine, e.g. `https://vault.example:8200`; checked against `tls.ca`."
+    )
+    vault_mount: str = _setting("transit", "Where the transit engine is mounted.")
+    vault_key: str = _setting("gati-registry", "Its key; of a type with associated data, such as `aes256-gcm96`.")
+    vault_token_file: Path | None = _setting(None, "File that holds the token; read anew for each request.")
+    kms_key: str | None = _setting(
+        None, "Key of AWS KMS: id, ARN or `alias/NAME`. Credentials by `AWS_ACCESS_KEY_ID` and so on."
+    )
+    kms_region: str = _setting("us-east-1", "Region of that key.", pattern="^[a-z0-9-]+$")
+    kms_endpoint: str | None = _setting(None, "Another server that speaks as KMS does. Absent: Amazon's of the region.")
+
+    @field_validator("vault_url", "kms_endpoint")
+    @classmethod
+    def _server(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "")
+        if value is None:
+            return None
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.username:
+            raise ValueError("expected https://HOST[:PORT]")
+        if parts.scheme == "http" and not is_loopback(parts.hostname):
+            raise ValueError("http would show the key to everybody between; use https")
+        return value.rstrip("/")
+
+    @field_validator("vault_mount", "vault_key")
+    @classmethod
+    def _segment(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*", value):
+            raise ValueError("expected letters, digits, '.', '_' and '-'")
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> Encryption:
+        for name in _MASTERS.get(self.master, ()):
+            if getattr(self, name) is None:
+                raise ValueError(f"{name}: needed with master {self.master}")
+        return self
+
+
+_MASTERS = {"file": ("file",), "vault": ("vault_url", "vault_token_file"), "kms": ("kms_key",)}
 
 
 class Paging(Section):
@@ -376,8 +416,6 @@ class Settings(Section):
             raise ValueError(f"{missing}: needed beside {given}; name both files or neither")
         if (self.s3.encryption == "sse-kms") != (self.s3.kms_key is not None):
             raise ValueError("s3.kms_key: goes with s3.encryption sse-kms; set both or neither")
-        if (self.encryption.master == "file") != (self.encryption.file is not None):
-            raise ValueError("encryption.file: goes with encryption.master file; set both or neither")
         if self.s3.redirect:
             self._check_redirect()
         return self

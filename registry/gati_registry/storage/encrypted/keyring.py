@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 from gati_registry.errors import Code, RegistryError
 from gati_registry.ports import Clock, EncryptedBlob, MasterKey, Metadata, Transaction, Work, Wrapped
@@ -22,7 +22,7 @@ UPLOADS = ""
 """The namespace of bytes that belong to none yet: uploads under way."""
 
 KEPT = 10_000
-"""Namespaces' keys that a process holds; the least recently used leave first."""
+"""Namespaces' keys that a process holds; those that it has had longest leave first."""
 
 ATTEMPTS = 1000
 """Keys that one transaction may turn out to need, one after the other."""
@@ -50,7 +50,7 @@ class Keyring:
         self._keys: OrderedDict[int, bytes] = OrderedDict()
         self._uploads: bytes | None = None
         self._published: OrderedDict[str, frames.Frames] = OrderedDict()
-        self._fetching: dict[int, asyncio.Task[bytes]] = {}
+        self._asking: dict[int | str, asyncio.Task[None]] = {}
 
     async def open(self) -> None:
         """Make sure that the master key is the right one, and that there is a key for uploads.
@@ -68,9 +68,9 @@ class Keyring:
                 return await execute(work)
             except KeyNeeded as needed:
                 if needed.key_id is not None:
-                    await self._fetch(needed.key_id)
+                    await self._once(needed.key_id, self._fetch(needed.key_id))
                 elif needed.namespace is not None:
-                    await self._make(needed.namespace)
+                    await self._once(needed.namespace, self._make(needed.namespace))
         raise RegistryError(Code.UNKNOWN, f"one operation needs more than {ATTEMPTS} keys of namespaces")
 
     @property
@@ -143,22 +143,23 @@ class Keyring:
 
     # --- outside ------------------------------------------------------------------------------------------------
 
-    async def _fetch(self, key_id: int) -> None:
-        task = self._fetching.get(key_id)
+    async def _once(self, wanted: int | str, ask: Coroutine[Any, Any, None]) -> None:
+        """Ask for a key, or wait for who asks for the same one already."""
+        task = self._asking.get(wanted)
         if task is None:
-            task = self._fetching[key_id] = asyncio.create_task(self._unwrap(key_id))
-            task.add_done_callback(lambda _: self._fetching.pop(key_id, None))
-        key = await asyncio.shield(task)
-        self._keys[key_id] = key
-        self._keys.move_to_end(key_id)
-        while len(self._keys) > KEPT:
-            self._keys.popitem(last=False)
+            task = self._asking[wanted] = asyncio.create_task(ask)
+            task.add_done_callback(lambda _: self._asking.pop(wanted, None))
+        else:
+            ask.close()
+        await asyncio.shield(task)
 
-    async def _unwrap(self, key_id: int) -> bytes:
-        found = await self.metadata.scan(lambda tx: tx.keys.find(key_id))
+    async def _fetch(self, key_id: int) -> None:
+        found = await self.metadata.read(lambda tx: tx.keys.find(key_id))
         if found is None:
             raise RegistryError(Code.UNKNOWN, "a key was destroyed at this moment; try again")
-        return await self._master.unwrap(Wrapped(found.master, found.wrapped), found.namespace)
+        self._keys[key_id] = await self._master.unwrap(Wrapped(found.master, found.wrapped), found.namespace)
+        while len(self._keys) > KEPT:
+            self._keys.popitem(last=False)
 
     async def _make(self, namespace: str) -> None:
         wrapped = await self._master.wrap(frames.new_key(), namespace)
