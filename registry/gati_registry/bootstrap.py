@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from gati_registry import loader
@@ -195,9 +196,16 @@ def _open_blobs(settings: Settings) -> tuple[Plain, Redirects | None]:
 
     bucket, section = settings.bucket, settings.s3
     address = Address(bucket.name, bucket.prefix, bucket.endpoint, bucket.region)
-    asked = encryption(section.kms_key) if section.encryption != "none" else ()
+    asked = encryption(section.kms_key) if section.encryption in {"sse-s3", "sse-kms"} else ()
     ca = str(settings.tls.ca) if settings.tls.ca is not None else None
-    options = Options(section.connections, section.timeout, asked, ca=ca, tls12=settings.tls.min_version == "1.2")
+    options = Options(
+        section.connections,
+        section.timeout,
+        asked,
+        ca=ca,
+        tls12=settings.tls.min_version == "1.2",
+        customer=_customer_key(section.customer_key_file),
+    )
     blobs = S3Blobs(address, options, part_bytes=section.part_bytes)
     return blobs, blobs if section.redirect else None
 
@@ -263,6 +271,22 @@ async def _encrypted(
     ring, encrypting = Keyring(metadata, master, clock), settings.encryption.new
     await ring.open()
     return EncryptedMetadata(metadata, ring, encrypting=encrypting), EncryptedBlobs(blobs, ring, encrypting=encrypting)
+
+
+def _customer_key(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        if path.stat().st_mode & 0o077:
+            raise SettingsError(f"s3.customer_key_file: others may read it; run: chmod 600 {path}")
+        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except OSError as error:
+        raise SettingsError(f"s3.customer_key_file: cannot be read ({error.strerror})") from None
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise SettingsError("s3.customer_key_file: expected 64 hexadecimal digits")
+    return key
 
 
 async def inspect_s3(settings: Settings) -> str:

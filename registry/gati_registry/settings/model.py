@@ -160,10 +160,15 @@ class S3(Section):
         "Answer a blob's GET with a redirect to a signed URL of the S3 server, which clients must be able to reach. "
         "Needs `public_url`.",
     )
-    encryption: Literal["none", "sse-s3", "sse-kms"] = _setting(
+    encryption: Literal["none", "sse-s3", "sse-kms", "sse-c"] = _setting(
         "none", "Server-side encryption that new objects ask for; `none` leaves it to the bucket's own rule."
     )
     kms_key: str | None = _setting(None, "Name of the key for `sse-kms`.")
+    customer_key_file: Path | None = _setting(
+        None,
+        "File with 64 hexadecimal digits for `sse-c`: each object's key is derived from them and sent along, https only; "
+        "the server keeps none. Only for a prefix that is empty at first, and never to be changed.",
+    )
     part_bytes: int = _setting(
         8 * MIB,
         "Size of an upload's first 900 parts, it doubles with every 900 more; an upload holds up to three in memory.",
@@ -416,6 +421,10 @@ class Settings(Section):
             raise ValueError(f"{missing}: needed beside {given}; name both files or neither")
         if (self.s3.encryption == "sse-kms") != (self.s3.kms_key is not None):
             raise ValueError("s3.kms_key: goes with s3.encryption sse-kms; set both or neither")
+        if (self.s3.encryption == "sse-c") != (self.s3.customer_key_file is not None):
+            raise ValueError("s3.customer_key_file: goes with s3.encryption sse-c; set both or neither")
+        if self.s3.encryption == "sse-c" and self.bucket is not None and not self.bucket.endpoint.startswith("https:"):
+            raise ValueError("s3.encryption: sse-c sends keys along; name an https endpoint in blobs_url")
         if self.s3.redirect:
             self._check_redirect()
         return self
@@ -423,6 +432,10 @@ class Settings(Section):
     def _check_redirect(self) -> None:
         if self.bucket is None or self.public_url is None:
             raise ValueError("s3.redirect: needs blobs_url in S3, and public_url to compare its host with; set both")
+        if self.s3.encryption == "sse-c":
+            raise ValueError(
+                "s3.redirect: clients have no key for what s3.encryption sse-c keeps; leave one of both off"
+            )
         if self.encryption.master != "none":
             raise ValueError("s3.redirect: clients cannot read what the registry encrypts; leave one of both off")
         ours, theirs = urlsplit(self.public_url).hostname, urlsplit(self.bucket.endpoint).hostname

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
+import hmac
 import os
 import ssl
 import time
@@ -27,6 +29,7 @@ from minio.credentials.providers import AWSConfigProvider, ChainedProvider, EnvA
 from minio.datatypes import Part as MinioPart
 from minio.deleteobjects import DeleteObject
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+from minio.sse import SseCustomerKey
 from urllib3.util import Retry, Timeout
 
 from gati_registry.errors import Code, RegistryError, Unavailable
@@ -93,7 +96,8 @@ class Options:
     """`timeout` in seconds, of one answer; `encryption` are the headers that new objects are made with.
 
     What fails in passing is asked again `retries` times; what is not answered in time, once at most. `ca` is a file of
-    authorities that the server is checked against; with `tls12` it may speak TLS 1.2, else 1.3 only.
+    authorities that the server is checked against; with `tls12` it may speak TLS 1.2, else 1.3 only. From `customer` a
+    key is derived for each object, which S3 encrypts with and does not keep.
     """
 
     connections: int
@@ -102,6 +106,7 @@ class Options:
     retries: int = 3
     ca: str | None = None
     tls12: bool = False
+    customer: bytes | None = None
 
 
 def encryption(kms_key: str | None) -> tuple[tuple[str, str], ...]:
@@ -148,6 +153,7 @@ class Bucket:
         endpoint = urlsplit(address.endpoint)
         self._bucket, self._prefix = address.bucket, address.prefix
         self._encryption, self._retries = dict(options.encryption), options.retries
+        self._customer = options.customer
         self._unanswered: float | None = None  # when (monotonic) S3 last left us without an answer, if it was the last
         self._executor = ThreadPoolExecutor(options.connections, thread_name_prefix="s3")
         # Only those of the environment and its files; a machine's role only where the platform announces it.
@@ -181,7 +187,7 @@ class Bucket:
 
     async def put(self, key: str, data: bytes | bytearray) -> None:
         """Write an object."""
-        headers = {"Content-Type": "application/octet-stream", **self._encryption}
+        headers = {"Content-Type": "application/octet-stream", **self._encryption, **self._sealed(key)}
         await self._ask(lambda: self._client._put_object(self._bucket, self._prefix + key, data, headers))  # type: ignore[arg-type]
 
     async def get(self, key: str, offset: int = 0, length: int = 0) -> bytes:
@@ -190,7 +196,9 @@ class Bucket:
         def read() -> bytes:
             for attempt in range(self._retries + 1):
                 try:
-                    response = self._client.get_object(self._bucket, self._prefix + key, offset, length)
+                    response = self._client.get_object(
+                        self._bucket, self._prefix + key, offset, length, ssec=self._own(key)
+                    )
                     try:
                         return bytes(response.read())
                     finally:
@@ -205,7 +213,7 @@ class Bucket:
 
     async def size(self, key: str) -> int:
         """An object's size in bytes."""
-        found = await self._ask(lambda: self._client.stat_object(self._bucket, self._prefix + key))
+        found = await self._ask(lambda: self._client.stat_object(self._bucket, self._prefix + key, ssec=self._own(key)))
         return found.size or 0
 
     async def delete(self, keys: Iterable[str]) -> None:
@@ -245,15 +253,20 @@ class Bucket:
 
     async def begin(self, key: str) -> str:
         """Begin an object in parts; the multipart upload's id."""
-        headers = {"Content-Type": "application/octet-stream", **self._encryption}
-        return await self._ask(
-            lambda: self._client._create_multipart_upload(self._bucket, self._prefix + key, headers)  # type: ignore[arg-type]
-        )
+        headers = {"Content-Type": "application/octet-stream", **self._encryption, **self._sealed(key)}
+        return await self._ask(lambda: self._client._create_multipart_upload(self._bucket, self._prefix + key, headers))
 
     async def part(self, key: str, upload: str, number: int, data: bytes | bytearray) -> Part:
         """Upload a part; one of the same number before it is replaced."""
         etag = await self._ask(
-            lambda: self._client._upload_part(self._bucket, self._prefix + key, data, None, upload, number)  # type: ignore[arg-type]
+            lambda: self._client._upload_part(
+                self._bucket,
+                self._prefix + key,
+                data,  # type: ignore[arg-type]
+                dict(self._sealed(key)),
+                upload,
+                number,
+            )
         )
         return Part(number, etag, len(data))
 
@@ -267,9 +280,12 @@ class Bucket:
             headers = {
                 "x-amz-copy-source": quote(f"/{self._bucket}/{self._prefix}{source}"),
                 "x-amz-copy-source-range": f"bytes={first}-{end - 1}",
+                **self._sealed(key),
             }
+            if (own := self._own(source)) is not None:
+                headers |= own.copy_headers()
             etag, _ = await self._ask(
-                lambda: self._client._upload_part_copy(self._bucket, self._prefix + key, upload, number, headers)  # type: ignore[arg-type]
+                lambda: self._client._upload_part_copy(self._bucket, self._prefix + key, upload, number, headers)
             )
             return Part(number, etag, end - first)
 
@@ -305,7 +321,9 @@ class Bucket:
         chosen = [MinioPart(part.number, part.etag) for part in parts]
 
         def end() -> None:
-            done = self._client._complete_multipart_upload(self._bucket, self._prefix + key, upload, chosen)
+            done = self._client._complete_multipart_upload(
+                self._bucket, self._prefix + key, upload, chosen, self._own(key)
+            )
             # S3 may begin its answer with 200 and fail after that; then the document holds an error instead. Ceph's
             # leaves the ETag empty.
             if not (done.etag or done.location):
@@ -366,6 +384,16 @@ class Bucket:
         """Let go of threads and connections."""
         self._executor.shutdown(wait=True, cancel_futures=True)
         self._client._http.clear()
+
+    def _own(self, key: str) -> SseCustomerKey | None:
+        """The key that S3 encrypts an object with, if it is ours to give."""
+        if self._customer is None:
+            return None
+        return SseCustomerKey(hmac.digest(self._customer, f"gati object {key}".encode(), hashlib.sha256))
+
+    def _sealed(self, key: str) -> dict[str, Any]:
+        own = self._own(key)
+        return own.headers() if own is not None else {}
 
     @property
     def ailing(self) -> bool:
