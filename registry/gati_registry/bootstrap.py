@@ -205,6 +205,12 @@ def _open_blobs(settings: Settings) -> tuple[Plain, Redirects | None]:
         ca=ca,
         tls12=settings.tls.min_version == "1.2",
         customer=_customer_key(section.customer_key_file),
+        kms_keys=tuple(
+            sorted(
+                ((prefix.strip("/"), key) for prefix, _, key in (item.partition("=") for item in section.kms_keys)),
+                key=lambda pair: -len(pair[0]),
+            )
+        ),
     )
     blobs = S3Blobs(address, options, part_bytes=section.part_bytes)
     return blobs, blobs if section.redirect else None

@@ -509,10 +509,13 @@ class BlobReader(Protocol):
 class BlobStore(Protocol):
     """Bytes by name. Names are made by the caller, used once and never again."""
 
-    async def stage(self, name: str, offset: int, *, algorithm: str | None, expected: int | None) -> StagedWriter:
+    async def stage(
+        self, name: str, offset: int, *, algorithm: str | None, expected: int | None, owner: str = ""
+    ) -> StagedWriter:
         """Write to a staged name from `offset` on (0 makes it); `expected` bytes are announced to follow.
 
-        Without an `algorithm` no digest is kept running.
+        Without an `algorithm` no digest is kept running. `owner` is the repository that the bytes are pushed to, for
+        stores that keep those of some apart.
 
         Raises:
             Busy: an earlier writer of this name is still at it.

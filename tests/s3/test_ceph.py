@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from gati_registry.storage.s3 import S3Blobs
 from gati_registry.storage.s3.client import MIN_PART
 from gati_registry.values.digest import Digest
-from tests.core.contract_blobs import BlobsContract, content, names, new_name, stage
+from tests.clients.registry import digest_of
+from tests.core.contract_blobs import MIB, BlobsContract, content, names, new_name, stage
 from tests.encryption.conftest import keys_file
+from tests.s3.conftest import serving
 from tests.s3.test_contract import (
     address,
     another,
@@ -80,3 +83,22 @@ async def test_a_multipart_upload_without_a_trace_is_given_up(
     await store.discard(name)
     assert unfinished() == {kept}
     assert await store.digest_staged(kept, MIN_PART, "sha256") == Digest.of(content(MIN_PART)).encoded
+
+
+def test_namespaces_have_keys_of_their_own(minio: CephServer, prefix: str, tmp_path: Path) -> None:
+    """By the longest prefix, for whole objects and parts; a key that S3 does not have is no key."""
+    env = {"GATI_S3__KMS_KEYS": "orgs=key-1,orgs/acme=key-2,orgs/gone=absent"}
+    expected = {"orgs/acme/app": "key-2", "orgs/acmee/app": "key-1", "library": None}
+    with serving(tmp_path / "data", minio, prefix, **env) as (_, client):
+        for number, (repository, key) in enumerate(expected.items()):
+            before = minio.keys(prefix)
+            for data in (content(1000, number), content(12 * MIB, number)):
+                assert client.blob(repository, client.push_blob(repository, data)) == data
+            made = minio.keys(prefix) - before
+            assert len(made) == 2
+            for name in made:
+                headers = minio.headers(prefix, name)
+                assert headers.get("x-amz-server-side-encryption-aws-kms-key-id") == key
+        digest = digest_of(content(1000, 99))
+        refused = client.request("POST", f"/v2/orgs/gone/x/blobs/uploads/?digest={digest}", content=content(1000, 99))
+        assert refused.status_code == 503

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import glob
 import subprocess
@@ -44,7 +45,9 @@ osd_pool_default_pgp_num = 1
 osd_pool_default_pg_autoscale_mode = off
 osd_crush_chooseleaf_type = 0
 rgw_enable_usage_log = false
-rgw_gc_obj_min_wait = 1
+rgw_crypt_require_ssl = false
+rgw_crypt_s3_kms_backend = testing
+rgw_crypt_s3_kms_encryption_keys = key-1={one} key-2={two}
 """
 
 
@@ -65,8 +68,9 @@ class CephServer(S3Server):
             (self._folder / name).mkdir(parents=True)
         (self._folder / "keyring").touch()
         (classes,) = glob.glob("/usr/lib/*/rados-classes")
+        one, two = (base64.b64encode(bytes([number] * 32)).decode() for number in (1, 2))
         self._configuration.write_text(
-            _CONFIGURATION.format(fsid=fsid, monitor=monitor, folder=self._folder, classes=classes)
+            _CONFIGURATION.format(fsid=fsid, monitor=monitor, folder=self._folder, classes=classes, one=one, two=two)
         )
         monmap = str(self._folder / "monmap")
         self._run("monmaptool", "--create", "--fsid", fsid, "--addv", "a", f"[v2:127.0.0.1:{monitor}]", monmap)

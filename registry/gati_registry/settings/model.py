@@ -164,10 +164,15 @@ class S3(Section):
         "none", "Server-side encryption that new objects ask for; `none` leaves it to the bucket's own rule."
     )
     kms_key: str | None = _setting(None, "Name of the key for `sse-kms`.")
+    kms_keys: Names = _setting(
+        (),
+        "Keys of namespaces, as `PREFIX=KEY`, e.g. `orgs/acme=key1,users=key2`; the longest prefix counts. A blob that "
+        "several namespaces link is stored once, with the key of the first.",
+    )
     customer_key_file: Path | None = _setting(
         None,
-        "File with 64 hexadecimal digits for `sse-c`: each object's key is derived from them and sent along, https only; "
-        "the server keeps none. Only for a prefix that is empty at first, and never to be changed.",
+        "File with 64 hexadecimal digits for `sse-c`: each object's key is derived from them and sent along, by https "
+        "only. For a prefix that is empty at first, and never to be changed.",
     )
     part_bytes: int = _setting(
         8 * MIB,
@@ -421,6 +426,10 @@ class Settings(Section):
             raise ValueError(f"{missing}: needed beside {given}; name both files or neither")
         if (self.s3.encryption == "sse-kms") != (self.s3.kms_key is not None):
             raise ValueError("s3.kms_key: goes with s3.encryption sse-kms; set both or neither")
+        if any(not re.fullmatch(r"[a-z0-9._/-]+=\S+", item) for item in self.s3.kms_keys):
+            raise ValueError("s3.kms_keys: expected PREFIX=KEY, e.g. orgs/acme=key1")
+        if self.s3.kms_keys and self.s3.encryption == "sse-c":
+            raise ValueError("s3.kms_keys: do not go with s3.encryption sse-c; leave one of both off")
         if (self.s3.encryption == "sse-c") != (self.s3.customer_key_file is not None):
             raise ValueError("s3.customer_key_file: goes with s3.encryption sse-c; set both or neither")
         if self.s3.encryption == "sse-c" and self.bucket is not None and not self.bucket.endpoint.startswith("https:"):

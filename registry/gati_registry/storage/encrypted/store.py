@@ -50,21 +50,24 @@ class EncryptedBlobs:
 
     # --- staging ------------------------------------------------------------------------------------------------
 
-    async def stage(self, name: str, offset: int, *, algorithm: str | None, expected: int | None) -> StagedWriter:
+    async def stage(
+        self, name: str, offset: int, *, algorithm: str | None, expected: int | None, owner: str = ""
+    ) -> StagedWriter:
         if offset == 0:
             if not self._encrypting:
-                return await self._inner.stage(name, 0, algorithm=algorithm, expected=expected)
+                return await self._inner.stage(name, 0, algorithm=algorithm, expected=expected, owner=owner)
             opened, rest, tail = Frames(new_key()), b"", b""
         else:
             key = await self._find(name, offset)
             if key is None:
-                return await self._plain(name).stage(name, offset, algorithm=algorithm, expected=expected)
+                return await self._plain(name).stage(name, offset, algorithm=algorithm, expected=expected, owner=owner)
             (opened, rest), tail = await self._opened(key), key.tail
         inner = await self._inner.stage(
             name,
             opened.sealed_size(offset - len(rest)),
             algorithm=None,
             expected=None if expected is None else opened.sealed_size(len(rest) + expected),
+            owner=owner,
         )
         writer = EncryptedWriter(
             name,

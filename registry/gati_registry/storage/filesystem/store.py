@@ -66,7 +66,9 @@ class FilesystemBlobs:
 
     # --- staging ------------------------------------------------------------------------------------------------
 
-    async def stage(self, name: str, offset: int, *, algorithm: str | None, expected: int | None) -> FileWriter:
+    async def stage(
+        self, name: str, offset: int, *, algorithm: str | None, expected: int | None, owner: str = ""
+    ) -> FileWriter:
         path = self._staged_path(name)
         descriptor = await self._run(lambda: self._open_staged(path, fresh=offset == 0), lost=os.close)
         hasher = new_hash(algorithm) if offset == 0 and algorithm else self._recall(name, offset, algorithm)

@@ -97,7 +97,8 @@ class Options:
 
     What fails in passing is asked again `retries` times; what is not answered in time, once at most. `ca` is a file of
     authorities that the server is checked against; with `tls12` it may speak TLS 1.2, else 1.3 only. From `customer` a
-    key is derived for each object, which S3 encrypts with and does not keep.
+    key is derived for each object, which S3 encrypts with and does not keep. `kms_keys` are keys of S3's own key
+    management for repositories below a prefix, the longest first.
     """
 
     connections: int
@@ -107,6 +108,7 @@ class Options:
     ca: str | None = None
     tls12: bool = False
     customer: bytes | None = None
+    kms_keys: tuple[tuple[str, str], ...] = ()
 
 
 def encryption(kms_key: str | None) -> tuple[tuple[str, str], ...]:
@@ -152,7 +154,7 @@ class Bucket:
             )
         endpoint = urlsplit(address.endpoint)
         self._bucket, self._prefix = address.bucket, address.prefix
-        self._encryption, self._retries = dict(options.encryption), options.retries
+        self._options, self._retries = options, options.retries
         self._customer = options.customer
         self._unanswered: float | None = None  # when (monotonic) S3 last left us without an answer, if it was the last
         self._executor = ThreadPoolExecutor(options.connections, thread_name_prefix="s3")
@@ -185,9 +187,9 @@ class Bucket:
 
     # --- objects ------------------------------------------------------------------------------------------------
 
-    async def put(self, key: str, data: bytes | bytearray) -> None:
-        """Write an object."""
-        headers = {"Content-Type": "application/octet-stream", **self._encryption, **self._sealed(key)}
+    async def put(self, key: str, data: bytes | bytearray, owner: str = "") -> None:
+        """Write an object, with the encryption that its owner's have."""
+        headers = {"Content-Type": "application/octet-stream", **self._encryption(owner), **self._sealed(key)}
         await self._ask(lambda: self._client._put_object(self._bucket, self._prefix + key, data, headers))  # type: ignore[arg-type]
 
     async def get(self, key: str, offset: int = 0, length: int = 0) -> bytes:
@@ -251,9 +253,9 @@ class Bucket:
 
     # --- multipart uploads --------------------------------------------------------------------------------------
 
-    async def begin(self, key: str) -> str:
-        """Begin an object in parts; the multipart upload's id."""
-        headers = {"Content-Type": "application/octet-stream", **self._encryption, **self._sealed(key)}
+    async def begin(self, key: str, owner: str = "") -> str:
+        """Begin an object in parts, with the encryption that its owner's objects have; the multipart upload's id."""
+        headers = {"Content-Type": "application/octet-stream", **self._encryption(owner), **self._sealed(key)}
         return await self._ask(lambda: self._client._create_multipart_upload(self._bucket, self._prefix + key, headers))
 
     async def part(self, key: str, upload: str, number: int, data: bytes | bytearray) -> Part:
@@ -384,6 +386,13 @@ class Bucket:
         """Let go of threads and connections."""
         self._executor.shutdown(wait=True, cancel_futures=True)
         self._client._http.clear()
+
+    def _encryption(self, owner: str) -> dict[str, str]:
+        """The headers that new objects of a repository are made with."""
+        for prefix, key in self._options.kms_keys:
+            if owner == prefix or owner.startswith(f"{prefix}/"):
+                return dict(encryption(key))
+        return dict(self._options.encryption)
 
     def _own(self, key: str) -> SseCustomerKey | None:
         """The key that S3 encrypts an object with, if it is ours to give."""

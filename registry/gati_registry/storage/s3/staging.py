@@ -96,6 +96,7 @@ class Area:
 
     def __init__(self, bucket: Bucket) -> None:
         self.bucket = bucket
+        self.owners: dict[str, str] = {}  # of the names that this process writes to
 
     # --- look ---------------------------------------------------------------------------------------------------
 
@@ -154,7 +155,7 @@ class Area:
 
     async def _begin(self, name: str, generation: str) -> State:
         stored = f"{name}.{generation}"
-        return State(stored, await self.bucket.begin(BLOBS + stored))
+        return State(stored, await self.bucket.begin(BLOBS + stored, self.owners.get(name, "")))
 
     async def save(self, name: str, state: State) -> None:
         """Replace the name's state; only who holds the name may."""

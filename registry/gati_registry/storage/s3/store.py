@@ -64,7 +64,10 @@ class S3Blobs:
 
     # --- staging ------------------------------------------------------------------------------------------------
 
-    async def stage(self, name: str, offset: int, *, algorithm: str | None, expected: int | None) -> S3Writer:
+    async def stage(
+        self, name: str, offset: int, *, algorithm: str | None, expected: int | None, owner: str = ""
+    ) -> S3Writer:
+        self._area.owners[name] = owner
         generation = new_generation()
         mine = self._area.key(name, f"writer-{generation}")
         await self._bucket.put(mine, b"")
@@ -74,7 +77,9 @@ class S3Blobs:
             if traces.writers.keys() != {generation}:
                 raise Busy(name)
             staged = await self._taken_up(name, generation, offset, traces)
-        except (Busy, FileNotFoundError):
+        except (Busy, FileNotFoundError) as error:
+            if isinstance(error, FileNotFoundError):
+                self._area.owners.pop(name, None)
             with contextlib.suppress(RegistryError):
                 await self._bucket.delete([mine])
             raise
@@ -137,6 +142,7 @@ class S3Blobs:
         staged = await self._area.load(source, size)
         if staged.parts:
             staged = await self._area.put_together(staged, with_tail=False)
+        self._area.owners[target] = self._area.owners.get(source, "")
         async with self._area.held(target) as generation:
             if staged.state is not None and staged.start:
                 await self._area.continued(target, generation, staged)
@@ -155,7 +161,7 @@ class S3Blobs:
                 staged = await self._area.put_together(staged, with_tail=True)
         if (state := staged.state) is None:
             stored_name = f"{name}.{new_generation()}"
-            await self._bucket.put(BLOBS + stored_name, staged.tail)
+            await self._bucket.put(BLOBS + stored_name, staged.tail, self._area.owners.get(name, ""))
             return stored_name
         # Before anybody is given it: an object that may have a row is never the staged name's to remove.
         await self._area.published(name, state)
@@ -166,6 +172,7 @@ class S3Blobs:
             raise Unavailable("S3 does not answer; the collector removes what is left")
         for key in [key for key in self._hashes if key[0] == name]:
             del self._hashes[key]
+        self._area.owners.pop(name, None)
         writer = self._writers.get(name)
         await self._area.discard(name, mine=writer.generation if writer else None)
         if writer is not None:
@@ -258,6 +265,7 @@ class S3Blobs:
     def _closed(self, writer: S3Writer) -> None:
         if self._writers.get(writer.name) is writer:
             del self._writers[writer.name]
+            self._area.owners.pop(writer.name, None)
 
     def _remember(self, name: str, end: int, algorithm: str | None, running: _Hash) -> None:
         self._hashes[name, end] = (algorithm, running.copy())
