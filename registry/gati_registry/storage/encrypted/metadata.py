@@ -132,6 +132,10 @@ class _Transaction:
     def staged_keys(self) -> StagedKeys:
         return self._tx.staged_keys
 
+    @property
+    def concurrent(self) -> bool:
+        return self._tx.concurrent
+
 
 class _Repositories:
     def __init__(self, tx: Transaction, ring: Keyring) -> None:
@@ -139,6 +143,7 @@ class _Repositories:
         self._ring = ring
         inner = tx.repositories
         self.find, self.ensure, self.page, self.drop_empty = inner.find, inner.ensure, inner.page, inner.drop_empty
+        self.holding = inner.holding
 
     async def rename(self, name: RepositoryName, new: RepositoryName) -> bool:
         if not await self._tx.repositories.rename(name, new):
@@ -188,13 +193,14 @@ class _Blobs:
                 await self._ring.share(self._tx, blob, opened, namespace)
         return blob_id
 
-    async def link(self, repository_id: int, blob_id: int, now: int, *, fresh: bool = False) -> None:
+    async def link(self, repository_id: int, blob_id: int, now: int, *, fresh: bool = False) -> bool:
         # The link first: who takes the last one away at the same time then waits, or is waited for.
-        await self._tx.blobs.link(repository_id, blob_id, now, fresh=fresh)
+        made = await self._tx.blobs.link(repository_id, blob_id, now, fresh=fresh)
         blob, opened = self._added.get(blob_id) or (await self._tx.blob_keys.of(blob_id), None)
         if blob is not None:
             namespace = root(await self._tx.blob_keys.repository(repository_id))
             await self._ring.share(self._tx, blob, opened, namespace)
+        return made
 
     async def unlink(self, repository_id: int, blob_id: int, now: int) -> None:
         await self._tx.blobs.unlink(repository_id, blob_id, now)
