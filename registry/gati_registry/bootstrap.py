@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from gati_registry import loader
@@ -15,6 +18,7 @@ from gati_registry.auth.open import OpenAuthorizer
 from gati_registry.clock import SystemClock
 from gati_registry.domain.gc import Policy
 from gati_registry.domain.upload import SessionIds
+from gati_registry.errors import Unavailable
 from gati_registry.extension import Extension
 from gati_registry.http.blobs import BlobEndpoints
 from gati_registry.http.extensions import ExtensionRouter
@@ -27,11 +31,22 @@ from gati_registry.http.routes import Table
 from gati_registry.http.uploads import Count, UploadEndpoints
 from gati_registry.loader import Loaded
 from gati_registry.metadata.sqlite import SqliteMetadata
-from gati_registry.ports import Authenticator, Authorizer, BlobStore, Clock, Housekeeping, Metadata, Redirects
+from gati_registry.ports import (
+    Authenticator,
+    Authorizer,
+    BlobStore,
+    Clock,
+    Housekeeping,
+    MasterKey,
+    Metadata,
+    Redirects,
+    StagedReading,
+)
 from gati_registry.service.blobs import BlobService
 from gati_registry.service.collect import Collector
 from gati_registry.service.core import CoreDoor, Deciding
 from gati_registry.service.hooks import Hooks, Listed
+from gati_registry.service.keys import KeyService
 from gati_registry.service.lists import ListService
 from gati_registry.service.manifests import ManifestService
 from gati_registry.service.observers import Observers
@@ -42,6 +57,7 @@ from gati_registry.settings import Settings, SettingsError
 from gati_registry.storage.filesystem import FilesystemBlobs, make_folder
 
 if TYPE_CHECKING:
+    from gati_registry.keys import AwsCredentials
     from gati_registry.metadata.postgresql import Server
 
 
@@ -56,6 +72,10 @@ class Stored(BlobStore, Housekeeping, Protocol):
 
     def close(self) -> None:
         """Let go of it."""
+
+
+class Plain(Stored, StagedReading, Protocol):
+    """One that stores bytes as they come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +93,7 @@ class Registry:
     extensions: Loaded
     dispatcher: Dispatcher
     observers: Observers
+    keys: KeyService | None
 
 
 @asynccontextmanager
@@ -91,10 +112,17 @@ async def build(
     extensions = loader.declared(settings.extensions)
     metadata = await _open_metadata(settings, extensions)
     try:
-        blobs, redirects = _open_blobs(settings)
+        plain, redirects = _open_blobs(settings)
+        blobs: Stored = plain
         try:
+            keys = None
+            if (master := master_key(settings)) is not None:
+                keys = KeyService(metadata, master, clock)
+                metadata, blobs = await _encrypted(settings, metadata, plain, master, clock)
+            elif await metadata.read(lambda tx: tx.keys.page(0, 1)):
+                raise SettingsError("encryption.master: the database holds encrypted content; name the master key")
             ids = SessionIds(await session_key(metadata), _ms(settings.uploads.expiry))
-            yield _assemble(settings, metadata, blobs, redirects, clock, count, ids, extensions)
+            yield _assemble(settings, metadata, blobs, redirects, clock, count, ids, extensions, keys)
         finally:
             blobs.close()
     finally:
@@ -146,12 +174,20 @@ def _postgresql(settings: Settings) -> Server:
         lock=section.lock_timeout,
     )
     try:
-        return Server.parse(settings.metadata_url or "", limits)
+        return Server.parse(settings.metadata_url or "", limits, _libpq_tls(settings))
     except ValueError as error:
         raise SettingsError(f"metadata_url: {error}") from None
 
 
-def _open_blobs(settings: Settings) -> tuple[Stored, Redirects | None]:
+def _libpq_tls(settings: Settings) -> dict[str, str]:
+    """Source: https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS."""
+    found = {"ssl_min_protocol_version": f"TLSv{settings.tls.min_version}"}
+    if settings.tls.ca is not None:
+        found["sslrootcert"] = str(settings.tls.ca)
+    return found
+
+
+def _open_blobs(settings: Settings) -> tuple[Plain, Redirects | None]:
     """The blob store; also as what tells clients where to fetch blobs, if they are to."""
     if settings.bucket is None:
         return FilesystemBlobs(settings.blobs_path), None
@@ -161,10 +197,103 @@ def _open_blobs(settings: Settings) -> tuple[Stored, Redirects | None]:
 
     bucket, section = settings.bucket, settings.s3
     address = Address(bucket.name, bucket.prefix, bucket.endpoint, bucket.region)
-    asked = encryption(section.kms_key) if section.encryption != "none" else ()
-    options = Options(section.connections, section.timeout, asked)
+    asked = encryption(section.kms_key) if section.encryption in {"sse-s3", "sse-kms"} else ()
+    ca = str(settings.tls.ca) if settings.tls.ca is not None else None
+    options = Options(
+        section.connections,
+        section.timeout,
+        asked,
+        ca=ca,
+        tls12=settings.tls.min_version == "1.2",
+        customer=_customer_key(section.customer_key_file),
+        kms_keys=tuple(
+            sorted(
+                ((prefix.strip("/"), key) for prefix, _, key in (item.partition("=") for item in section.kms_keys)),
+                key=lambda pair: -len(pair[0]),
+            )
+        ),
+    )
     blobs = S3Blobs(address, options, part_bytes=section.part_bytes)
     return blobs, blobs if section.redirect else None
+
+
+def master_key(settings: Settings) -> MasterKey | None:
+    """Where the master key is, with others that once were and still unwrap; None where nothing is encrypted.
+
+    Raises:
+        SettingsError: the authorities' certificates cannot be read.
+    """
+    section = settings.encryption
+    if section.master == "none":
+        return None
+    from gati_registry.keys import ChosenMasterKey, FileMasterKey, KeyServer, KmsMasterKey, VaultMasterKey
+
+    masters: dict[str, MasterKey] = {}
+    if section.file is not None:
+        masters["file"] = FileMasterKey(section.file)
+    if section.vault_url is not None and section.vault_token_file is not None:
+        server = KeyServer("Vault", section.vault_url, client_context(settings))
+        masters["vault"] = VaultMasterKey(server, section.vault_mount, section.vault_key, section.vault_token_file)
+    if section.kms_key is not None:
+        endpoint = section.kms_endpoint or f"https://kms.{section.kms_region}.amazonaws.com"
+        server = KeyServer("KMS", endpoint, client_context(settings))
+        masters["kms"] = KmsMasterKey(server, section.kms_region, section.kms_key, _aws_credentials)
+    return ChosenMasterKey(section.master, masters)
+
+
+def client_context(settings: Settings) -> ssl.SSLContext:
+    """TLS to a server that we ask.
+
+    Raises:
+        SettingsError: the authorities' certificates cannot be read.
+    """
+    try:
+        context = ssl.create_default_context(cafile=settings.tls.ca)
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingsError(f"tls.ca: cannot be read ({type(error).__name__})") from None
+    newest_only = settings.tls.min_version == "1.3"
+    context.minimum_version = ssl.TLSVersion.TLSv1_3 if newest_only else ssl.TLSVersion.TLSv1_2
+    return context
+
+
+def _aws_credentials() -> AwsCredentials:
+    from gati_registry.keys import AwsCredentials
+
+    access, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
+    if not access or not secret:
+        raise Unavailable("KMS: no credentials; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", retry_after=30)
+    return AwsCredentials(access, secret, os.environ.get("AWS_SESSION_TOKEN") or None)
+
+
+async def _encrypted(
+    settings: Settings, metadata: Opened, blobs: Plain, master: MasterKey, clock: Clock
+) -> tuple[Opened, Stored]:
+    """Both with encryption around them.
+
+    Raises:
+        Unavailable: the master key is not to be had, or is another one.
+    """
+    from gati_registry.storage.encrypted import EncryptedBlobs, EncryptedMetadata, Keyring
+
+    ring, encrypting = Keyring(metadata, master, clock), settings.encryption.new
+    await ring.open()
+    return EncryptedMetadata(metadata, ring, encrypting=encrypting), EncryptedBlobs(blobs, ring, encrypting=encrypting)
+
+
+def _customer_key(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    try:
+        if path.stat().st_mode & 0o077:
+            raise SettingsError(f"s3.customer_key_file: others may read it; run: chmod 600 {path}")
+        key = bytes.fromhex(path.read_text(encoding="ascii").strip())
+    except OSError as error:
+        raise SettingsError(f"s3.customer_key_file: cannot be read ({error.strerror})") from None
+    except ValueError:
+        key = b""
+    if len(key) != 32:
+        raise SettingsError("s3.customer_key_file: expected 64 hexadecimal digits")
+    return key
 
 
 async def inspect_s3(settings: Settings) -> str:
@@ -191,6 +320,7 @@ def _assemble(
     count: Count,
     ids: SessionIds,
     extensions: list[Extension],
+    keys: KeyService | None,
 ) -> Registry:
     policy = Policy(
         grace=_ms(settings.gc.grace),
@@ -252,6 +382,7 @@ def _assemble(
         extensions=loaded,
         dispatcher=dispatcher,
         observers=observers,
+        keys=keys,
     )
 
 

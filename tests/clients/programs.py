@@ -109,6 +109,10 @@ PROGRAMS = _table(
     Program("slapd", "slapd", "system", System("slapd")),  # an LDAP server
     Program("ldapmodify", "ldapmodify", "system", System("ldap-utils")),
     Program("postgresql", "pg_createcluster", "system", System("postgresql")),
+    Program("ceph-mon", "ceph-mon", "system", System("ceph-mon")),
+    Program("ceph-osd", "ceph-osd", "system", System("ceph-osd")),
+    Program("ceph", "ceph", "system", System("ceph-common")),
+    Program("radosgw", "radosgw", "system", System("radosgw")),  # another S3 server
     Program("docker-registry", "docker-registry", "system", System("docker-registry"), required=False),
     Program("oras", "oras", "1.3-sid", Suite("sid", "oras")),
     Program("oras-1.2", "oras", "1.2-trixie", Suite("trixie", "oras")),
@@ -131,6 +135,9 @@ PROGRAMS = _table(
     # 0.17 is the last line of BuildKit that `go install` takes: later go.mod files carry exclude directives.
     Program("buildctl", "buildctl", "0.17.3", GoModule("github.com/moby/buildkit/cmd/buildctl")),
     Program("buildkitd", "buildkitd", "0.17.3", GoModule("github.com/moby/buildkit/cmd/buildkitd")),
+    Program(
+        "local-kms", "local-kms", "0.0.0-20260228092603-2a5e92d09ab6", GoModule("github.com/nsmithuk/local-kms")
+    ),  # speaks as AWS KMS
     Program("helm", "helm", "4.3.1", GoModule("helm.sh/helm/v4/cmd/helm")),
     Program("minio", "minio", "0.0.0-20260212201848-7aac2a2c5b7c", GoModule("github.com/minio/minio")),  # an S3 server
 )

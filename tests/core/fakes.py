@@ -174,9 +174,11 @@ class WatchedBlobs:
         self._inner = inner
         self._watch = watch
 
-    async def stage(self, name: str, offset: int, *, algorithm: str, expected: int | None) -> StagedWriter:
+    async def stage(
+        self, name: str, offset: int, *, algorithm: str | None, expected: int | None, owner: str = ""
+    ) -> StagedWriter:
         await self._watch.before("stage")
-        writer = await self._inner.stage(name, offset, algorithm=algorithm, expected=expected)
+        writer = await self._inner.stage(name, offset, algorithm=algorithm, expected=expected, owner=owner)
         try:
             await self._watch.after("stage")
         except BaseException:

@@ -37,7 +37,7 @@ from gati_registry.service.lists import ListService
 from gati_registry.service.manifests import ManifestService
 from gati_registry.service.observers import Observers
 from gati_registry.service.uploads import UploadLimits, UploadService
-from gati_registry.settings import Blobs, Gc, Manifests, Paging, Settings, Uploads
+from gati_registry.settings import Blobs, Encryption, Gc, Manifests, Paging, Settings, Uploads
 from tests.core.contract_blobs import Store
 
 GRACE, UNDO, READERS, EXPIRY = 1000, 100, 50, 3000
@@ -227,6 +227,7 @@ def _embedded(data: Path) -> str | None:
 
 
 _database_of: Callable[[Path], str | None] = _embedded
+_encryption = Encryption()
 
 
 @contextlib.contextmanager
@@ -238,6 +239,17 @@ def databases(url_of: Callable[[Path], str]) -> Iterator[None]:
         yield
     finally:
         _database_of = _embedded
+
+
+@contextlib.contextmanager
+def encrypting(settings: Encryption) -> Iterator[None]:
+    """Within the block, registries of these tests encrypt."""
+    global _encryption
+    _encryption = settings
+    try:
+        yield
+    finally:
+        _encryption = Encryption()
 
 
 def configure(
@@ -254,6 +266,7 @@ def configure(
         uploads=Uploads(expiry=EXPIRY, max_open=max_open),
         manifests=Manifests(sparse=sparse),
         paging=Paging(max_items=page),
+        encryption=_encryption,
     )
 
 

@@ -191,7 +191,7 @@ async def clean(site: Registry, clock: FakeClock) -> None:
     for last in (False, False, True):
         clock.advance(5000)
         await collector.run(strays=last)
-    for table in ("blob", "link", "upload", "trash", "repository"):
+    for table in ("blob", "link", "upload", "trash", "repository", "encrypted_blob", "blob_key", "staged_key"):
         assert await site.metadata.scan(lambda tx: tx.all(f"SELECT * FROM {table}")) == [], table  # noqa: B023
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.clients.registry import Registry
-from tests.support.minio import MinioServer, running_minio
+from tests.support.minio import MinioServer, S3Server, running_minio
 from tests.support.server import RegistryProcess
 
 
@@ -34,7 +34,7 @@ def prefix() -> str:
 
 
 @pytest.fixture(autouse=True)
-def credentials(monkeypatch: pytest.MonkeyPatch, minio: MinioServer) -> None:
+def credentials(monkeypatch: pytest.MonkeyPatch, minio: S3Server) -> None:
     """As an operator gives them."""
     for name, value in minio.credentials.items():
         monkeypatch.setenv(name, value)
@@ -42,7 +42,7 @@ def credentials(monkeypatch: pytest.MonkeyPatch, minio: MinioServer) -> None:
 
 @contextlib.contextmanager
 def serving(
-    data: Path, minio: MinioServer, prefix: str, *, args: Sequence[str] = (), **env: str
+    data: Path, minio: S3Server, prefix: str, *, args: Sequence[str] = (), **env: str
 ) -> Iterator[tuple[RegistryProcess, Registry]]:
     """An open registry whose blobs are in S3, and a client of it."""
     settings = {"GATI_BLOBS_URL": minio.url(prefix), "GATI_BLOBS__INLINE_BYTES": "0", **env}

@@ -14,7 +14,7 @@ from gati_registry.storage.s3.client import MAX_PARTS, MIN_PART
 from gati_registry.storage.s3.staging import doubled
 from gati_registry.values.digest import Digest
 from tests.core.contract_blobs import MIB, BlobsContract, content, fill, get, names, new_name, put, stage
-from tests.support.minio import BUCKET, MinioServer
+from tests.support.minio import BUCKET, MinioServer, S3Server
 
 pytestmark = pytest.mark.anyio
 
@@ -22,7 +22,7 @@ OPTIONS = Options(connections=16, timeout=20)
 
 
 @pytest.fixture
-def address(minio: MinioServer, prefix: str) -> Address:
+def address(minio: S3Server, prefix: str) -> Address:
     """Where this test's blobs are."""
     return Address(BUCKET, f"{prefix}/", minio.endpoint, "us-east-1")
 
@@ -100,9 +100,7 @@ async def test_what_is_discarded_leaves_nothing(
     assert minio.multiparts() == before
 
 
-async def test_parts_outlive_their_publication(
-    store: S3Blobs, another: S3Blobs, minio: MinioServer, prefix: str
-) -> None:
+async def test_parts_outlive_their_publication(store: S3Blobs, another: S3Blobs, minio: S3Server, prefix: str) -> None:
     """Blobs that were made of the same staged bytes live and die by themselves."""
     data, more, name = content(MIN_PART + 300_000), content(MIN_PART + 5000, 1), new_name()
     await stage(store, name, data)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from minio.error import S3Error
 
 from tests.clients import images
 from tests.clients.client import Client
@@ -24,8 +25,11 @@ from tests.clients.programs import require
 from tests.clients.registry import Registry, digest_of
 from tests.core.contract_blobs import MIB, content
 from tests.s3.conftest import serving
-from tests.support.minio import MinioServer, running_minio
+from tests.serving.conftest import certificate
+from tests.support.minio import MinioServer, S3Server, running_minio
 from tests.support.server import RegistryProcess, free_port, wait_for
+
+__all__ = ["certificate"]
 
 LARGE = int(os.environ.get("GATI_TEST_S3_BLOB_MIB", "200")) * MIB
 
@@ -119,7 +123,7 @@ class Pushing:
         return digest
 
 
-def test_odd_chunks_go_on_after_kill_9_and_in_another_process(minio: MinioServer, prefix: str, tmp_path: Path) -> None:
+def test_odd_chunks_go_on_after_kill_9_and_in_another_process(minio: S3Server, prefix: str, tmp_path: Path) -> None:
     """Two servers on one database: each dies in the middle of a chunk, and the other one goes on at the offset."""
     pushing = Pushing(content(40 * MIB + 7))
     env = {"GATI_BLOBS_URL": minio.url(prefix), "GATI_BLOBS__INLINE_BYTES": "0"}
@@ -179,7 +183,7 @@ def test_without_s3_a_push_is_put_off_and_goes_on_later(tmp_path: Path, prefix: 
         assert client.blob("a/b", digest) == pushing.data
 
 
-def test_crane_and_oras_push_and_pull(minio: MinioServer, prefix: str, tmp_path: Path) -> None:
+def test_crane_and_oras_push_and_pull(minio: S3Server, prefix: str, tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
     crane, oras = Client(require("crane"), home), Client(require("oras"), home)
@@ -305,3 +309,42 @@ def test_encryption_is_asked_for(prefix: str, tmp_path: Path) -> None:
                 assert len(found) == 2
                 for name in found:
                     assert minio.headers(f"{prefix}/{kind}", name)["x-amz-server-side-encryption"] == told
+
+
+def test_each_object_has_a_key_that_s3_does_not_keep(
+    prefix: str, tmp_path: Path, certificate: tuple[Path, Path]
+) -> None:
+    """Whole objects, parts, tails and copies within S3; without the key nobody reads them, not even their size."""
+    secret = tmp_path / "customer"
+    secret.write_text("5c" * 32 + "\n")
+    secret.chmod(0o600)
+    env = {
+        "GATI_S3__ENCRYPTION": "sse-c",
+        "GATI_S3__CUSTOMER_KEY_FILE": str(secret),
+        "GATI_TLS__CA": str(certificate[0]),
+    }
+    pushing = Pushing(content(16 * MIB + 7))
+    with running_minio(tmp_path, tls=certificate) as minio:
+        with serving(tmp_path / "data", minio, prefix, **env) as (_, client):
+            small = content(1000)
+            assert client.blob("a/b", client.push_blob("a/b", small)) == small
+            pushing.begin(client)
+            for length in (1, 6 * MIB, 100_000):
+                assert pushing.send(client, length).status_code == 202
+        with serving(tmp_path / "data", minio, prefix, **env) as (_, client):  # no running hash: it is read again
+            digest = pushing.close(client)
+            assert client.blob("a/b", digest) == pushing.data
+        found = minio.keys(prefix)
+        assert len(found) == 2
+        for name in found:
+            with pytest.raises(S3Error):
+                minio.headers(prefix, name)
+        secret.write_text("a7" * 32)
+        with serving(tmp_path / "data", minio, prefix, **env) as (_, client):
+            assert client.request("GET", f"/v2/a/b/blobs/{digest}").status_code == 503
+        secret.chmod(0o644)
+        refused = command(tmp_path / "data", {**env, "GATI_BLOBS_URL": minio.url(prefix)}, "check")
+        assert "chmod 600" in refused.stdout + refused.stderr
+    plain = command(tmp_path / "data", {**env, "GATI_BLOBS_URL": "s3://blobs/x?endpoint=http://127.0.0.1:9"}, "check")
+    assert plain.returncode == 2
+    assert "https" in plain.stderr

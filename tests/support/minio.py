@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shutil
 import signal
+import ssl
 import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import urllib3
 from minio import Minio
 
 from tests.clients.programs import require
@@ -21,21 +24,26 @@ USER, PASSWORD = "gati-test", "gati-test-secret"
 BUCKET = "blobs"
 
 
-class MinioServer:
-    """One `minio server` process; restartable on the same data and port."""
+class S3Server:
+    """What tests ask of an S3 server on loopback, whoever made it."""
 
-    def __init__(self, folder: Path, *, env: Mapping[str, str] | None = None) -> None:
-        self._program = require("minio")
-        self._folder = folder
-        self._env = dict(env or {})
+    def __init__(self, certificate: Path | None = None) -> None:
         self.port = free_port()
-        self.endpoint = f"http://127.0.0.1:{self.port}"
-        self._process: subprocess.Popen[bytes] | None = None
+        self.endpoint = f"{'https' if certificate else 'http'}://127.0.0.1:{self.port}"
+        self._certificate = certificate
 
     @property
     def client(self) -> Minio:
         """A client with all rights."""
-        return Minio(f"127.0.0.1:{self.port}", USER, PASSWORD, secure=False, region="us-east-1")
+        trusting = urllib3.PoolManager(ca_certs=str(self._certificate)) if self._certificate else None
+        return Minio(
+            f"127.0.0.1:{self.port}",
+            USER,
+            PASSWORD,
+            secure=self._certificate is not None,
+            region="us-east-1",
+            http_client=trusting,
+        )
 
     @property
     def credentials(self) -> dict[str, str]:
@@ -44,7 +52,47 @@ class MinioServer:
 
     def url(self, prefix: str, *, host: str = "127.0.0.1") -> str:
         """A GATI_BLOBS_URL below `prefix`."""
-        return f"s3://{BUCKET}/{prefix}?endpoint=http://{host}:{self.port}&region=us-east-1"
+        return f"s3://{BUCKET}/{prefix}?endpoint={self.endpoint.replace('127.0.0.1', host)}&region=us-east-1"
+
+    def keys(self, prefix: str) -> set[str]:
+        """What lies below a prefix, relative to it."""
+        found = self.client.list_objects(BUCKET, f"{prefix}/", recursive=True)
+        return {str(entry.object_name).removeprefix(f"{prefix}/") for entry in found}
+
+    def read(self, prefix: str, key: str) -> bytes:
+        """An object's bytes."""
+        answer = self.client.get_object(BUCKET, f"{prefix}/{key}")
+        try:
+            return bytes(answer.read())
+        finally:
+            answer.close()
+            answer.release_conn()
+
+    def write(self, prefix: str, key: str, data: bytes) -> None:
+        """Replace an object's bytes."""
+        self.client.put_object(BUCKET, f"{prefix}/{key}", io.BytesIO(data), len(data))
+
+    def headers(self, prefix: str, key: str) -> Mapping[str, str]:
+        """What S3 tells of an object; names in lower case."""
+        found = self.client.stat_object(BUCKET, f"{prefix}/{key}").metadata or {}
+        return {str(name).lower(): str(value) for name, value in found.items()}
+
+
+class MinioServer(S3Server):
+    """One `minio server` process; restartable on the same data and port."""
+
+    def __init__(
+        self, folder: Path, *, env: Mapping[str, str] | None = None, tls: tuple[Path, Path] | None = None
+    ) -> None:
+        super().__init__(tls[0] if tls else None)
+        self._certificates = folder.parent / "certificates"
+        self._certificates.mkdir(parents=True, exist_ok=True)
+        for path, name in zip(tls or (), ("public.crt", "private.key"), strict=False):
+            shutil.copy(path, self._certificates / name)
+        self._program = require("minio")
+        self._folder = folder
+        self._env = dict(env or {})
+        self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> MinioServer:
         """Start it and wait until it answers; the bucket is there then."""
@@ -59,7 +107,10 @@ class MinioServer:
         }
         with (self._folder.parent / "minio.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [self._program, "server", str(self._folder), "--address", f"127.0.0.1:{self.port}", "--quiet"],
+                [
+                    *(self._program, "server", str(self._folder), "--address", f"127.0.0.1:{self.port}"),
+                    *("--certs-dir", str(self._certificates), "--quiet"),
+                ],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -74,7 +125,8 @@ class MinioServer:
         assert self._process is not None
         assert self._process.poll() is None, (self._folder.parent / "minio.log").read_text()[-2000:]
         try:
-            with urllib.request.urlopen(f"{self.endpoint}/minio/health/live", timeout=5) as answer:
+            context = ssl.create_default_context(cafile=self._certificate) if self._certificate else None
+            with urllib.request.urlopen(f"{self.endpoint}/minio/health/live", timeout=5, context=context) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, ConnectionError):
             return False
@@ -109,38 +161,17 @@ class MinioServer:
             self._process.wait()
         self._process = None
 
-    def keys(self, prefix: str) -> set[str]:
-        """What lies below a prefix, relative to it."""
-        found = self.client.list_objects(BUCKET, f"{prefix}/", recursive=True)
-        return {str(entry.object_name).removeprefix(f"{prefix}/") for entry in found}
-
-    def read(self, prefix: str, key: str) -> bytes:
-        """An object's bytes."""
-        answer = self.client.get_object(BUCKET, f"{prefix}/{key}")
-        try:
-            return bytes(answer.read())
-        finally:
-            answer.close()
-            answer.release_conn()
-
-    def write(self, prefix: str, key: str, data: bytes) -> None:
-        """Replace an object's bytes."""
-        self.client.put_object(BUCKET, f"{prefix}/{key}", io.BytesIO(data), len(data))
-
-    def headers(self, prefix: str, key: str) -> Mapping[str, str]:
-        """What S3 tells of an object; names in lower case."""
-        found = self.client.stat_object(BUCKET, f"{prefix}/{key}").metadata or {}
-        return {str(name).lower(): str(value) for name, value in found.items()}
-
     def multiparts(self) -> int:
         """Multipart uploads that are neither put together nor given up, counted where MinIO keeps them."""
         return sum(1 for _ in self._folder.glob(".minio.sys/multipart/*/*"))
 
 
 @contextlib.contextmanager
-def running_minio(folder: Path, *, env: Mapping[str, str] | None = None) -> Iterator[MinioServer]:
-    """A server for the length of a `with` block."""
-    server = MinioServer(folder / "minio", env=env)
+def running_minio(
+    folder: Path, *, env: Mapping[str, str] | None = None, tls: tuple[Path, Path] | None = None
+) -> Iterator[MinioServer]:
+    """A server for the length of a `with` block; with a certificate and its key it speaks TLS."""
+    server = MinioServer(folder / "minio", env=env, tls=tls)
     try:
         yield server.start()
     finally:

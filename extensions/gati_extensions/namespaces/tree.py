@@ -10,13 +10,11 @@ A namespace is a repository's path or one of its ancestors. Its root is where it
 
 from __future__ import annotations
 
-from functools import lru_cache
-
+from gati_registry.domain.namespace import OWNED as OWNED
+from gati_registry.domain.namespace import below as below
+from gati_registry.domain.namespace import root as root
 from gati_registry.errors import Code, RegistryError
 from gati_registry.values.reference import RepositoryName
-
-OWNED = {"users": "user", "orgs": "org", "local": "user"}
-"""First parts whose second part is an account, and that account's kind."""
 
 FIXED = frozenset({"library", "system"})
 
@@ -36,13 +34,6 @@ def parse(path: str) -> RepositoryName:
     return name
 
 
-@lru_cache(maxsize=8192)  # requests repeat themselves
-def root(path: str) -> str:
-    """The owned namespace that a path lies in; the path itself where it lies above all."""
-    parts = path.split("/", 2)
-    return "/".join(parts[: 2 if parts[0] in OWNED else 1])
-
-
 def owner(path: str) -> tuple[str, str] | None:
     """Kind and name of the account that owns the path's root."""
     parts = path.split("/", 2)
@@ -56,8 +47,3 @@ def line(path: str) -> list[str]:
     first = min(2 if parts[0] in OWNED else 1, len(parts))
     depth = min(len(parts), MAX_DEPTH)
     return ["/".join(parts[:length]) for length in range(first, depth + 1)]
-
-
-def below(path: str) -> tuple[str, str]:
-    """Bounds of all names below a path: greater than the first, less than the second ("0" follows "/")."""
-    return f"{path}/", f"{path}0"

@@ -25,6 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
         _row("extensions", lambda: ", ".join(found.name for found in declared(settings.extensions)) or "none"),
         _row("database", lambda: _database(settings)),
         _row("blobs", lambda: _blobs(settings)),
+        _row("encryption", lambda: _encryption(settings)),
     ]
     if arguments.output == "json":
         print_json(rows)
@@ -78,6 +79,33 @@ def _blobs(settings: Settings) -> str:
     from gati_registry.bootstrap import inspect_s3
 
     return asyncio.run(inspect_s3(settings))
+
+
+def _encryption(settings: Settings) -> str:
+    from gati_registry.bootstrap import master_key
+
+    master = master_key(settings)
+    if master is None:
+        return "not used"
+    current = asyncio.run(master.current())
+    if settings.shared_metadata or not settings.metadata_path.exists():
+        return f"the master key {current} is there"
+    from gati_registry.metadata.sqlite.connection import connect
+    from gati_registry.ports import Wrapped
+
+    connection = connect(settings.metadata_path, writer=False)
+    try:
+        if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'namespace_key'").fetchall():
+            return f"the master key {current} is there"
+        rows = connection.execute(
+            "SELECT master, wrapped, namespace FROM namespace_key WHERE destroyed_at IS NULL LIMIT 1"
+        ).fetchall()
+    finally:
+        connection.close()
+    for name, wrapped, namespace in rows:
+        assert isinstance(wrapped, bytes)
+        asyncio.run(master.unwrap(Wrapped(str(name), wrapped), str(namespace)))
+    return f"the master key {current} is there and opens what it wrapped"
 
 
 def _folder(path: Path) -> str:

@@ -56,6 +56,16 @@ def _gc(parser: argparse.ArgumentParser) -> None:
     choice.add_argument("--undo", action="store_true", help="bring back what is marked as deleted and not yet gone")
 
 
+def _keys(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "action",
+        choices=("status", "rotate", "rewrap", "destroy"),
+        help="what wraps what; make a new master key; have it wrap all; end a namespace's key",
+    )
+    parser.add_argument("namespace", nargs="?", help="destroy: whose key, such as orgs/acme")
+    parser.add_argument("--yes", action="store_true", help="destroy: its blobs are to be lost for good")
+
+
 def _extension(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("list", "new"), help="list those installed, or lay out a new one")
     parser.add_argument("name", nargs="?", help="new: what it is called")
@@ -72,6 +82,7 @@ COMMANDS = {
     "settings": Command("list every setting: value, its source, default, meaning", arguments=_settings),
     "gc": Command("collect garbage now; a running server does not mind", arguments=_gc),
     "verify": Command("read everything that is stored, report and set aside what is damaged; delete nothing"),
+    "keys": Command("rotate the master key of encrypted blobs, destroy a namespace's key", arguments=_keys),
     "migrate": Command("bring the database to this version's schema"),
     "openapi": Command("print the extension API as OpenAPI 3.1"),
     "extension": Command("list extensions, or lay out a new one", arguments=_extension),

@@ -481,18 +481,24 @@ class _Staging:
         offset = upload.received if inline is None else 0
         expected = None if self._expected is None else self._expected + upload.received - offset
         try:
-            self._writer = await blobs.stage(self.name, offset, algorithm=upload.algorithm, expected=expected)
+            self._writer = await self._stage(offset, expected)
         except Busy:
             # The request before us is still at it (a half-dead connection, perhaps). It cannot move the offset any
             # more, but it may write: leave it its file and go on with a copy of what was acknowledged.
             earlier, self.name = self.name, f"{upload.id}_{upload.epoch}"
             if offset:
                 await blobs.copy_staged(earlier, self.name, offset)
-            self._writer = await blobs.stage(self.name, offset, algorithm=upload.algorithm, expected=expected)
+            self._writer = await self._stage(offset, expected)
         if inline:
             await self._writer.write(inline)
             self._dirty = True
         return self
+
+    async def _stage(self, offset: int, expected: int | None) -> StagedWriter:
+        upload = self._upload
+        return await self._service._blobs.stage(
+            self.name, offset, algorithm=upload.algorithm, expected=expected, owner=upload.repository
+        )
 
     async def __aexit__(self, failed: type[BaseException] | None, *_: object) -> None:
         assert self._writer is not None

@@ -8,7 +8,7 @@ from gati_registry.settings import Settings, SettingsError
 
 
 def tls_context(settings: Settings) -> ssl.SSLContext | None:
-    """A server context, or None where `tls.cert` is not set. TLS 1.3 is preferred; ALPN offers what the server speaks.
+    """A server context, or None where `tls.cert` is not set. ALPN offers what the server speaks.
 
     Raises:
         SettingsError: the files cannot be read or do not belong together.

@@ -23,6 +23,7 @@ from gati_registry.settings.loading import (
 from gati_registry.settings.model import (
     S3,
     Blobs,
+    Encryption,
     Gc,
     Log,
     Manifests,
@@ -39,6 +40,7 @@ from gati_registry.settings.model import (
 __all__ = [
     "S3",
     "Blobs",
+    "Encryption",
     "Gc",
     "Loaded",
     "Log",

@@ -53,7 +53,7 @@ class Section(BaseModel):
 
 
 class Tls(Section):
-    """HTTPS. Both files present: the listener speaks TLS only."""
+    """HTTPS, and TLS to other servers. Both files present: the listener speaks TLS only."""
 
     cert: Path | None = _setting(None, "Certificate chain, PEM. Needs `tls.key`.")
     key: Path | None = _setting(None, "Private key of the certificate, PEM, without a passphrase.")
@@ -66,7 +66,14 @@ class Tls(Section):
     client_crl: Path | None = _setting(
         None, "Revocation lists of these authorities, PEM, one of each; read at the start. Needs `tls.client_ca`."
     )
-    min_version: Literal["1.2", "1.3"] = _setting("1.2", "Oldest TLS version that is accepted.")
+    min_version: Literal["1.2", "1.3"] = _setting(
+        "1.3", "Oldest TLS version that is spoken, with clients as with S3 and PostgreSQL servers."
+    )
+    ca: Path | None = _setting(
+        None,
+        "Certificates of authorities, PEM, that S3 and PostgreSQL servers are checked against. Absent: the file that "
+        "`AWS_CA_BUNDLE` or `SSL_CERT_FILE` names, else the public ones for S3; libpq's own rules for PostgreSQL.",
+    )
 
 
 class Shutdown(Section):
@@ -162,10 +169,20 @@ class S3(Section):
         "Answer a blob's GET with a redirect to a signed URL of the S3 server, which clients must be able to reach. "
         "Needs `public_url`.",
     )
-    encryption: Literal["none", "sse-s3", "sse-kms"] = _setting(
+    encryption: Literal["none", "sse-s3", "sse-kms", "sse-c"] = _setting(
         "none", "Server-side encryption that new objects ask for; `none` leaves it to the bucket's own rule."
     )
     kms_key: str | None = _setting(None, "Name of the key for `sse-kms`.")
+    kms_keys: Names = _setting(
+        (),
+        "Keys of namespaces, as `PREFIX=KEY`, e.g. `orgs/acme=key1,users=key2`; the longest prefix counts. A blob that "
+        "several namespaces link is stored once, with the key of the first.",
+    )
+    customer_key_file: Path | None = _setting(
+        None,
+        "File with 64 hexadecimal digits for `sse-c`: each object's key is derived from them and sent along, by https "
+        "only. For a prefix that is empty at first, and never to be changed.",
+    )
     part_bytes: int = _setting(
         8 * MIB,
         "Size of an upload's first 900 parts, it doubles with every 900 more; an upload holds up to three in memory.",
@@ -179,6 +196,58 @@ class S3(Section):
     timeout: float = _setting(
         15, "Longest wait for the S3 server's answer, beside the time of a transfer.", unit="seconds", ge=1
     )
+
+
+class Encryption(Section):
+    """Encryption by the registry itself, of blobs in files and in S3 and of small ones in the database."""
+
+    master: Literal["none", "file", "vault", "kms"] = _setting(
+        "none", "Where the master key is that wraps the namespaces' keys; `none`: nothing is encrypted."
+    )
+    new: bool = _setting(True, "Encrypt what is pushed from now on; false: only read what was encrypted before.")
+    file: Path | None = _setting(
+        None, "Keys of the master `file`, readable by their owner alone; `gati-registry keys rotate` makes it."
+    )
+    vault_url: str | None = _setting(
+        None, "Vault or OpenBao with the transit engine, e.g. `https://vault.example:8200`; checked against `tls.ca`."
+    )
+    vault_mount: str = _setting("transit", "Where the transit engine is mounted.")
+    vault_key: str = _setting("gati-registry", "Its key; of a type with associated data, such as `aes256-gcm96`.")
+    vault_token_file: Path | None = _setting(None, "File that holds the token; read anew for each request.")
+    kms_key: str | None = _setting(
+        None, "Key of AWS KMS: id, ARN or `alias/NAME`. Credentials by `AWS_ACCESS_KEY_ID` and so on."
+    )
+    kms_region: str = _setting("us-east-1", "Region of that key.", pattern="^[a-z0-9-]+$")
+    kms_endpoint: str | None = _setting(None, "Another server that speaks as KMS does. Absent: Amazon's of the region.")
+
+    @field_validator("vault_url", "kms_endpoint")
+    @classmethod
+    def _server(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "")
+        if value is None:
+            return None
+        if parts.scheme not in {"http", "https"} or not parts.hostname or parts.path.strip("/") or parts.username:
+            raise ValueError("expected https://HOST[:PORT]")
+        if parts.scheme == "http" and not is_loopback(parts.hostname):
+            raise ValueError("http would show the key to everybody between; use https")
+        return value.rstrip("/")
+
+    @field_validator("vault_mount", "vault_key")
+    @classmethod
+    def _segment(cls, value: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*", value):
+            raise ValueError("expected letters, digits, '.', '_' and '-'")
+        return value
+
+    @model_validator(mode="after")
+    def _complete(self) -> Encryption:
+        for name in _MASTERS.get(self.master, ()):
+            if getattr(self, name) is None:
+                raise ValueError(f"{name}: needed with master {self.master}")
+        return self
+
+
+_MASTERS = {"file": ("file",), "vault": ("vault_url", "vault_token_file"), "kms": ("kms_key",)}
 
 
 class Paging(Section):
@@ -274,6 +343,7 @@ class Settings(Section):
     uploads: Uploads = Uploads()
     postgresql: Postgresql = Postgresql()
     s3: S3 = S3()
+    encryption: Encryption = Encryption()
     paging: Paging = Paging()
     http: Http = Http()
     proxy: Proxy = Proxy()
@@ -374,6 +444,14 @@ class Settings(Section):
             raise ValueError("tls.client_ca: needed beside tls.client_auth and tls.client_crl; name the authorities")
         if (self.s3.encryption == "sse-kms") != (self.s3.kms_key is not None):
             raise ValueError("s3.kms_key: goes with s3.encryption sse-kms; set both or neither")
+        if any(not re.fullmatch(r"[a-z0-9._/-]+=\S+", item) for item in self.s3.kms_keys):
+            raise ValueError("s3.kms_keys: expected PREFIX=KEY, e.g. orgs/acme=key1")
+        if self.s3.kms_keys and self.s3.encryption == "sse-c":
+            raise ValueError("s3.kms_keys: do not go with s3.encryption sse-c; leave one of both off")
+        if (self.s3.encryption == "sse-c") != (self.s3.customer_key_file is not None):
+            raise ValueError("s3.customer_key_file: goes with s3.encryption sse-c; set both or neither")
+        if self.s3.encryption == "sse-c" and self.bucket is not None and not self.bucket.endpoint.startswith("https:"):
+            raise ValueError("s3.encryption: sse-c sends keys along; name an https endpoint in blobs_url")
         if self.s3.redirect:
             self._check_redirect()
         return self
@@ -381,6 +459,12 @@ class Settings(Section):
     def _check_redirect(self) -> None:
         if self.bucket is None or self.public_url is None:
             raise ValueError("s3.redirect: needs blobs_url in S3, and public_url to compare its host with; set both")
+        if self.s3.encryption == "sse-c":
+            raise ValueError(
+                "s3.redirect: clients have no key for what s3.encryption sse-c keeps; leave one of both off"
+            )
+        if self.encryption.master != "none":
+            raise ValueError("s3.redirect: clients cannot read what the registry encrypts; leave one of both off")
         ours, theirs = urlsplit(self.public_url).hostname, urlsplit(self.bucket.endpoint).hostname
         # Go's clients send our credentials along to the same host, whatever the port, and to those below it.
         if f".{theirs}".endswith(f".{ours}"):

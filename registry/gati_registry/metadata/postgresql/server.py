@@ -56,8 +56,8 @@ class Server:
     limits: Limits
 
     @classmethod
-    def parse(cls, url: str, limits: Limits) -> Server:
-        """The URL's own parameters, over ours.
+    def parse(cls, url: str, limits: Limits, defaults: Mapping[str, str] | None = None) -> Server:
+        """The URL's own parameters, over those that are given and ours.
 
         Raises:
             ValueError: it is no connection URI. The message holds nothing of it.
@@ -79,7 +79,13 @@ class Server:
             "keepalives_interval": "5",
             "keepalives_count": "3",
         }
-        return cls({name: str(value) for name, value in (ours | given | {"client_encoding": "utf8"}).items()}, limits)
+        return cls(
+            {
+                name: str(value)
+                for name, value in (ours | dict(defaults or {}) | given | {"client_encoding": "utf8"}).items()
+            },
+            limits,
+        )
 
     def __str__(self) -> str:
         """For people; without the password."""

@@ -14,6 +14,7 @@ from gati_registry.metadata.postgresql.statements import compiled
 from gati_registry.metadata.sql import Row
 from gati_registry.metadata.sql.blobs import SqlBlobs
 from gati_registry.metadata.sql.garbage import SqlGarbage, SqlInventory
+from gati_registry.metadata.sql.keys import SqlBlobKeys, SqlKeys, SqlStagedKeys
 from gati_registry.metadata.sql.leases import SqlLeases
 from gati_registry.metadata.sql.manifests import SqlManifests, SqlTags
 from gati_registry.metadata.sql.outbox import SqlOutbox
@@ -35,14 +36,17 @@ class PostgresTransaction:
         "_begin",
         "_cursor",
         "asking",
+        "blob_keys",
         "blobs",
         "concurrent",
         "garbage",
         "inventory",
+        "keys",
         "leases",
         "manifests",
         "outbox",
         "repositories",
+        "staged_keys",
         "tags",
         "uploads",
     )
@@ -62,6 +66,9 @@ class PostgresTransaction:
         self.inventory = SqlInventory(self)
         self.leases = SqlLeases(self)
         self.outbox = SqlOutbox(self)
+        self.keys = SqlKeys(self)
+        self.blob_keys = SqlBlobKeys(self)
+        self.staged_keys = SqlStagedKeys(self)
 
     async def one(self, sql: str, **values: Any) -> Row | None:
         await self._execute(sql, values)

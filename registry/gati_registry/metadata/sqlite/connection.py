@@ -15,6 +15,7 @@ from gati_registry.metadata import migrate
 from gati_registry.metadata.sql import Row
 from gati_registry.metadata.sql.blobs import SqlBlobs
 from gati_registry.metadata.sql.garbage import SqlGarbage, SqlInventory
+from gati_registry.metadata.sql.keys import SqlBlobKeys, SqlKeys, SqlStagedKeys
 from gati_registry.metadata.sql.leases import SqlLeases
 from gati_registry.metadata.sql.manifests import SqlManifests, SqlTags
 from gati_registry.metadata.sql.outbox import SqlOutbox
@@ -40,13 +41,16 @@ class SqliteTransaction:
 
     __slots__ = (
         "_connection",
+        "blob_keys",
         "blobs",
         "garbage",
         "inventory",
+        "keys",
         "leases",
         "manifests",
         "outbox",
         "repositories",
+        "staged_keys",
         "tags",
         "uploads",
     )
@@ -62,6 +66,9 @@ class SqliteTransaction:
         self.inventory = SqlInventory(self)
         self.leases = SqlLeases(self)
         self.outbox = SqlOutbox(self)
+        self.keys = SqlKeys(self)
+        self.blob_keys = SqlBlobKeys(self)
+        self.staged_keys = SqlStagedKeys(self)
 
     async def one(self, sql: str, **values: Any) -> Row | None:
         cursor = self._connection.execute(sql, values)

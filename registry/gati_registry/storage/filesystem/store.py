@@ -45,7 +45,7 @@ class FilesystemBlobs:
         self._quarantine = os.path.join(self._root, "quarantine")
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="blobs")
         self._pool = BufferPool()
-        self._hashes: OrderedDict[tuple[str, int], tuple[str, _Hash]] = OrderedDict()
+        self._hashes: OrderedDict[tuple[str, int], tuple[str | None, _Hash]] = OrderedDict()
         self._lay_out()
 
     def _lay_out(self) -> None:
@@ -66,10 +66,12 @@ class FilesystemBlobs:
 
     # --- staging ------------------------------------------------------------------------------------------------
 
-    async def stage(self, name: str, offset: int, *, algorithm: str, expected: int | None) -> FileWriter:
+    async def stage(
+        self, name: str, offset: int, *, algorithm: str | None, expected: int | None, owner: str = ""
+    ) -> FileWriter:
         path = self._staged_path(name)
         descriptor = await self._run(lambda: self._open_staged(path, fresh=offset == 0), lost=os.close)
-        hasher = new_hash(algorithm) if offset == 0 else self._recall(name, offset, algorithm)
+        hasher = new_hash(algorithm) if offset == 0 and algorithm else self._recall(name, offset, algorithm)
         return FileWriter(
             path,
             descriptor,
@@ -117,6 +119,15 @@ class FilesystemBlobs:
             return hasher.hexdigest()
 
         return await self._run(read)
+
+    async def open_staged(self, name: str, size: int) -> FileReader:
+        descriptor = await self._run(
+            lambda: os.open(self._staged_path(name), os.O_RDONLY | os.O_CLOEXEC), lost=os.close
+        )
+        if os.fstat(descriptor).st_size < size:
+            os.close(descriptor)
+            raise FileNotFoundError(name)
+        return FileReader(descriptor, self._executor)
 
     async def copy_staged(self, source: str, target: str, size: int) -> None:
         def copy() -> None:
@@ -253,12 +264,12 @@ class FilesystemBlobs:
         except OSError as error:
             raise disk_trouble(error) from error
 
-    def _remember(self, name: str, end: int, algorithm: str, running: _Hash) -> None:
+    def _remember(self, name: str, end: int, algorithm: str | None, running: _Hash) -> None:
         self._hashes[name, end] = (algorithm, running.copy())
         while len(self._hashes) > REMEMBERED:
             self._hashes.popitem(last=False)
 
-    def _recall(self, name: str, offset: int, algorithm: str) -> _Hash | None:
+    def _recall(self, name: str, offset: int, algorithm: str | None) -> _Hash | None:
         kept = self._hashes.get((name, offset))
         return kept[1].copy() if kept and kept[0] == algorithm else None
 

@@ -44,7 +44,7 @@ class FileWriter:
         offset: int,
         *,
         hasher: _Hash | None,
-        algorithm: str,
+        algorithm: str | None,
         expected: int | None,
         executor: Executor,
         pool: BufferPool,

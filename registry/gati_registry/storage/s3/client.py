@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
+import hmac
 import os
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +29,7 @@ from minio.credentials.providers import AWSConfigProvider, ChainedProvider, EnvA
 from minio.datatypes import Part as MinioPart
 from minio.deleteobjects import DeleteObject
 from minio.error import InvalidResponseError, MinioException, S3Error, ServerError
+from minio.sse import SseCustomerKey
 from urllib3.util import Retry, Timeout
 
 from gati_registry.errors import Code, RegistryError, Unavailable
@@ -73,6 +77,10 @@ _FULL = frozenset({"XMinioStorageFull", "QuotaExceeded", "XMinioAdminBucketQuota
 _GONE = frozenset({"NoSuchKey", "NoSuchUpload"})
 
 
+class PartsRefused(Unavailable):
+    """S3 does not make an object of these parts: there are others too, which some servers do not pass over."""
+
+
 @dataclass(frozen=True, slots=True)
 class Address:
     """Where a bucket is. `endpoint` is a URL without a path, `prefix` empty or ends with a slash."""
@@ -87,13 +95,20 @@ class Address:
 class Options:
     """`timeout` in seconds, of one answer; `encryption` are the headers that new objects are made with.
 
-    What fails in passing is asked again `retries` times; what is not answered in time, once at most.
+    What fails in passing is asked again `retries` times; what is not answered in time, once at most. `ca` is a file of
+    authorities that the server is checked against; with `tls12` it may speak TLS 1.2, else 1.3 only. From `customer` a
+    key is derived for each object, which S3 encrypts with and does not keep. `kms_keys` are keys of S3's own key
+    management for repositories below a prefix, the longest first.
     """
 
     connections: int
     timeout: float
     encryption: tuple[tuple[str, str], ...] = ()
     retries: int = 3
+    ca: str | None = None
+    tls12: bool = False
+    customer: bytes | None = None
+    kms_keys: tuple[tuple[str, str], ...] = ()
 
 
 def encryption(kms_key: str | None) -> tuple[tuple[str, str], ...]:
@@ -139,7 +154,8 @@ class Bucket:
             )
         endpoint = urlsplit(address.endpoint)
         self._bucket, self._prefix = address.bucket, address.prefix
-        self._encryption, self._retries = dict(options.encryption), options.retries
+        self._options, self._retries = options, options.retries
+        self._customer = options.customer
         self._unanswered: float | None = None  # when (monotonic) S3 last left us without an answer, if it was the last
         self._executor = ThreadPoolExecutor(options.connections, thread_name_prefix="s3")
         # Only those of the environment and its files; a machine's role only where the platform announces it.
@@ -154,7 +170,8 @@ class Bucket:
             http_client=_Pool(
                 options.timeout,
                 maxsize=options.connections,
-                ca_certs=os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or certifi.where(),
+                ca_certs=_authorities(options),
+                ssl_minimum_version=ssl.TLSVersion.TLSv1_2 if options.tls12 else ssl.TLSVersion.TLSv1_3,
                 retries=Retry(
                     total=options.retries,
                     read=min(1, options.retries),
@@ -170,9 +187,9 @@ class Bucket:
 
     # --- objects ------------------------------------------------------------------------------------------------
 
-    async def put(self, key: str, data: bytes | bytearray) -> None:
-        """Write an object."""
-        headers = {"Content-Type": "application/octet-stream", **self._encryption}
+    async def put(self, key: str, data: bytes | bytearray, owner: str = "") -> None:
+        """Write an object, with the encryption that its owner's have."""
+        headers = {"Content-Type": "application/octet-stream", **self._encryption(owner), **self._sealed(key)}
         await self._ask(lambda: self._client._put_object(self._bucket, self._prefix + key, data, headers))  # type: ignore[arg-type]
 
     async def get(self, key: str, offset: int = 0, length: int = 0) -> bytes:
@@ -181,7 +198,9 @@ class Bucket:
         def read() -> bytes:
             for attempt in range(self._retries + 1):
                 try:
-                    response = self._client.get_object(self._bucket, self._prefix + key, offset, length)
+                    response = self._client.get_object(
+                        self._bucket, self._prefix + key, offset, length, ssec=self._own(key)
+                    )
                     try:
                         return bytes(response.read())
                     finally:
@@ -196,7 +215,7 @@ class Bucket:
 
     async def size(self, key: str) -> int:
         """An object's size in bytes."""
-        found = await self._ask(lambda: self._client.stat_object(self._bucket, self._prefix + key))
+        found = await self._ask(lambda: self._client.stat_object(self._bucket, self._prefix + key, ssec=self._own(key)))
         return found.size or 0
 
     async def delete(self, keys: Iterable[str]) -> None:
@@ -234,17 +253,22 @@ class Bucket:
 
     # --- multipart uploads --------------------------------------------------------------------------------------
 
-    async def begin(self, key: str) -> str:
-        """Begin an object in parts; the multipart upload's id."""
-        headers = {"Content-Type": "application/octet-stream", **self._encryption}
-        return await self._ask(
-            lambda: self._client._create_multipart_upload(self._bucket, self._prefix + key, headers)  # type: ignore[arg-type]
-        )
+    async def begin(self, key: str, owner: str = "") -> str:
+        """Begin an object in parts, with the encryption that its owner's objects have; the multipart upload's id."""
+        headers = {"Content-Type": "application/octet-stream", **self._encryption(owner), **self._sealed(key)}
+        return await self._ask(lambda: self._client._create_multipart_upload(self._bucket, self._prefix + key, headers))
 
     async def part(self, key: str, upload: str, number: int, data: bytes | bytearray) -> Part:
         """Upload a part; one of the same number before it is replaced."""
         etag = await self._ask(
-            lambda: self._client._upload_part(self._bucket, self._prefix + key, data, None, upload, number)  # type: ignore[arg-type]
+            lambda: self._client._upload_part(
+                self._bucket,
+                self._prefix + key,
+                data,  # type: ignore[arg-type]
+                dict(self._sealed(key)),
+                upload,
+                number,
+            )
         )
         return Part(number, etag, len(data))
 
@@ -258,9 +282,12 @@ class Bucket:
             headers = {
                 "x-amz-copy-source": quote(f"/{self._bucket}/{self._prefix}{source}"),
                 "x-amz-copy-source-range": f"bytes={first}-{end - 1}",
+                **self._sealed(key),
             }
+            if (own := self._own(source)) is not None:
+                headers |= own.copy_headers()
             etag, _ = await self._ask(
-                lambda: self._client._upload_part_copy(self._bucket, self._prefix + key, upload, number, headers)  # type: ignore[arg-type]
+                lambda: self._client._upload_part_copy(self._bucket, self._prefix + key, upload, number, headers)
             )
             return Part(number, etag, end - first)
 
@@ -288,13 +315,20 @@ class Bucket:
                 return found
 
     async def complete(self, key: str, upload: str, parts: Sequence[Part]) -> None:
-        """Make the object of these parts; others that were uploaded are dropped."""
+        """Make the object of these parts; others that were uploaded are dropped.
+
+        Raises:
+            PartsRefused: there are others, and this server does not drop them (Ceph's radosgw).
+        """
         chosen = [MinioPart(part.number, part.etag) for part in parts]
 
         def end() -> None:
-            done = self._client._complete_multipart_upload(self._bucket, self._prefix + key, upload, chosen)
-            # S3 may begin its answer with 200 and fail after that; then the document holds an error instead.
-            if not done.etag:
+            done = self._client._complete_multipart_upload(
+                self._bucket, self._prefix + key, upload, chosen, self._own(key)
+            )
+            # S3 may begin its answer with 200 and fail after that; then the document holds an error instead. Ceph's
+            # leaves the ETag empty.
+            if not (done.etag or done.location):
                 raise Unavailable("S3 failed while it put an object together")
 
         await self._ask(end)
@@ -309,6 +343,30 @@ class Bucket:
         name = self._prefix + key
         page = await self._ask(lambda: self._client._list_multipart_uploads(self._bucket, prefix=name))
         return [upload.upload_id for upload in page.uploads if upload.object_name == name and upload.upload_id]
+
+    async def unfinished(self, prefix: str, pages: int) -> AsyncIterator[Sequence[Entry]]:
+        """Multipart uploads of keys that begin with `prefix`, with when they were begun; so many pages at most.
+
+        MinIO tells of none: it lists those of one key alone, and gives them up by itself after a day.
+        """
+        key: str | None = None
+        upload: str | None = None
+        for _ in range(pages):
+            page = await self._ask(
+                lambda: self._client._list_multipart_uploads(
+                    self._bucket,
+                    prefix=self._prefix + prefix,
+                    key_marker=key,  # noqa: B023 - awaited here
+                    upload_id_marker=upload,  # noqa: B023
+                )
+            )
+            yield [
+                Entry((found.object_name or "").removeprefix(self._prefix), 0, _ms(found.initiated_time))
+                for found in page.uploads
+            ]
+            key, upload = page.next_key_marker, page.next_upload_id_marker
+            if not page.is_truncated or not key:
+                return
 
     # --- beside -------------------------------------------------------------------------------------------------
 
@@ -328,6 +386,23 @@ class Bucket:
         """Let go of threads and connections."""
         self._executor.shutdown(wait=True, cancel_futures=True)
         self._client._http.clear()
+
+    def _encryption(self, owner: str) -> dict[str, str]:
+        """The headers that new objects of a repository are made with."""
+        for prefix, key in self._options.kms_keys:
+            if owner == prefix or owner.startswith(f"{prefix}/"):
+                return dict(encryption(key))
+        return dict(self._options.encryption)
+
+    def _own(self, key: str) -> SseCustomerKey | None:
+        """The key that S3 encrypts an object with, if it is ours to give."""
+        if self._customer is None:
+            return None
+        return SseCustomerKey(hmac.digest(self._customer, f"gati object {key}".encode(), hashlib.sha256))
+
+    def _sealed(self, key: str) -> dict[str, Any]:
+        own = self._own(key)
+        return own.headers() if own is not None else {}
 
     @property
     def ailing(self) -> bool:
@@ -361,6 +436,13 @@ class Bucket:
             raise
 
 
+def _authorities(options: Options) -> str:
+    path = options.ca or os.environ.get("AWS_CA_BUNDLE") or os.environ.get("SSL_CERT_FILE") or certifi.where()
+    if not os.access(path, os.R_OK):
+        raise Unavailable(f"the authorities' certificates for S3 cannot be read: {path}; see tls.ca")
+    return path
+
+
 class _Pool(urllib3.PoolManager):
     """Connections whose time for an answer grows with what is moved; urllib3 counts sending as connecting."""
 
@@ -384,6 +466,8 @@ def _translate(error: Exception) -> Exception:
         code = error.code or "no code"
         if code in _GONE:
             return FileNotFoundError(code)
+        if code == "InvalidPart":
+            return PartsRefused(f"S3 failed ({code})")
         if code in _REFUSALS:
             return Unavailable(f"S3 refuses the registry ({code}): {_REFUSALS[code]}", retry_after=30)
         if code in _FULL:

@@ -26,6 +26,11 @@ class S3Reader:
         self._next: asyncio.Task[bytes] | None = None
         self._next_start = 0
 
+    @property
+    def size(self) -> int:
+        """Bytes of the blob, or as many of them as may be read."""
+        return self._size
+
     async def read(self, offset: int, length: int) -> bytes:
         length = min(length, self._size - offset)
         if length <= 0:
@@ -72,3 +77,23 @@ class S3Reader:
             self._next.cancel()
             self._next.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._next = None
+
+
+class StagedReader:
+    """`ports.BlobReader` on staged bytes: the beginning of an object, then a tail."""
+
+    def __init__(self, head: S3Reader | None, tail: bytes) -> None:
+        self._head = head
+        self._start = head.size if head is not None else 0
+        self._tail = tail
+
+    async def read(self, offset: int, length: int) -> bytes:
+        data = b""
+        if self._head is not None and offset < self._start:
+            data = await self._head.read(offset, length)
+        first, end = max(offset, self._start), offset + length
+        return data + self._tail[first - self._start : end - self._start] if end > self._start else data
+
+    def close(self) -> None:
+        if self._head is not None:
+            self._head.close()

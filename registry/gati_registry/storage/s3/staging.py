@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from gati_registry.storage.s3.client import MIN_PART, Bucket, Entry, Part
+from gati_registry.storage.s3.client import MIN_PART, Bucket, Entry, Part, PartsRefused
 
 BLOBS, STAGED, QUARANTINE = "blobs/", "staged/", "quarantine/"
 
@@ -81,6 +81,11 @@ class Staged:
         return self.size - len(self.tail)
 
     @property
+    def apart(self) -> bool:
+        """Whether there is a multipart upload that is to be put together."""
+        return self.state is not None and self.whole is None
+
+    @property
     def differs(self) -> bool:
         """Whether there is an object that is not just these bytes, or not the staged name's to make a blob of."""
         return self.whole is not None and (self.state is None or self.state.fate != "staged" or self.whole != self.size)
@@ -91,6 +96,7 @@ class Area:
 
     def __init__(self, bucket: Bucket) -> None:
         self.bucket = bucket
+        self.owners: dict[str, str] = {}  # of the names that this process writes to
 
     # --- look ---------------------------------------------------------------------------------------------------
 
@@ -149,7 +155,7 @@ class Area:
 
     async def _begin(self, name: str, generation: str) -> State:
         stored = f"{name}.{generation}"
-        return State(stored, await self.bucket.begin(BLOBS + stored))
+        return State(stored, await self.bucket.begin(BLOBS + stored, self.owners.get(name, "")))
 
     async def save(self, name: str, state: State) -> None:
         """Replace the name's state; only who holds the name may."""
@@ -187,7 +193,19 @@ class Area:
             # Put together already: by a call whose answer was lost, or by who took over.
             if await self.bucket.size(state.key) != whole:
                 raise
+        except PartsRefused:
+            return await self._with_all(staged, state)
         return replace(staged, parts=(), whole=whole, tail=staged.tail if whole == staged.start else b"")
+
+    async def _with_all(self, staged: Staged, state: State) -> Staged:
+        """The same where S3 takes all parts or none: an object that begins with the staged bytes."""
+        if staged.tail:
+            # In the place of a part that somebody left; as long as one has to be that is not the last.
+            padded = staged.tail.ljust(MIN_PART, b"\0")
+            await self.bucket.part(state.key, state.upload, len(staged.parts) + 1, padded)
+        everything = await self.bucket.parts(state.key, state.upload)
+        await self.bucket.complete(state.key, state.upload, everything)
+        return replace(staged, parts=(), whole=sum(part.size for part in everything), tail=b"")
 
     async def continued(self, name: str, generation: str, staged: Staged) -> Staged:
         """Bytes that were put together, as parts and tail of `name` again, durable: copied within S3."""
@@ -230,6 +248,10 @@ class Area:
         await self.bucket.delete([self.key(name, trace) for trace in traces.keys])
         if state is not None:
             await self.drop(name, state)
+        elif not traces.keys:
+            async for page in self.bucket.unfinished(f"{BLOBS}{name}.", 1):
+                for key in {entry.key for entry in page}:
+                    await self._abort_all(key)
 
     async def drop(self, name: str, state: State) -> None:
         """Remove a name's parts, and their object unless it is a blob; the state last, by which they are found."""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from gati_registry.errors import RegistryError, Unavailable
 from gati_registry.ports import Busy
 from gati_registry.storage.s3.client import MIN_PART, Address, Bucket, Entry, Options
-from gati_registry.storage.s3.reader import S3Reader
+from gati_registry.storage.s3.reader import S3Reader, StagedReader
 from gati_registry.storage.s3.staging import (
     BLOBS,
     QUARANTINE,
@@ -38,6 +38,9 @@ ALIVE = 3_600_000
 FRESH = 600_000
 """Milliseconds for which the list of staged names is good enough to tell strays by."""
 
+PAGES = 10
+"""Pages of unfinished multipart uploads that one walk looks at; the next one finds what is left."""
+
 REDIRECT = 1200
 """Seconds in which a client begins the download that it was redirected to."""
 
@@ -57,11 +60,14 @@ class S3Blobs:
         self._part_bytes = max(part_bytes, MIN_PART)
         self._alive = alive
         self._writers: dict[str, S3Writer] = {}
-        self._hashes: OrderedDict[tuple[str, int], tuple[str, _Hash]] = OrderedDict()
+        self._hashes: OrderedDict[tuple[str, int], tuple[str | None, _Hash]] = OrderedDict()
 
     # --- staging ------------------------------------------------------------------------------------------------
 
-    async def stage(self, name: str, offset: int, *, algorithm: str, expected: int | None) -> S3Writer:
+    async def stage(
+        self, name: str, offset: int, *, algorithm: str | None, expected: int | None, owner: str = ""
+    ) -> S3Writer:
+        self._area.owners[name] = owner
         generation = new_generation()
         mine = self._area.key(name, f"writer-{generation}")
         await self._bucket.put(mine, b"")
@@ -71,11 +77,13 @@ class S3Blobs:
             if traces.writers.keys() != {generation}:
                 raise Busy(name)
             staged = await self._taken_up(name, generation, offset, traces)
-        except (Busy, FileNotFoundError):
+        except (Busy, FileNotFoundError) as error:
+            if isinstance(error, FileNotFoundError):
+                self._area.owners.pop(name, None)
             with contextlib.suppress(RegistryError):
                 await self._bucket.delete([mine])
             raise
-        hasher = new_hash(algorithm) if offset == 0 else self._recall(name, offset, algorithm)
+        hasher = new_hash(algorithm) if offset == 0 and algorithm else self._recall(name, offset, algorithm)
         writer = S3Writer(
             self._area,
             name,
@@ -104,19 +112,21 @@ class S3Blobs:
         recalled = self._recall(name, size, algorithm)
         if recalled is not None:
             return recalled.hexdigest()
+        reader, hasher, position = await self.open_staged(name, size), new_hash(algorithm), 0
+        while chunk := await reader.read(position, _READ):
+            await self._bucket.run(lambda: hasher.update(chunk))
+            position += len(chunk)
+        return hasher.hexdigest()
+
+    async def open_staged(self, name: str, size: int) -> StagedReader:
         staged = await self._known(name, size)
         if staged.parts:
             self._know_no_more(name)
             staged = await self._area.put_together(staged, with_tail=True)
-        hasher = new_hash(algorithm)
+        head = None
         if staged.state is not None and staged.start:
-            reader = S3Reader(self._bucket, staged.state.key, staged.start)
-            position = 0
-            while chunk := await reader.read(position, _READ):
-                await self._bucket.run(lambda: hasher.update(chunk))
-                position += len(chunk)
-        hasher.update(staged.tail)
-        return hasher.hexdigest()
+            head = S3Reader(self._bucket, staged.state.key, staged.start)
+        return StagedReader(head, staged.tail)
 
     async def copy_staged(self, source: str, target: str, size: int) -> None:
         try:
@@ -132,6 +142,7 @@ class S3Blobs:
         staged = await self._area.load(source, size)
         if staged.parts:
             staged = await self._area.put_together(staged, with_tail=False)
+        self._area.owners[target] = self._area.owners.get(source, "")
         async with self._area.held(target) as generation:
             if staged.state is not None and staged.start:
                 await self._area.continued(target, generation, staged)
@@ -141,15 +152,17 @@ class S3Blobs:
     async def publish(self, name: str, digest: Digest, size: int) -> str:
         staged = await self._known(name, size)
         self._know_no_more(name)
+        if staged.apart:
+            staged = await self._area.put_together(staged, with_tail=True)
         if staged.differs:
             async with self._area.held(name) as generation:
                 staged = await self._area.reopened(name, generation, staged)
+            if staged.apart:
+                staged = await self._area.put_together(staged, with_tail=True)
         if (state := staged.state) is None:
             stored_name = f"{name}.{new_generation()}"
-            await self._bucket.put(BLOBS + stored_name, staged.tail)
+            await self._bucket.put(BLOBS + stored_name, staged.tail, self._area.owners.get(name, ""))
             return stored_name
-        if staged.whole is None:
-            await self._area.put_together(staged, with_tail=True)
         # Before anybody is given it: an object that may have a row is never the staged name's to remove.
         await self._area.published(name, state)
         return state.stored
@@ -159,6 +172,7 @@ class S3Blobs:
             raise Unavailable("S3 does not answer; the collector removes what is left")
         for key in [key for key in self._hashes if key[0] == name]:
             del self._hashes[key]
+        self._area.owners.pop(name, None)
         writer = self._writers.get(name)
         await self._area.discard(name, mine=writer.generation if writer else None)
         if writer is not None:
@@ -201,13 +215,22 @@ class S3Blobs:
     async def staged(self, *, older_than: int) -> AsyncIterator[Sequence[str]]:
         now = _now()
         found: list[str] = []
+        staged: set[str] = set()
         async for name, entries in self._staged_names():
+            staged.add(name)
             traces = read_traces([(entry.key.rpartition("/")[2], entry.modified) for entry in entries])
             written = any(modified >= now - self._alive for modified in traces.writers.values())
             if not written and max(entry.modified for entry in entries) < now - older_than:
                 found.append(name)
         if found:
             yield found
+        # Begun by a request that S3 took up when all traces of the name were gone already.
+        async for page in self._bucket.unfinished(BLOBS, PAGES):
+            forgotten = {
+                entry.key.removeprefix(BLOBS).rpartition(".")[0] for entry in page if entry.modified < now - older_than
+            }
+            if forgotten := {name for name in forgotten if name and name not in staged}:
+                yield sorted(forgotten)
 
     async def _staged_names(self) -> AsyncIterator[tuple[str, list[Entry]]]:
         """Staged names with what lies below them."""
@@ -242,13 +265,14 @@ class S3Blobs:
     def _closed(self, writer: S3Writer) -> None:
         if self._writers.get(writer.name) is writer:
             del self._writers[writer.name]
+            self._area.owners.pop(writer.name, None)
 
-    def _remember(self, name: str, end: int, algorithm: str, running: _Hash) -> None:
+    def _remember(self, name: str, end: int, algorithm: str | None, running: _Hash) -> None:
         self._hashes[name, end] = (algorithm, running.copy())
         while len(self._hashes) > REMEMBERED:
             self._hashes.popitem(last=False)
 
-    def _recall(self, name: str, offset: int, algorithm: str) -> _Hash | None:
+    def _recall(self, name: str, offset: int, algorithm: str | None) -> _Hash | None:
         kept = self._hashes.get((name, offset))
         return kept[1].copy() if kept and kept[0] == algorithm else None
 

@@ -41,7 +41,7 @@ class S3Writer:
         *,
         part_bytes: int,
         hasher: _Hash | None,
-        algorithm: str,
+        algorithm: str | None,
         remember: Callable[[int, _Hash], None],
         closed: Callable[[S3Writer], None],
     ) -> None:

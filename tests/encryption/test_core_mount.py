@@ -1,0 +1,10 @@
+"""The core's own tests of mount, over a registry that encrypts."""
+
+import pytest
+
+from tests.core.test_mount import *  # noqa: F403 - the tests
+
+
+@pytest.fixture(autouse=True)
+def _encrypted(with_encryption: None) -> None:
+    """Their registries encrypt."""
