@@ -168,7 +168,7 @@ class _WatchedWriter:
 
 
 class WatchedBlobs:
-    """`ports.BlobStore` and `ports.Housekeeping` under watch."""
+    """A blob store with all its sides, under watch."""
 
     def __init__(self, inner: Store, watch: Watch) -> None:
         self._inner = inner
@@ -213,6 +213,12 @@ class WatchedBlobs:
 
     async def check(self) -> None:
         await self._inner.check()
+
+    async def size(self, stored_name: str) -> int | None:
+        return await self._inner.size(stored_name)
+
+    async def receive(self, stored_name: str, chunks: AsyncIterator[bytes]) -> None:
+        await self._inner.receive(stored_name, chunks)
 
     def strays(self, *, older_than: int) -> AsyncIterator[Sequence[str]]:
         return self._inner.strays(older_than=older_than)
