@@ -26,7 +26,16 @@ from gati_registry.http.routes import Table
 from gati_registry.http.uploads import Count, UploadEndpoints
 from gati_registry.loader import Loaded
 from gati_registry.metadata.sqlite import SqliteMetadata
-from gati_registry.ports import Authenticator, Authorizer, BlobStore, Clock, Housekeeping, Metadata, Redirects
+from gati_registry.ports import (
+    Authenticator,
+    Authorizer,
+    BlobStore,
+    Clock,
+    Housekeeping,
+    Metadata,
+    Receiving,
+    Redirects,
+)
 from gati_registry.service.blobs import BlobService
 from gati_registry.service.collect import Collector
 from gati_registry.service.core import CoreDoor, Deciding
@@ -37,11 +46,12 @@ from gati_registry.service.observers import Observers
 from gati_registry.service.outbox import Dispatcher
 from gati_registry.service.uploads import UploadLimits, UploadService, session_key
 from gati_registry.service.verify import Verifier
-from gati_registry.settings import Settings, SettingsError
+from gati_registry.settings import S3Bucket, Settings, SettingsError
 from gati_registry.storage.filesystem import FilesystemBlobs, make_folder
 
 if TYPE_CHECKING:
     from gati_registry.metadata.postgresql import Server
+    from gati_registry.storage.s3 import Address, Bucket, Options
 
 
 class Opened(Metadata, Protocol):
@@ -50,8 +60,8 @@ class Opened(Metadata, Protocol):
     migrations_run: list[str]
 
 
-class Stored(BlobStore, Housekeeping, Protocol):
-    """A blob store with both its sides."""
+class Stored(BlobStore, Housekeeping, Receiving, Protocol):
+    """A blob store with all its sides."""
 
     def close(self) -> None:
         """Let go of it."""
@@ -88,9 +98,9 @@ async def build(
     """
     clock = clock or SystemClock()
     extensions = loader.declared(settings.extensions)
-    metadata = await _open_metadata(settings, extensions)
+    metadata = await open_metadata(settings, extensions)
     try:
-        blobs, redirects = _open_blobs(settings)
+        blobs, redirects = open_blobs(settings)
         try:
             ids = SessionIds(await session_key(metadata), _ms(settings.uploads.expiry))
             yield _assemble(settings, metadata, blobs, redirects, clock, count, ids, extensions)
@@ -100,11 +110,12 @@ async def build(
         await metadata.close()
 
 
-async def _open_metadata(settings: Settings, extensions: list[Extension]) -> Opened:
+async def open_metadata(settings: Settings, extensions: list[Extension]) -> Opened:
+    """The database that the settings name, brought to this version's schema; closed by the caller."""
     if not settings.shared_metadata:
         make_folder(str(settings.metadata_path.parent))
         return SqliteMetadata(settings.metadata_path, loader.migrations(extensions, "sqlite"))
-    server = _postgresql(settings)
+    server = postgresql_server(settings)
     from gati_registry.metadata.postgresql import PostgresMetadata
 
     return await PostgresMetadata.open(server, loader.migrations(extensions, "postgresql"))
@@ -118,13 +129,18 @@ async def inspect_postgresql(settings: Settings) -> str:
         Unavailable: the server is not there, or not to be trusted.
         MigrationError: the database belongs to another version.
     """
-    server = _postgresql(settings)
+    server = postgresql_server(settings)
     from gati_registry.metadata.postgresql import inspect
 
     return await inspect(server, loader.migrations(loader.declared(settings.extensions), "postgresql"))
 
 
-def _postgresql(settings: Settings) -> Server:
+def postgresql_server(settings: Settings) -> Server:
+    """The server that `metadata_url` names.
+
+    Raises:
+        SettingsError: it cannot be understood, or the extra is missing.
+    """
     # Imported only here: who uses the embedded database need not have it.
     if not (find_spec("psycopg") and find_spec("psycopg_pool")):
         raise SettingsError(
@@ -150,20 +166,41 @@ def _postgresql(settings: Settings) -> Server:
         raise SettingsError(f"metadata_url: {error}") from None
 
 
-def _open_blobs(settings: Settings) -> tuple[Stored, Redirects | None]:
+def open_blobs(settings: Settings) -> tuple[Stored, Redirects | None]:
     """The blob store; also as what tells clients where to fetch blobs, if they are to."""
     if settings.bucket is None:
         return FilesystemBlobs(settings.blobs_path), None
+    address, options = _s3(settings, settings.bucket)
+    from gati_registry.storage.s3 import S3Blobs
+
+    blobs = S3Blobs(address, options, part_bytes=settings.s3.part_bytes)
+    return blobs, blobs if settings.s3.redirect else None
+
+
+def open_bucket(settings: Settings) -> Bucket:
+    """The bucket of `blobs_url` for something else than blobs; closed by the caller.
+
+    Raises:
+        SettingsError: the extra is missing.
+    """
+    assert settings.bucket is not None
+    address, options = _s3(settings, settings.bucket)
+    from gati_registry.storage.s3 import Bucket
+
+    return Bucket(address, options)
+
+
+def _s3(settings: Settings, bucket: S3Bucket) -> tuple[Address, Options]:
     if not find_spec("minio"):
         raise SettingsError("blobs_url: s3 needs the extra `s3`; install it with: pip install 'gati-registry[s3]'")
-    from gati_registry.storage.s3 import Address, Options, S3Blobs, encryption
+    from gati_registry.storage.s3 import Address, Options, encryption
 
-    bucket, section = settings.bucket, settings.s3
-    address = Address(bucket.name, bucket.prefix, bucket.endpoint, bucket.region)
+    section = settings.s3
     asked = encryption(section.kms_key) if section.encryption != "none" else ()
-    options = Options(section.connections, section.timeout, asked)
-    blobs = S3Blobs(address, options, part_bytes=section.part_bytes)
-    return blobs, blobs if section.redirect else None
+    return (
+        Address(bucket.name, bucket.prefix, bucket.endpoint, bucket.region),
+        Options(section.connections, section.timeout, asked),
+    )
 
 
 async def inspect_s3(settings: Settings) -> str:
@@ -173,7 +210,7 @@ async def inspect_s3(settings: Settings) -> str:
         SettingsError: the extra is missing.
         Unavailable: the server is not there, or refuses us.
     """
-    blobs, _ = _open_blobs(settings)
+    blobs, _ = open_blobs(settings)
     try:
         await blobs.check()
     finally:
