@@ -249,7 +249,8 @@ def test_a_restore_that_was_killed_is_nothing_and_the_next_one_goes_on(tmp_path:
 
 def test_following_makes_one_after_the_other_until_it_is_told_to_end(tmp_path: Path, key: Path) -> None:
     here, vault = Site(tmp_path / "here"), tmp_path / "vault"
-    with here.serving() as (_, client), backing_up(here, vault, key, "--follow", "0.2") as process:
+    # It may be there before the registry's first start.
+    with backing_up(here, vault, key, "--follow", "0.2") as process, here.serving() as (_, client):
         assert process.stdout is not None
         here.fill(client, 2)
         lines = [json.loads(process.stdout.readline()) for _ in range(4)]

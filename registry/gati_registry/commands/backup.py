@@ -14,6 +14,7 @@ from gati_registry.clock import SystemClock
 from gati_registry.commands.context import loaded, print_json, print_table
 from gati_registry.commands.options import ExitCode
 from gati_registry.errors import Unavailable
+from gati_registry.metadata.migrate import MigrationError
 from gati_registry.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -29,10 +30,27 @@ def run(arguments: argparse.Namespace) -> int:
     settings = loaded(arguments).settings
     if arguments.follow is not None and (arguments.action != "make" or arguments.follow <= 0):
         raise SettingsError("--follow: a time in seconds, for `backup make`")
-    return asyncio.run(_run(settings, arguments))
+    return asyncio.run(
+        _forever(settings, arguments) if arguments.follow else _run(settings, arguments, asyncio.Event())
+    )
 
 
-async def _run(settings: Settings, arguments: argparse.Namespace) -> int:
+async def _forever(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Until SIGTERM, whatever is not there for a while: registry, place, or the schema of this version."""
+    loop, ended = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, ended.set)
+    while not ended.is_set():
+        try:
+            return await _run(settings, arguments, ended)
+        except (Unavailable, MigrationError) as error:
+            print(f"gati-registry: {error}; it is tried again", file=sys.stderr, flush=True)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), min(arguments.follow, 10))
+    return ExitCode.DONE
+
+
+async def _run(settings: Settings, arguments: argparse.Namespace, ended: asyncio.Event) -> int:
     from gati_registry.moving.vault import open_vault
 
     vault = await open_vault(
@@ -47,12 +65,12 @@ async def _run(settings: Settings, arguments: argparse.Namespace) -> int:
             return await _list(vault, as_json=arguments.output == "json")
         if arguments.action == "verify":
             return await _verify(vault, arguments)
-        return await _make(settings, vault, arguments)
+        return await _make(settings, vault, arguments, ended)
     finally:
         vault.close()
 
 
-async def _make(settings: Settings, vault: Vault, arguments: argparse.Namespace) -> int:
+async def _make(settings: Settings, vault: Vault, arguments: argparse.Namespace, ended: asyncio.Event) -> int:
     from gati_registry.bootstrap import open_blobs
     from gati_registry.moving.backup import TURNS, Backups, Keep
     from gati_registry.moving.holding import holding
@@ -72,7 +90,7 @@ async def _make(settings: Settings, vault: Vault, arguments: argparse.Namespace)
         async with serving_database(settings) as metadata, holding(metadata, clock, TURNS):
             backups = Backups(settings, metadata, blobs, vault, clock, Progress(quiet=quiet))
             if arguments.follow is not None:
-                return await _follow(backups, keep, arguments.follow)
+                return await _follow(backups, keep, arguments.follow, ended)
             made = await backups.make() if arguments.action == "make" else None
             gone = await backups.prune(keep)
     finally:
@@ -85,11 +103,9 @@ async def _make(settings: Settings, vault: Vault, arguments: argparse.Namespace)
     return ExitCode.FAILED if made and made.damaged else ExitCode.DONE
 
 
-async def _follow(backups: Backups, keep: Keep, every: float) -> int:
+async def _follow(backups: Backups, keep: Keep, every: float, ended: asyncio.Event) -> int:
     """One backup after the other; a line of JSON for each. What fails is tried again."""
-    loop, ended = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, ended.set)
+    loop = asyncio.get_running_loop()
     pruned = loop.time()
     while not ended.is_set():
         began = loop.time()
