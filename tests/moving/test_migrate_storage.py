@@ -148,6 +148,7 @@ def sessions(server: PostgresServer, name: str) -> bool:
     return server.execute(f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'") != [(0,)]
 
 
+@pytest.mark.proof
 def test_damage_in_the_source_is_told_and_does_not_travel(tmp_path: Path, minio: MinioServer, prefix: str) -> None:
     here = Site(tmp_path / "here")
     with here.serving() as (_, client):

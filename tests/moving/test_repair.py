@@ -66,6 +66,7 @@ def all_is_well(site: Site) -> None:
         site.compare(client)
 
 
+@pytest.mark.proof
 def test_from_a_second_store(here: Site, tmp_path: Path, minio: MinioServer, prefix: str) -> None:
     sound = Site(tmp_path / "sound")
     run("migrate-storage", "--to", minio.url(prefix), env=sound.env)
@@ -91,6 +92,7 @@ def test_from_a_backup(here: Site, tmp_path: Path) -> None:
     all_is_well(here)
 
 
+@pytest.mark.proof
 def test_what_is_damaged_there_too_stays_aside(here: Site, tmp_path: Path) -> None:
     spare = tmp_path / "sound/data/blobs"
     victim = stored(here)[0]

@@ -122,7 +122,7 @@ class Backups:
         try:
             await asyncio.to_thread(snapshot, path, copy)
             with copy.open("rb") as file:
-                pieces = [await self._put(made, there, data) async for data in _read(file.fileno())]
+                pieces = await self._put_all(made, there, _read(file.fileno()))
             opened = SqliteReader(copy, still=False)
             try:
                 history = await opened.history()
@@ -141,7 +141,7 @@ class Backups:
         try:
             history, parts = await opened.history(), list[Part]()
             for table in await opened.tables():
-                pieces = [await self._put(made, there, data) async for data in cut(opened.copied(table))]
+                pieces = await self._put_all(made, there, cut(opened.copied(table)))
                 parts.append(Part(table.name, pieces, table.columns, table.counter))
             lists = await self._list(made, there, missing, opened.select(_BLOBS))
         finally:
@@ -175,11 +175,22 @@ class Backups:
             lists.append(await self._put(made, there, json.dumps(gathered).encode()))
         return lists
 
+    async def _put_all(self, made: Made, there: set[str], pieces: AsyncIterator[bytes]) -> list[str]:
+        """Keep pieces, some at a time; their names, in their order."""
+        names: dict[int, str] = {}
+
+        async def put(item: tuple[int, bytes]) -> None:
+            names[item[0]] = await self._put(made, there, item[1])
+
+        await each(_numbered(pieces), put)
+        return [names[number] for number in range(len(names))]
+
     async def _put(self, made: Made, there: set[str], content: bytes) -> str:
-        name = self._vault.piece_name(content)
+        name = await asyncio.to_thread(self._vault.piece_name, content)
         if name not in there:
-            made.written += await self._vault.put_piece(name, content)
-            there.add(name)
+            written = await self._vault.put_piece(name, content)
+            made.written += written
+            there.add(name)  # only now: a round that failed is followed by others
         self._progress.add(len(content))
         return name
 
@@ -188,12 +199,13 @@ class Backups:
     async def _copy(self, blob: Blob, made: Made, there: set[str]) -> None:
         try:
             pieces = checked(chunks(self._blobs, blob.stored_name, self._progress), blob.digest, blob.size)
-            made.written += await self._vault.put_blob(blob.digest, pieces)
+            written = await self._vault.put_blob(blob.digest, pieces)
         except (Damaged, FileNotFoundError) as error:
             # One blob that has rotted keeps nobody from backing up all the others.
             made.damaged.append((blob.digest, str(error) if isinstance(error, Damaged) else "its bytes are missing"))
             return
         made.new_blobs += 1
+        made.written += written
         there.update(self._vault.blob_pieces(blob.digest, blob.size))
 
     # --- retention ----------------------------------------------------------------------------------------------
@@ -268,6 +280,13 @@ def moment_of(name: str) -> datetime:
 async def _iterated(blobs: Sequence[Blob]) -> AsyncIterator[Blob]:
     for blob in blobs:
         yield blob
+
+
+async def _numbered(pieces: AsyncIterator[bytes]) -> AsyncIterator[tuple[int, bytes]]:
+    number = 0
+    async for piece in pieces:
+        yield number, piece
+        number += 1
 
 
 async def _read(descriptor: int) -> AsyncIterator[bytes]:

@@ -38,9 +38,9 @@ async def copy_tables(source: Reader, target: Writer, known: Sequence[Migration]
     made = {table.name: table for table in await target.lay_out(same_steps(await source.history(), known))}
     _same_schema(tables, made)
     total = 0
+    progress.stage("rows", 0)
     for table in tables:
         sent, arrived = Sum(), Sum()
-        progress.stage(f"table {table.name}", 0)
         await target.write(table, _summed(source.rows(table), sent, progress))
         async for batch in target.rows(table):
             arrived.add(batch)

@@ -38,11 +38,11 @@ class Progress:
 
     def end(self) -> None:
         """The stage is over."""
-        if self._stage:
+        if self._stage and (self._done or self._total):
             self._tell(time.monotonic())
             if self._terminal and not self._quiet:
                 self._stream.write("\n")
-            self._stage = ""
+        self._stage = ""
 
     def _tell(self, now: float) -> None:
         if self._quiet:

@@ -143,8 +143,7 @@ async def _postgresql(vault: Vault, snapshot: Snapshot, settings: Settings, prog
 
 
 async def _pieces(vault: Vault, part: Part, progress: Progress) -> AsyncIterator[bytes]:
-    for name in part.pieces:
-        data = await vault.piece(name)
+    async for data in vault.pieces(part.pieces):
         progress.add(len(data))
         yield data
 

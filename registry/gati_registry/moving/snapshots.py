@@ -102,15 +102,17 @@ async def data_of(vault: Vault, snapshot: Snapshot, table: str, digest: str) -> 
             path = Path(folder) / "metadata.sqlite"
             with path.open("wb") as file:
                 for part in snapshot.parts:
-                    for piece in part.pieces:
-                        file.write(await vault.piece(piece))
+                    async for piece in vault.pieces(part.pieces):
+                        file.write(piece)
             return within(path, table, digest)
     (part,) = (part for part in snapshot.parts if part.name == table)
     at, data = part.columns.index("digest"), part.columns.index("data")
-    for number, piece in enumerate(part.pieces):
-        for row in _rows(await vault.piece(piece), first=number == 0):
+    first = True
+    async for piece in vault.pieces(part.pieces):
+        for row in _rows(piece, first=first):
             if row[at] == digest.encode() and row[data] is not None:
                 return row[data]
+        first = False
     return None
 
 

@@ -17,6 +17,7 @@ import json
 import os
 import secrets
 import zlib
+from collections import deque
 from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from gati_registry.errors import Unavailable
 from gati_registry.moving.blobs import CHUNK
 from gati_registry.settings import Settings, SettingsError
-from gati_registry.storage.filesystem import make_folder
+from gati_registry.storage.filesystem import make_folder, sync_folder
 from gati_registry.storage.frames import KEY_BYTES, Sealer, Unsealable, stretched
 from gati_registry.values.digest import Digest
 
@@ -35,6 +36,9 @@ HEADER = "vault.json"
 FORMAT = 1
 PIECE = 16 * CHUNK
 """Bytes of a blob that are sealed together, and held in memory for it."""
+
+AHEAD = 8
+"""Pieces that are fetched before they are asked for."""
 
 _FOLDERS = ("data/", "blobs/", "snapshots/")
 
@@ -73,7 +77,8 @@ class Folder:
 
     def _put(self, name: str, data: bytes) -> None:
         path = self._root / name
-        make_folder(str(path.parent))
+        if not path.parent.is_dir():
+            make_folder(str(path.parent))
         making = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
             descriptor = os.open(making, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
@@ -82,11 +87,11 @@ class Folder:
                 file.flush()
                 os.fsync(file.fileno())
             os.rename(making, path)
+            sync_folder(str(path.parent))
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.unlink(making)
             raise Unavailable(f"the backup's folder cannot be written: {error.strerror}") from error
-        make_folder(str(path))  # which syncs the folder it is in
 
     async def get(self, name: str) -> bytes:
         return await asyncio.to_thread((self._root / name).read_bytes)
@@ -149,7 +154,7 @@ class Vault:
 
     async def put_piece(self, name: str, content: bytes) -> int:
         """Keep a piece; bytes written."""
-        return await self._put(name, zlib.compress(content, 1))
+        return await self._put(name, await asyncio.to_thread(zlib.compress, content, 1))
 
     async def piece(self, name: str) -> bytes:
         """A piece's content.
@@ -157,7 +162,22 @@ class Vault:
         Raises:
             Unavailable: it is missing or damaged.
         """
-        return zlib.decompress(await self._get(name))
+        return await asyncio.to_thread(zlib.decompress, await self._get(name))
+
+    async def pieces(self, names: Sequence[str]) -> AsyncIterator[bytes]:
+        """Pieces in this order; some are fetched ahead."""
+        ahead = deque[asyncio.Task[bytes]]()
+        try:
+            for name in names:
+                ahead.append(asyncio.create_task(self.piece(name)))
+                if len(ahead) > AHEAD:
+                    yield await ahead.popleft()
+            while ahead:
+                yield await ahead.popleft()
+        finally:
+            for task in ahead:
+                task.cancel()
+            await asyncio.gather(*ahead, return_exceptions=True)
 
     # --- blobs --------------------------------------------------------------------------------------------------
 
