@@ -20,6 +20,8 @@ from tests.support.minio import MinioServer
 from tests.support.postgresql import PostgresServer
 from tests.support.server import wait_for
 
+pytestmark = pytest.mark.timeout(900)  # many processes, one after the other; a busy machine takes its time
+
 
 @pytest.fixture
 def key(tmp_path: Path) -> Path:
@@ -191,7 +193,7 @@ def test_the_collector_takes_nothing_away_from_a_backup_under_way(tmp_path: Path
     with here.serving(**none) as (_, client):
         here.fill(client, 8, large=3_000_000)
         with backing_up(here, vault, key) as process:
-            wait_for(lambda: pieces(vault, "blobs"), timeout=60)
+            wait_for(lambda: pieces(vault, "blobs"), timeout=120)
             process.send_signal(signal.SIGSTOP)
             started = len(pieces(vault, "blobs"))
             for (repository, _), digest in here.pushed.items():
@@ -212,7 +214,7 @@ def test_a_backup_that_was_killed_is_none_and_the_next_one_goes_on(tmp_path: Pat
     with here.serving() as (_, client):
         here.fill(client, 10, large=3_000_000)
         with backing_up(here, vault, key) as process:
-            wait_for(lambda: len(pieces(vault, "blobs")) > 2, timeout=60)
+            wait_for(lambda: len(pieces(vault, "blobs")) > 2, timeout=120)
             process.kill()
             process.wait()
         left = len(pieces(vault, "blobs"))
@@ -237,7 +239,7 @@ def test_a_restore_that_was_killed_is_nothing_and_the_next_one_goes_on(tmp_path:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    wait_for(lambda: pieces(blobs) if blobs.exists() else None, timeout=60)
+    wait_for(lambda: pieces(blobs) if blobs.exists() else None, timeout=120)
     process.kill()
     process.wait()
     if not (tmp_path / "back" / "data" / "metadata.sqlite").exists():

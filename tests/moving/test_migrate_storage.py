@@ -17,6 +17,8 @@ from tests.support.minio import MinioServer
 from tests.support.postgresql import PostgresServer
 from tests.support.server import wait_for
 
+pytestmark = pytest.mark.timeout(900)  # many processes, one after the other; a busy machine takes its time
+
 
 def files(folder: Path) -> dict[str, tuple[int, bytes]]:
     """Everything in the store's folder."""
@@ -125,7 +127,7 @@ def test_killed_at_any_moment_it_goes_on_and_nothing_is_half(
             if process.poll() is None:
                 process.send_signal(signal.SIGKILL)
                 process.wait()
-                wait_for(lambda: not sessions(server, name), timeout=60)
+                wait_for(lambda: not sessions(server, name), timeout=120)
                 assert server.execute(tables, name) == [(0,)]
             else:
                 break  # it was faster than we

@@ -19,6 +19,8 @@ from tests.support.minio import MinioServer
 
 INLINE = "SELECT digest FROM blob WHERE data IS NOT NULL AND size > 100"
 
+pytestmark = pytest.mark.timeout(900)  # many processes, one after the other; a busy machine takes its time
+
 
 @pytest.fixture
 def here(tmp_path: Path) -> Site:

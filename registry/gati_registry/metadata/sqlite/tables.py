@@ -113,7 +113,9 @@ class SqliteWriter:
 
 
 def history(connection: apsw.Connection) -> History:
-    """The migrations that ran."""
+    """The migrations that ran; none in a file that a first start has only just made."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema_migration'").fetchone():
+        return {}
     rows = connection.execute("SELECT owner, number, checksum FROM schema_migration")
     return {(str(owner), int(str(number))): str(checksum) for owner, number, checksum in rows}
 
