@@ -39,6 +39,7 @@ from gati_registry.ports import (
     Housekeeping,
     MasterKey,
     Metadata,
+    Receiving,
     Redirects,
     StagedReading,
 )
@@ -53,12 +54,13 @@ from gati_registry.service.observers import Observers
 from gati_registry.service.outbox import Dispatcher
 from gati_registry.service.uploads import UploadLimits, UploadService, session_key
 from gati_registry.service.verify import Verifier
-from gati_registry.settings import Settings, SettingsError
+from gati_registry.settings import S3Bucket, Settings, SettingsError
 from gati_registry.storage.filesystem import FilesystemBlobs, make_folder
 
 if TYPE_CHECKING:
     from gati_registry.keys import AwsCredentials
     from gati_registry.metadata.postgresql import Server
+    from gati_registry.storage.s3 import Address, Bucket, Options
 
 
 class Opened(Metadata, Protocol):
@@ -68,13 +70,13 @@ class Opened(Metadata, Protocol):
 
 
 class Stored(BlobStore, Housekeeping, Protocol):
-    """A blob store with both its sides."""
+    """A blob store with all its sides."""
 
     def close(self) -> None:
         """Let go of it."""
 
 
-class Plain(Stored, StagedReading, Protocol):
+class Plain(Stored, StagedReading, Receiving, Protocol):
     """One that stores bytes as they come."""
 
 
@@ -110,9 +112,9 @@ async def build(
     """
     clock = clock or SystemClock()
     extensions = loader.declared(settings.extensions)
-    metadata = await _open_metadata(settings, extensions)
+    metadata = await open_metadata(settings, extensions)
     try:
-        plain, redirects = _open_blobs(settings)
+        plain, redirects = open_blobs(settings)
         blobs: Stored = plain
         try:
             keys = None
@@ -129,11 +131,12 @@ async def build(
         await metadata.close()
 
 
-async def _open_metadata(settings: Settings, extensions: list[Extension]) -> Opened:
+async def open_metadata(settings: Settings, extensions: list[Extension]) -> Opened:
+    """The database that the settings name, brought to this version's schema; closed by the caller."""
     if not settings.shared_metadata:
         make_folder(str(settings.metadata_path.parent))
         return SqliteMetadata(settings.metadata_path, loader.migrations(extensions, "sqlite"))
-    server = _postgresql(settings)
+    server = postgresql_server(settings)
     from gati_registry.metadata.postgresql import PostgresMetadata
 
     return await PostgresMetadata.open(server, loader.migrations(extensions, "postgresql"))
@@ -147,13 +150,18 @@ async def inspect_postgresql(settings: Settings) -> str:
         Unavailable: the server is not there, or not to be trusted.
         MigrationError: the database belongs to another version.
     """
-    server = _postgresql(settings)
+    server = postgresql_server(settings)
     from gati_registry.metadata.postgresql import inspect
 
     return await inspect(server, loader.migrations(loader.declared(settings.extensions), "postgresql"))
 
 
-def _postgresql(settings: Settings) -> Server:
+def postgresql_server(settings: Settings) -> Server:
+    """The server that `metadata_url` names.
+
+    Raises:
+        SettingsError: it cannot be understood, or the extra is missing.
+    """
     # Imported only here: who uses the embedded database need not have it.
     if not (find_spec("psycopg") and find_spec("psycopg_pool")):
         raise SettingsError(
@@ -187,16 +195,36 @@ def _libpq_tls(settings: Settings) -> dict[str, str]:
     return found
 
 
-def _open_blobs(settings: Settings) -> tuple[Plain, Redirects | None]:
+def open_blobs(settings: Settings) -> tuple[Plain, Redirects | None]:
     """The blob store; also as what tells clients where to fetch blobs, if they are to."""
     if settings.bucket is None:
         return FilesystemBlobs(settings.blobs_path), None
+    address, options = _s3(settings, settings.bucket)
+    from gati_registry.storage.s3 import S3Blobs
+
+    blobs = S3Blobs(address, options, part_bytes=settings.s3.part_bytes)
+    return blobs, blobs if settings.s3.redirect else None
+
+
+def open_bucket(settings: Settings) -> Bucket:
+    """The bucket of `blobs_url` for something else than blobs; closed by the caller.
+
+    Raises:
+        SettingsError: the extra is missing.
+    """
+    assert settings.bucket is not None
+    address, options = _s3(settings, settings.bucket)
+    from gati_registry.storage.s3 import Bucket
+
+    return Bucket(address, options)
+
+
+def _s3(settings: Settings, bucket: S3Bucket) -> tuple[Address, Options]:
     if not find_spec("minio"):
         raise SettingsError("blobs_url: s3 needs the extra `s3`; install it with: pip install 'gati-registry[s3]'")
-    from gati_registry.storage.s3 import Address, Options, S3Blobs, encryption
+    from gati_registry.storage.s3 import Address, Options, encryption
 
-    bucket, section = settings.bucket, settings.s3
-    address = Address(bucket.name, bucket.prefix, bucket.endpoint, bucket.region)
+    section = settings.s3
     asked = encryption(section.kms_key) if section.encryption in {"sse-s3", "sse-kms"} else ()
     ca = str(settings.tls.ca) if settings.tls.ca is not None else None
     options = Options(
@@ -213,8 +241,20 @@ def _open_blobs(settings: Settings) -> tuple[Plain, Redirects | None]:
             )
         ),
     )
-    blobs = S3Blobs(address, options, part_bytes=section.part_bytes)
-    return blobs, blobs if section.redirect else None
+    return Address(bucket.name, bucket.prefix, bucket.endpoint, bucket.region), options
+
+
+def only_plain(settings: Settings, what: str) -> None:
+    """For what copies stored bytes and compares their digest, which encrypted ones do not have.
+
+    Raises:
+        SettingsError: the store is encrypted.
+    """
+    if settings.encryption.master != "none":
+        raise SettingsError(
+            f"encryption.master: {what} works on stores without encryption of ours alone; copy the database and the "
+            "folder or bucket by their own tools (docs/encryption.md)"
+        )
 
 
 def master_key(settings: Settings) -> MasterKey | None:
@@ -303,7 +343,7 @@ async def inspect_s3(settings: Settings) -> str:
         SettingsError: the extra is missing.
         Unavailable: the server is not there, or refuses us.
     """
-    blobs, _ = _open_blobs(settings)
+    blobs, _ = open_blobs(settings)
     try:
         await blobs.check()
     finally:

@@ -264,6 +264,18 @@ class Inventory(Protocol):
     async def quarantine_manifest(self, manifest_id: int, now: int) -> None:
         """Serve the manifest no more until it is pushed again."""
 
+    async def quarantined(self) -> Sequence[StoredBlob]:
+        """Blobs that were found damaged and did not come again."""
+
+    async def quarantined_manifests(self) -> Sequence[tuple[int, str, Digest]]:
+        """(id, repository, digest) of manifests that were found damaged and did not come again."""
+
+    async def mend_blob(self, digest: Digest, stored_name: str) -> bool:
+        """Give a quarantined blob sound bytes; False if it is none any more."""
+
+    async def mend_manifest(self, manifest_id: int, data: bytes) -> None:
+        """Give a quarantined manifest sound bytes."""
+
     async def names_in_use(self, stored_names: Sequence[str]) -> set[str]:
         """Those of the names that a blob or the trash holds."""
 
@@ -279,6 +291,9 @@ class Leases(Protocol):
 
     async def release(self, name: str, holder: str) -> None:
         """Give a lease back."""
+
+    async def held(self, name: str, now: int) -> bool:
+        """Whether anybody has the lease."""
 
     async def get_fact(self, name: str) -> str | None:
         """A stored fact."""
@@ -628,6 +643,19 @@ class MasterKey(Protocol):
 
     async def rotate(self) -> str:
         """Make a new version, which wraps from now on; its id."""
+
+
+class Receiving(Protocol):
+    """A capability of a blob store that takes blobs over from another one, under the stored names they have there."""
+
+    async def size(self, stored_name: str) -> int | None:
+        """How many bytes a blob has here; None where there is none."""
+
+    async def receive(self, stored_name: str, chunks: AsyncIterator[bytes]) -> None:
+        """Store a blob under its name, durable and all at once. Again is no error.
+
+        Where `chunks` raises, or the process ends, the name holds what it held before.
+        """
 
 
 class Redirects(Protocol):

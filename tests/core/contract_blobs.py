@@ -1,4 +1,4 @@
-"""What every blob store promises: `ports.BlobStore`, its writers and readers, and `ports.Housekeeping`.
+"""What every blob store promises: `ports.BlobStore`, its writers and readers, `ports.Housekeeping`, `ports.Receiving`.
 
 A driver's test module subclasses `BlobsContract` and provides the fixtures `store`, `another` (a second object on the
 same bytes, as another worker has) and `sizes`, the lengths where its writing changes its ways.
@@ -15,14 +15,18 @@ from typing import Protocol
 
 import pytest
 
-from gati_registry.ports import BlobStore, Busy, Housekeeping, StagedWriter
+from gati_registry.ports import BlobStore, Busy, Housekeeping, Receiving, StagedWriter
 from gati_registry.values.digest import Digest
 
 MIB = 1024 * 1024
 
 
 class Store(BlobStore, Housekeeping, Protocol):
-    """Both sides of a store."""
+    """All sides of a store."""
+
+
+class TakingStore(Store, Receiving, Protocol):
+    """One that takes blobs over from another."""
 
 
 def content(length: int, seed: int = 0) -> bytes:
@@ -74,6 +78,14 @@ async def get(store: BlobStore, stored_name: str, chunk: int = 300_000) -> bytes
         return b"".join(parts)
     finally:
         reader.close()
+
+
+async def pieces(data: bytes, *, broken: bool = False) -> AsyncIterator[bytes]:
+    """The bytes in pieces, the last of which never comes if it is `broken`."""
+    for start in range(0, len(data), 1_000_000):
+        yield data[start : start + 1_000_000]
+    if broken:
+        raise ZeroDivisionError
 
 
 async def names(batches: AsyncIterator[Sequence[str]]) -> set[str]:
@@ -324,3 +336,42 @@ class BlobsContract:
         await asyncio.sleep(0.05)
         assert await names(store.strays(older_than=0)) == {other}
         await store.check()
+
+
+class TakingContract:
+    """Of stores that take blobs over from another one, with the same fixtures."""
+
+    @pytest.mark.parametrize("kind", ["files", "s3"])
+    async def test_a_blob_is_taken_over_under_the_name_it_had(
+        self, store: TakingStore, another: TakingStore, sizes: Sequence[int], kind: str
+    ) -> None:
+        taken: dict[str, bytes] = {}
+        for size in sizes:
+            data = content(size)
+            name = f"{new_name()}.{new_name().replace('-', '')[:24]}"  # as S3 has it
+            if kind == "files":
+                digest = Digest.of(data)
+                name = f"sha256/{digest.encoded[:2]}/{digest.encoded}.{new_name()}"
+            taken[name] = data
+            assert await store.size(name) is None
+            for _ in range(2):  # again is no error
+                await store.receive(name, pieces(data))
+                assert await another.size(name) == size
+                assert await get(another, name) == data
+        await asyncio.sleep(0.05)
+        assert await names(store.strays(older_than=0)) == set(taken)
+        for name in taken:
+            await store.remove(name)
+            assert await store.size(name) is None
+
+    async def test_what_breaks_off_takes_nothing_over(self, store: TakingStore, sizes: Sequence[int]) -> None:
+        whole, broken = f"{new_name()}.a", f"{new_name()}.b"
+        await store.receive(whole, pieces(b"before"))
+        for name in (whole, broken):
+            with pytest.raises(ZeroDivisionError):
+                await store.receive(name, pieces(content(max(sizes)), broken=True))
+        assert await get(store, whole) == b"before"
+        assert await store.size(broken) is None
+        await asyncio.sleep(0.05)
+        assert await names(store.strays(older_than=0)) == {whole}
+        assert await names(store.staged(older_than=0)) == set()

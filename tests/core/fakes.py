@@ -168,7 +168,7 @@ class _WatchedWriter:
 
 
 class WatchedBlobs:
-    """`ports.BlobStore` and `ports.Housekeeping` under watch."""
+    """A blob store with all its sides, under watch."""
 
     def __init__(self, inner: Store, watch: Watch) -> None:
         self._inner = inner

@@ -15,7 +15,19 @@ from gati_registry.storage.filesystem import FilesystemBlobs
 from gati_registry.storage.filesystem.buffers import ALIGNMENT, SIZE, BufferPool
 from gati_registry.storage.filesystem.writer import SMALL
 from gati_registry.values.digest import Digest
-from tests.core.contract_blobs import MIB, BlobsContract, Store, content, fill, get, names, new_name, put, stage
+from tests.core.contract_blobs import (
+    MIB,
+    BlobsContract,
+    Store,
+    TakingContract,
+    content,
+    fill,
+    get,
+    names,
+    new_name,
+    put,
+    stage,
+)
 from tests.core.support import files
 
 pytestmark = pytest.mark.anyio
@@ -52,7 +64,7 @@ def sizes() -> list[int]:
     ]  # fmt: skip
 
 
-class TestBlobs(BlobsContract):
+class TestBlobs(BlobsContract, TakingContract):
     """Files."""
 
 

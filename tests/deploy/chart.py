@@ -39,6 +39,7 @@ EVERYTHING: Mapping[str, Any] = {
         "from": [{"namespaceSelector": {"matchLabels": {"name": "ingress"}}}],
         "egress": [{"ports": [{"port": 5432, "protocol": "TCP"}, {"port": 9000, "protocol": "TCP"}]}],
     },
+    "backup": {"enabled": True, "to": S3, "secret": {"name": "backup"}, "keep": {"daily": 14}},
     "serviceMonitor": {"enabled": True, "labels": {"release": "prometheus"}},
     "workers": 2,
     "shutdown": {"delaySeconds": 20, "graceSeconds": 900},

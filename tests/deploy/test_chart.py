@@ -53,7 +53,14 @@ def test_the_kinds_fit_the_way(way: str, objects: Mapping[str, Object]) -> None:
     always = {"Service", "ServiceAccount", "NetworkPolicy"}
     kinds = {
         "shared": {"Deployment", "PodDisruptionBudget"},
-        "everything": {"Deployment", "PodDisruptionBudget", "HorizontalPodAutoscaler", "Ingress", "ServiceMonitor"},
+        "everything": {
+            "Deployment",
+            "PodDisruptionBudget",
+            "HorizontalPodAutoscaler",
+            "Ingress",
+            "ServiceMonitor",
+            "CronJob",
+        },
     }
     assert objects.keys() == always | kinds.get(way, {"StatefulSet"})
 
@@ -188,6 +195,9 @@ def test_egress_is_closed_where_somebody_says_what_is_open(tmp_path: Path) -> No
         ({"databse": {}}, "databse"),
         ({"database": {"url": "postgresql://user:password@host/database"}}, "url"),
         ({"blobs": {"url": "s3:/bucket"}}, "blobs/url"),
+        ({"backup": {"enabled": True, "secret": {"name": "backup"}}}, "backup.to"),
+        ({"backup": {"enabled": True, "to": S3}}, "backup.secret.name"),
+        ({"backup": {"enabled": True, "to": "bucket"}}, "to"),
         ({"replicas": 0}, "replicas"),
         ({"settings": {"listen": "127.0.0.1:1"}}, "listen"),
         ({"settings": {"gc.grace": {"days": 1}}}, "grace"),

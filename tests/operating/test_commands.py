@@ -53,7 +53,9 @@ def stored(tmp_path: Path) -> Path:
 def test_version_and_help_name_every_command() -> None:
     assert _run("--version").stdout.startswith("gati-registry ")
     text = _run("--help").stdout
-    for command in ("serve", "check", "settings", "gc", "verify", "migrate", "extension"):
+    for command in (
+        "serve", "check", "settings", "gc", "verify", "migrate", "migrate-storage", "backup", "restore", "extension",
+    ):  # fmt: skip
         assert command in text
         assert _run(command, "--help").returncode == 0
     assert _run("nonsense").returncode == 2

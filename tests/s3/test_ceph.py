@@ -11,7 +11,7 @@ from gati_registry.storage.s3 import S3Blobs
 from gati_registry.storage.s3.client import MIN_PART
 from gati_registry.values.digest import Digest
 from tests.clients.registry import digest_of
-from tests.core.contract_blobs import MIB, BlobsContract, content, names, new_name, stage
+from tests.core.contract_blobs import MIB, BlobsContract, TakingContract, content, names, new_name, stage
 from tests.encryption.conftest import keys_file
 from tests.s3.conftest import serving
 from tests.s3.test_contract import (
@@ -61,7 +61,7 @@ def minio(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CephServer]:
         yield server
 
 
-class TestCeph(BlobsContract):
+class TestCeph(BlobsContract, TakingContract):
     """radosgw."""
 
 

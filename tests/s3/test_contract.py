@@ -13,7 +13,18 @@ from gati_registry.storage.s3 import Address, Options, S3Blobs
 from gati_registry.storage.s3.client import MAX_PARTS, MIN_PART
 from gati_registry.storage.s3.staging import doubled
 from gati_registry.values.digest import Digest
-from tests.core.contract_blobs import MIB, BlobsContract, content, fill, get, names, new_name, put, stage
+from tests.core.contract_blobs import (
+    MIB,
+    BlobsContract,
+    TakingContract,
+    content,
+    fill,
+    get,
+    names,
+    new_name,
+    put,
+    stage,
+)
 from tests.support.minio import BUCKET, MinioServer, S3Server
 
 pytestmark = pytest.mark.anyio
@@ -49,7 +60,7 @@ def sizes() -> list[int]:
     return [0, 1, 100_003, MIN_PART - 1, MIN_PART, 7 * MIB, 2 * MIN_PART + 1]
 
 
-class TestS3(BlobsContract):
+class TestS3(BlobsContract, TakingContract):
     """MinIO."""
 
 

@@ -70,7 +70,7 @@ class PostgresServer:
         self.start()
         self.execute(f"CREATE ROLE guarded LOGIN PASSWORD '{PASSWORD}'")
 
-    def _run(self, program: str, *arguments: str | Path) -> None:
+    def _run(self, program: str | Path, *arguments: str | Path) -> None:
         subprocess.run(
             [self._bin / program, *arguments], user=self._account, cwd=self._folder, check=True, capture_output=True
         )

@@ -23,6 +23,9 @@ from typing import Literal
 
 Step = Literal["condemn", "unlink", "claim", "remove", "expire", "stray"]
 
+HOLD = "blobs:hold"
+"""The lease under which nobody removes a blob's bytes: whoever copies what a snapshot of the database names has it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from gati_registry.domain.access import NOBODY
 from gati_registry.domain.events import Change, Operation
-from gati_registry.domain.gc import Candidate, Policy, Report
+from gati_registry.domain.gc import HOLD, Candidate, Policy, Report
 from gati_registry.domain.upload import CLOCK_SKEW
 from gati_registry.ports import (
     BlobStore,
@@ -210,12 +210,19 @@ class Collector:
     async def _empty_trash(self, report: Report) -> None:
         before = _since(self._clock.now(), self._policy.readers)
         while thrown := await self._metadata.scan(lambda tx: tx.garbage.trash(before, BATCH)):
+            # After the list was read: what is in it was gone from the blobs' rows before a hold that begins only now.
+            if await self._held():
+                return
             for name, _ in thrown:
                 await self._blobs.remove(name)
             names = [name for name, _ in thrown]
             await self._metadata.write(lambda tx: tx.inventory.forget_trash(names))  # noqa: B023 - awaited here
             report.removed += len(thrown)
             report.freed_bytes += sum(size for _, size in thrown)
+
+    async def _held(self) -> bool:
+        now = self._clock.now()
+        return await self._metadata.scan(lambda tx: tx.leases.held(HOLD, now))
 
     async def _drop_empty(self, report: Report) -> None:
         """Looked for beside the writer, who would stand still for as long as it takes to look at every repository."""

@@ -105,7 +105,13 @@ spec:
         {{- with .Values.extraVolumeMounts }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
+    {{- if and .Values.backup.enabled (not (include "gati-registry.shared" .)) }}
+    - {{- include "gati-registry.backup" . | nindent 6 }}
+    {{- end }}
   volumes:
+    {{- if and .Values.backup.enabled (not (include "gati-registry.shared" .)) }}
+    {{- include "gati-registry.backupKey" . | nindent 4 }}
+    {{- end }}
     - name: tmp
       emptyDir:
         sizeLimit: 256Mi

@@ -49,7 +49,7 @@ async def _next(connection: Connection, known: list[migrate.Migration], limits: 
         step: migrate.Migration | None = None
         try:
             await _begin(connection, limits)
-            todo = migrate.outstanding(known, await _made_history(connection))
+            todo = migrate.outstanding(known, await made_history(connection))
             if todo:
                 step = todo[0]
                 await connection.execute(f"SET LOCAL lock_timeout = {round(limits.lock * 1000)}")
@@ -81,7 +81,8 @@ async def _begin(connection: Connection, limits: Limits) -> None:
     await connection.execute("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
 
 
-async def _made_history(connection: Connection) -> dict[tuple[str, int], str]:
+async def made_history(connection: Connection) -> dict[tuple[str, int], str]:
+    """The migrations that ran; the table that tells of them is made where it is not there."""
     await connection.execute(
         'CREATE TABLE IF NOT EXISTS schema_migration (owner TEXT COLLATE "C" NOT NULL, number BIGINT NOT NULL,'
         " checksum TEXT NOT NULL, applied_at BIGINT NOT NULL, PRIMARY KEY (owner, number))"

@@ -159,6 +159,34 @@ class SqlInventory(Part):
     async def quarantine_manifest(self, manifest_id: int, now: int) -> None:
         await self._db.run("UPDATE manifest SET quarantined_at = :now WHERE id = :id", id=manifest_id, now=now)
 
+    async def quarantined(self) -> Sequence[StoredBlob]:
+        rows = await self._db.all(
+            "SELECT id, digest, size, stored_name FROM blob WHERE quarantined_at IS NOT NULL ORDER BY id"
+        )
+        return [_stored(row) for row in rows]
+
+    async def quarantined_manifests(self) -> Sequence[tuple[int, str, Digest]]:
+        rows = await self._db.all(
+            "SELECT manifest.id, repository.name, manifest.digest FROM manifest"
+            " JOIN repository ON repository.id = manifest.repository_id"
+            " WHERE manifest.quarantined_at IS NOT NULL ORDER BY manifest.id"
+        )
+        return [(row[0], row[1], Digest(row[2])) for row in rows]
+
+    async def mend_blob(self, digest: Digest, stored_name: str) -> bool:
+        changed = await self._db.run(
+            "UPDATE blob SET quarantined_at = NULL, stored_name = :stored_name, data = NULL"
+            " WHERE digest = :digest AND quarantined_at IS NOT NULL",
+            digest=digest,
+            stored_name=stored_name,
+        )
+        return changed > 0
+
+    async def mend_manifest(self, manifest_id: int, data: bytes) -> None:
+        await self._db.run(
+            "UPDATE manifest SET quarantined_at = NULL, data = :data WHERE id = :id", id=manifest_id, data=data
+        )
+
     async def names_in_use(self, stored_names: Sequence[str]) -> set[str]:
         found = set()
         for name in stored_names:

@@ -23,6 +23,12 @@ class SqlLeases(Part):
     async def release(self, name: str, holder: str) -> None:
         await self._db.run("DELETE FROM lease WHERE name = :name AND holder = :holder", name=name, holder=holder)
 
+    async def held(self, name: str, now: int) -> bool:
+        return (
+            await self._db.one("SELECT 1 FROM lease WHERE name = :name AND expires_at >= :now", name=name, now=now)
+            is not None
+        )
+
     async def get_fact(self, name: str) -> str | None:
         await self._db.serialise(f"fact {name}")  # one that is read to be changed may not be there yet to be locked
         row = await self._db.one("SELECT value FROM fact WHERE name = :name", name=name)

@@ -102,7 +102,7 @@ class _Transaction:
 
     @property
     def inventory(self) -> Inventory:
-        return _Inventory(self._tx, self._ring)
+        return _Inventory(self._tx, self._ring, self.blobs)
 
     @property
     def manifests(self) -> Manifests:
@@ -184,6 +184,16 @@ class _Blobs:
             opened = Frames(new_key())
             data = opened.seal(0, data)
         blob_id = await self._tx.blobs.add(digest, size, stored_name, data, now)
+        await self._keep(blob_id, digest, size, opened)
+        return blob_id
+
+    async def mended(self, blob: StoredBlob, stored_name: str) -> None:
+        """A blob that was damaged has these bytes now, with a key of their own."""
+        opened = self._ring.of_published(stored_name)
+        self.stored_names.append(stored_name)
+        await self._keep(blob.id, blob.digest, blob.size, opened)
+
+    async def _keep(self, blob_id: int, digest: Digest, size: int, opened: Frames | None) -> None:
         await self._tx.blob_keys.encrypted(blob_id, None if opened is None else opened.frame)
         if opened is not None:
             blob = EncryptedBlob(blob_id, digest, size, opened.frame, ())
@@ -191,7 +201,6 @@ class _Blobs:
             # Links are there already where these bytes take the place of damaged ones.
             for namespace in sorted({root(name) for name in await self._tx.blob_keys.linking(blob_id)}):
                 await self._ring.share(self._tx, blob, opened, namespace)
-        return blob_id
 
     async def link(self, repository_id: int, blob_id: int, now: int, *, fresh: bool = False) -> bool:
         # The link first: who takes the last one away at the same time then waits, or is waited for.
@@ -250,13 +259,23 @@ class _Garbage:
 
 
 class _Inventory:
-    def __init__(self, tx: Transaction, ring: Keyring) -> None:
+    def __init__(self, tx: Transaction, ring: Keyring, blobs: _Blobs) -> None:
         self._tx = tx
         self._ring = ring
+        self._blobs = blobs
         inner = tx.inventory
         self.manifests, self.quarantine_blob = inner.manifests, inner.quarantine_blob
         self.quarantine_manifest, self.names_in_use = inner.quarantine_manifest, inner.names_in_use
-        self.forget_trash = inner.forget_trash
+        self.forget_trash, self.mend_manifest = inner.forget_trash, inner.mend_manifest
+        self.quarantined, self.quarantined_manifests = inner.quarantined, inner.quarantined_manifests
+
+    async def mend_blob(self, digest: Digest, stored_name: str) -> bool:
+        if not await self._tx.inventory.mend_blob(digest, stored_name):
+            return False
+        blob = await self._tx.blobs.stored(digest)
+        assert blob is not None
+        await self._blobs.mended(blob, stored_name)
+        return True
 
     async def blobs(self, after: int, limit: int) -> Sequence[tuple[StoredBlob, bytes | None]]:
         rows = await self._tx.inventory.blobs(after, limit)

@@ -12,6 +12,6 @@ Crash points of a push: a staged file without a row, or a published file without
 collector finds both by walking the folders and removes them once they are old and nobody writes to them.
 """
 
-from gati_registry.storage.filesystem.store import FilesystemBlobs, make_folder
+from gati_registry.storage.filesystem.store import FilesystemBlobs, make_folder, sync_folder
 
-__all__ = ["FilesystemBlobs", "make_folder"]
+__all__ = ["FilesystemBlobs", "make_folder", "sync_folder"]

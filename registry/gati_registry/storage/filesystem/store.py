@@ -11,6 +11,7 @@ import uuid
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from io import RawIOBase
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -196,15 +197,38 @@ class FilesystemBlobs:
         """Let go of the threads."""
         self._executor.shutdown(wait=True)
 
+    # --- taking over from another store ------------------------------------------------------------------------
+
+    async def size(self, stored_name: str) -> int | None:
+        try:
+            return await self._run(lambda: os.stat(self._blob_path(stored_name)).st_size)
+        except FileNotFoundError:
+            return None
+
+    async def receive(self, stored_name: str, chunks: AsyncIterator[bytes]) -> None:
+        if ".." in stored_name.split("/") or stored_name.startswith("/"):
+            raise ValueError("a stored name that leads elsewhere")
+        path, target = self._staged_path(f"{uuid.uuid4()}_received"), self._blob_path(stored_name)
+        file = await self._run(lambda: open(path, "xb", buffering=0), lost=lambda opened: opened.close())  # noqa: SIM115 - closed below
+        try:
+            async for chunk in chunks:
+                await self._run(lambda: _write_all(file, chunk))  # noqa: B023 - awaited here
+            await self._run(lambda: os.fsync(file.fileno()))
+            await self._run(lambda: _move(path, target))
+        except BaseException:
+            _unlink(path)
+            raise
+        finally:
+            file.close()
+
     # --- housekeeping -------------------------------------------------------------------------------------------
 
     async def strays(self, *, older_than: int) -> AsyncIterator[Sequence[str]]:
-        for algorithm in ALGORITHMS:
-            for number in range(256):
-                prefix = f"{algorithm}/{number:02x}"
-                names = await self._run(lambda p=prefix: list(self._old_names(self._blob_path(p), older_than)))  # type: ignore[misc]
-                for start in range(0, len(names), _BATCH):
-                    yield [f"{prefix}/{name}" for name in names[start : start + _BATCH]]
+        # Names that came from S3 have no folder.
+        for prefix in ("", *(f"{algorithm}/{number:02x}/" for algorithm in ALGORITHMS for number in range(256))):
+            names = await self._run(lambda p=prefix: list(self._old_names(self._blob_path(p), older_than)))  # type: ignore[misc]
+            for start in range(0, len(names), _BATCH):
+                yield [f"{prefix}{name}" for name in names[start : start + _BATCH]]
 
     async def staged(self, *, older_than: int) -> AsyncIterator[Sequence[str]]:
         names = await self._run(lambda: [n for n in self._old_names(self._staged, older_than) if self._unlocked(n)])
@@ -235,7 +259,7 @@ class FilesystemBlobs:
         with os.scandir(folder) as entries:
             for entry in entries:
                 with contextlib.suppress(FileNotFoundError):
-                    if entry.stat(follow_symlinks=False).st_ctime < limit:
+                    if entry.stat(follow_symlinks=False).st_ctime < limit and entry.name not in ALGORITHMS:
                         yield entry.name
 
     def _unlocked(self, name: str) -> bool:
@@ -303,6 +327,18 @@ def make_folder(path: str) -> None:
         return
     with contextlib.suppress(PermissionError):  # not ours to read, then not ours to have made
         sync_folder(parent)
+
+
+def _write_all(file: RawIOBase, chunk: bytes) -> None:
+    rest = memoryview(chunk)
+    while rest:
+        rest = rest[file.write(rest) or 0 :]
+
+
+def _move(source: str, target: str) -> None:
+    make_folder(os.path.dirname(target))
+    os.rename(source, target)
+    sync_folder(os.path.dirname(target))
 
 
 def _unlink(path: str) -> None:

@@ -23,7 +23,7 @@ is served. The collector finds names below `staged/` and objects below `blobs/` 
 object whose staged name is still there belongs to an upload under way and is left alone.
 """
 
-from gati_registry.storage.s3.client import Address, Options, encryption
+from gati_registry.storage.s3.client import Address, Bucket, Options, encryption
 from gati_registry.storage.s3.store import S3Blobs
 
-__all__ = ["Address", "Options", "S3Blobs", "encryption"]
+__all__ = ["Address", "Bucket", "Options", "S3Blobs", "encryption"]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from gati_registry.errors import RegistryError, Unavailable
 from gati_registry.ports import Busy
-from gati_registry.storage.s3.client import MIN_PART, Address, Bucket, Entry, Options
+from gati_registry.storage.s3.client import MIN_PART, Address, Bucket, Entry, Options, Part
 from gati_registry.storage.s3.reader import S3Reader, StagedReader
 from gati_registry.storage.s3.staging import (
     BLOBS,
@@ -20,6 +20,7 @@ from gati_registry.storage.s3.staging import (
     Area,
     Staged,
     Traces,
+    doubled,
     new_generation,
     read_traces,
 )
@@ -197,6 +198,39 @@ class S3Blobs:
     def close(self) -> None:
         """Let go of threads and connections."""
         self._bucket.close()
+
+    # --- taking over from another store ------------------------------------------------------------------------
+
+    async def size(self, stored_name: str) -> int | None:
+        try:
+            return await self._bucket.size(BLOBS + stored_name)
+        except FileNotFoundError:
+            return None
+
+    async def receive(self, stored_name: str, chunks: AsyncIterator[bytes]) -> None:
+        key, buffer = BLOBS + stored_name, bytearray()
+        upload, parts = "", list[Part]()
+        try:
+            async for chunk in chunks:
+                buffer += chunk
+                wanted = doubled(self._part_bytes, len(parts) + 1)
+                while len(buffer) > wanted:
+                    if not upload:
+                        for abandoned in await self._bucket.uploads(key):
+                            await self._bucket.abort(key, abandoned)
+                        upload = await self._bucket.begin(key)
+                    parts.append(await self._bucket.part(key, upload, len(parts) + 1, bytes(buffer[:wanted])))
+                    del buffer[:wanted]
+            if not upload:
+                await self._bucket.put(key, buffer)
+                return
+            parts.append(await self._bucket.part(key, upload, len(parts) + 1, buffer))
+            await self._bucket.complete(key, upload, parts)
+        except BaseException:
+            if upload:
+                with contextlib.suppress(RegistryError):
+                    await self._bucket.abort(key, upload)
+            raise
 
     # --- housekeeping -------------------------------------------------------------------------------------------
 
