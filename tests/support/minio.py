@@ -24,8 +24,9 @@ BUCKET = "blobs"
 class MinioServer:
     """One `minio server` process; restartable on the same data and port."""
 
-    def __init__(self, folder: Path, *, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, folder: Path, *, env: Mapping[str, str] | None = None, region: str = "us-east-1") -> None:
         self._program = require("minio")
+        self._region = region
         self._folder = folder
         self._env = dict(env or {})
         self.port = free_port()
@@ -35,7 +36,7 @@ class MinioServer:
     @property
     def client(self) -> Minio:
         """A client with all rights."""
-        return Minio(f"127.0.0.1:{self.port}", USER, PASSWORD, secure=False, region="us-east-1")
+        return Minio(f"127.0.0.1:{self.port}", USER, PASSWORD, secure=False, region=self._region)
 
     @property
     def credentials(self) -> dict[str, str]:
@@ -44,7 +45,7 @@ class MinioServer:
 
     def url(self, prefix: str, *, host: str = "127.0.0.1") -> str:
         """A GATI_BLOBS_URL below `prefix`."""
-        return f"s3://{BUCKET}/{prefix}?endpoint=http://{host}:{self.port}&region=us-east-1"
+        return f"s3://{BUCKET}/{prefix}?endpoint=http://{host}:{self.port}&region={self._region}"
 
     def start(self) -> MinioServer:
         """Start it and wait until it answers; the bucket is there then."""
@@ -54,6 +55,7 @@ class MinioServer:
             "MINIO_ROOT_USER": USER,
             "MINIO_ROOT_PASSWORD": PASSWORD,
             "MINIO_BROWSER": "off",
+            "MINIO_SITE_REGION": self._region,
             "HOME": str(self._folder.parent),
             **self._env,
         }
@@ -138,9 +140,11 @@ class MinioServer:
 
 
 @contextlib.contextmanager
-def running_minio(folder: Path, *, env: Mapping[str, str] | None = None) -> Iterator[MinioServer]:
+def running_minio(
+    folder: Path, *, env: Mapping[str, str] | None = None, region: str = "us-east-1"
+) -> Iterator[MinioServer]:
     """A server for the length of a `with` block."""
-    server = MinioServer(folder / "minio", env=env)
+    server = MinioServer(folder / "minio", env=env, region=region)
     try:
         yield server.start()
     finally:

@@ -54,9 +54,10 @@ def binaries() -> Path:
 class PostgresServer:
     """One server; it can be stopped, killed, frozen and started again on the same data and port."""
 
-    def __init__(self, folder: Path, *, settings: str = "") -> None:
+    def __init__(self, folder: Path, *, settings: str = "", programs: Path | None = None) -> None:
+        """`programs` is the folder of another version's `initdb` and `postgres`."""
         self.port = free_port()
-        self._bin = binaries()
+        self._bin = programs or binaries()
         self._folder = folder
         self._data = folder / "data"
         self._account = ACCOUNT if os.geteuid() == 0 else None
@@ -153,13 +154,20 @@ class PostgresServer:
 
 
 @contextlib.contextmanager
-def running_postgresql(*, settings: str = "") -> Iterator[PostgresServer]:
-    """A server for the length of a `with` block, in memory where that is possible."""
-    binaries()
+def running_postgresql(*, settings: str = "", installed: Path | None = None) -> Iterator[PostgresServer]:
+    """A server for the length of a `with` block, in memory where that is possible.
+
+    `installed` is where another version lies: with its `bin`, `lib` and `share`.
+    """
+    if installed is None:
+        binaries()
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(prefix="gati-pg-", dir=memory if memory.is_dir() else None) as folder:
         Path(folder).chmod(0o755)
-        server = PostgresServer(Path(folder), settings=settings)
+        if installed is not None:  # copied: the server's account may not enter every folder of ours
+            shutil.copytree(installed, Path(folder) / "installed", symlinks=True)
+        programs = Path(folder) / "installed" / "bin" if installed is not None else None
+        server = PostgresServer(Path(folder), settings=settings, programs=programs)
         try:
             yield server
         finally:

@@ -39,6 +39,7 @@ from gati_registry.metadata.postgresql.server import (
     cut,
     gone,
     lost,
+    refused,
     told,
 )
 from gati_registry.metadata.postgresql.transaction import Driven, PostgresTransaction
@@ -87,6 +88,9 @@ class PostgresMetadata:
         connection = await connect(server)
         try:
             ran = await schema.apply_migrations(connection, known, limits)
+            await schema.check_rights(connection, known, server)
+        except psycopg.Error as error:
+            raise refused(error, server) from error
         finally:
             await connection.close()
 
