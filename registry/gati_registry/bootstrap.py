@@ -104,10 +104,10 @@ async def _open_metadata(settings: Settings, extensions: list[Extension]) -> Ope
     if not settings.shared_metadata:
         make_folder(str(settings.metadata_path.parent))
         return SqliteMetadata(settings.metadata_path, loader.migrations(extensions, "sqlite"))
-    server = _postgresql(settings)
+    server, replica = _postgresql(settings)
     from gati_registry.metadata.postgresql import PostgresMetadata
 
-    return await PostgresMetadata.open(server, loader.migrations(extensions, "postgresql"))
+    return await PostgresMetadata.open(server, loader.migrations(extensions, "postgresql"), replica=replica)
 
 
 async def inspect_postgresql(settings: Settings) -> str:
@@ -118,13 +118,14 @@ async def inspect_postgresql(settings: Settings) -> str:
         Unavailable: the server is not there, or not to be trusted.
         MigrationError: the database belongs to another version.
     """
-    server = _postgresql(settings)
+    server, _ = _postgresql(settings)
     from gati_registry.metadata.postgresql import inspect
 
     return await inspect(server, loader.migrations(loader.declared(settings.extensions), "postgresql"))
 
 
-def _postgresql(settings: Settings) -> Server:
+def _postgresql(settings: Settings) -> tuple[Server, Server | None]:
+    """The database, and the standby for reads that may lag."""
     # Imported only here: who uses the embedded database need not have it.
     if not (find_spec("psycopg") and find_spec("psycopg_pool")):
         raise SettingsError(
@@ -143,11 +144,19 @@ def _postgresql(settings: Settings) -> Server:
         scan=section.scan_timeout,
         migration=section.migration_timeout,
         lock=section.lock_timeout,
+        lag=section.max_lag,
     )
-    try:
-        return Server.parse(settings.metadata_url or "", limits)
-    except ValueError as error:
-        raise SettingsError(f"metadata_url: {error}") from None
+
+    def parsed(name: str, url: str) -> Server:
+        try:
+            return Server.parse(url, limits)
+        except ValueError as error:
+            raise SettingsError(f"{name}: {error}") from None
+
+    standby = settings.metadata_read_url
+    return parsed("metadata_url", settings.metadata_url or ""), (
+        parsed("metadata_read_url", standby) if standby is not None else None
+    )
 
 
 def _open_blobs(settings: Settings) -> tuple[Stored, Redirects | None]:

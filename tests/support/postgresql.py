@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psycopg
@@ -28,6 +28,7 @@ _ACCESS = """
 local all all trust
 host all guarded 127.0.0.1/32 scram-sha-256
 host all all 127.0.0.1/32 trust
+host replication all 127.0.0.1/32 trust
 """
 
 _SETTINGS = """
@@ -42,7 +43,8 @@ lc_messages = 'C'
 def binaries() -> Path:
     """The folder of `initdb` and `postgres`. Skips the test where there is none; under CI=true that fails it."""
     found = shutil.which("initdb")
-    folders = [Path(found).parent] if found else [Path(path) for path in glob.glob("/usr/lib/postgresql/*/bin")]
+    # Resolved: where one program is linked to, all of them are.
+    folders = [Path(found).resolve().parent] if found else list(map(Path, glob.glob("/usr/lib/postgresql/*/bin")))
     if folders:
         return max(folders)
     reason = "PostgreSQL is missing; run: apt-get install postgresql"
@@ -54,8 +56,19 @@ def binaries() -> Path:
 class PostgresServer:
     """One server; it can be stopped, killed, frozen and started again on the same data and port."""
 
-    def __init__(self, folder: Path, *, settings: str = "", programs: Path | None = None) -> None:
-        """`programs` is the folder of another version's `initdb` and `postgres`."""
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        settings: str = "",
+        programs: Path | None = None,
+        addresses: Sequence[str] = (),
+        primary: PostgresServer | None = None,
+    ) -> None:
+        """`programs` is the folder of another version's `initdb` and `postgres`; `addresses` are listened on too.
+
+        With a `primary` it is made of that one, by pg_basebackup, and follows it as a standby.
+        """
         self.port = free_port()
         self._bin = programs or binaries()
         self._folder = folder
@@ -64,12 +77,24 @@ class PostgresServer:
         self._process: subprocess.Popen[bytes] | None = None
         if self._account:
             shutil.chown(folder, self._account)
+        if primary is not None:
+            source = ("-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres")
+            self._run("pg_basebackup", *source, "-D", self._data, "-R", "-X", "stream", "-c", "fast")
+            self._configure("")
+            self.start()
+            return
         self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
-        (self._data / "pg_hba.conf").write_text(_ACCESS)
-        with (self._data / "postgresql.conf").open("a") as file:
-            file.write(f"{_SETTINGS}port = {self.port}\nunix_socket_directories = '{folder}'\n{settings}\n")
+        networks = "".join(f"host all all {address}/30 trust\n" for address in addresses)
+        (self._data / "pg_hba.conf").write_text(_ACCESS + networks)
+        if addresses:
+            settings = f"{settings}\nlisten_addresses = '{','.join(['127.0.0.1', *addresses])}'"
+        self._configure(settings)
         self.start()
         self.execute(f"CREATE ROLE guarded LOGIN PASSWORD '{PASSWORD}'")
+
+    def _configure(self, settings: str) -> None:
+        with (self._data / "postgresql.conf").open("a") as file:
+            file.write(f"{_SETTINGS}port = {self.port}\nunix_socket_directories = '{self._folder}'\n{settings}\n")
 
     def _run(self, program: str, *arguments: str | Path) -> None:
         subprocess.run(
@@ -131,10 +156,17 @@ class PostgresServer:
         name, _, value = setting.partition(" = ")
         wait_for(lambda: self.execute(f"SHOW {name}") == [(value.strip("'"),)])
 
-    def url(self, database: str = "postgres", *, user: str = "postgres", password: str | None = None) -> str:
+    def url(
+        self,
+        database: str = "postgres",
+        *,
+        user: str = "postgres",
+        password: str | None = None,
+        host: str = "127.0.0.1",
+    ) -> str:
         """A database's URL."""
         secret = f":{password.replace(' ', '%20')}" if password else ""
-        return f"postgresql://{user}{secret}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{user}{secret}@{host}:{self.port}/{database}"
 
     def execute(self, sql: str, database: str = "postgres") -> list[tuple[object, ...]]:
         """Run one statement as the superuser; its rows."""
@@ -154,10 +186,16 @@ class PostgresServer:
 
 
 @contextlib.contextmanager
-def running_postgresql(*, settings: str = "", installed: Path | None = None) -> Iterator[PostgresServer]:
+def running_postgresql(
+    *,
+    settings: str = "",
+    installed: Path | None = None,
+    addresses: Sequence[str] = (),
+    primary: PostgresServer | None = None,
+) -> Iterator[PostgresServer]:
     """A server for the length of a `with` block, in memory where that is possible.
 
-    `installed` is where another version lies: with its `bin`, `lib` and `share`.
+    `installed` is where another version lies: with its `bin`, `lib` and `share`. With a `primary` it is its standby.
     """
     if installed is None:
         binaries()
@@ -167,7 +205,9 @@ def running_postgresql(*, settings: str = "", installed: Path | None = None) -> 
         if installed is not None:  # copied: the server's account may not enter every folder of ours
             shutil.copytree(installed, Path(folder) / "installed", symlinks=True)
         programs = Path(folder) / "installed" / "bin" if installed is not None else None
-        server = PostgresServer(Path(folder), settings=settings, programs=programs)
+        server = PostgresServer(
+            Path(folder), settings=settings, programs=programs, addresses=addresses, primary=primary
+        )
         try:
             yield server
         finally:

@@ -56,7 +56,7 @@ class ListService:
             after = last
             batch = await self._names.get(
                 (after, wanted),
-                lambda: self._metadata.scan(lambda tx: tx.repositories.page(after, wanted)),  # noqa: B023 - awaited here
+                lambda: self._metadata.scan(lambda tx: tx.repositories.page(after, wanted), may_lag=True),  # noqa: B023
             )
             items += [name for name in batch if await visible(RepositoryName(name))]
             if len(batch) < wanted or len(items) > cursor.limit:

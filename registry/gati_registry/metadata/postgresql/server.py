@@ -36,7 +36,8 @@ class Limits:
     """Of the connections of one process. Times in seconds.
 
     `wait` is for a connection of the pool, `connect` for the server to take one, `unit` for a whole unit of work,
-    `scan` for one that reads many rows, `migration` for one migration and `lock` for the locks that it needs.
+    `scan` for one that reads many rows, `migration` for one migration and `lock` for the locks that it needs. A read
+    replica is used as long as it is no more than `lag` behind.
     """
 
     pool_min: int = 1
@@ -47,6 +48,7 @@ class Limits:
     scan: float = 120
     migration: float = 600
     lock: float = 5
+    lag: float = 10
 
 
 class _Integers(Int8Dumper):
