@@ -127,15 +127,19 @@ async def configure(connection: Connection, limits: Limits) -> None:
     connection.prepare_threshold = 2
     connection.prepared_max = 500
     connection.adapters.register_dumper(int, _Integers)
-    milliseconds = round(limits.unit * 1000)
+    milliseconds, seconds = round(limits.unit * 1000), max(1, round(limits.unit))
     await connection.execute(
         "SELECT set_config('default_transaction_read_only', 'on', false),"
         " set_config('statement_timeout', %(limit)s, false),"
         " set_config('idle_in_transaction_session_timeout', %(limit)s, false),"
+        # Where the network broke between a statement and the message that ends its series, neither of these two runs,
+        # and a server that hears nothing of our end would keep the transaction's locks for hours: it has to ask for us.
+        " set_config('tcp_user_timeout', %(limit)s, false), set_config('tcp_keepalives_idle', %(seconds)s, false),"
+        " set_config('tcp_keepalives_interval', %(interval)s, false), set_config('tcp_keepalives_count', '3', false),"
         # A session's own value: a commit stays durable whatever is changed for the server meanwhile.
         " set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'"
         " ELSE current_setting('synchronous_commit') END, false)",
-        {"limit": str(milliseconds)},
+        {"limit": str(milliseconds), "seconds": str(seconds), "interval": str(max(1, seconds // 3))},
     )
 
 
