@@ -1,6 +1,6 @@
 """What stops a start on PostgreSQL: one clear line from the command, each on a real server that is like that.
 
-Wrong credentials, a missing database, nobody there, a newer schema, another encoding: see test_opening and test_serving.
+Wrong credentials, a missing database, nobody there, a newer schema, another encoding: test_opening, test_serving.
 """
 
 from __future__ import annotations
