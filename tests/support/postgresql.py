@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import json
 import os
 import shutil
 import signal
@@ -195,7 +196,7 @@ def running_postgresql(
 ) -> Iterator[PostgresServer]:
     """A server for the length of a `with` block, in memory where that is possible.
 
-    `installed` is where another version lies: with its `bin`, `lib` and `share`. With a `primary` it is its standby.
+    `installed` is where a package has another version (`bin`, `lib`, `share`). With a `primary` it is its standby.
     """
     if installed is None:
         binaries()
@@ -203,7 +204,10 @@ def running_postgresql(
     with tempfile.TemporaryDirectory(prefix="gati-pg-", dir=memory if memory.is_dir() else None) as folder:
         Path(folder).chmod(0o755)
         if installed is not None:  # copied: the server's account may not enter every folder of ours
-            shutil.copytree(installed, Path(folder) / "installed", symlinks=True)
+            copy = shutil.copytree(installed, Path(folder) / "installed", symlinks=True)
+            # A package that may hold no symbolic links lists them, relative to its own folder.
+            for link in json.loads((copy / "pg-symlinks.json").read_text()):
+                (copy / Path(link["target"]).relative_to("native")).symlink_to(Path(link["source"]).name)
         programs = Path(folder) / "installed" / "bin" if installed is not None else None
         server = PostgresServer(
             Path(folder), settings=settings, programs=programs, addresses=addresses, primary=primary

@@ -24,6 +24,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
+CERTIFICATE = "gati.certificate"
+"""Where servers put a connection's client certificate (DER) in a request's scope, once TLS has checked it."""
+
 _BODILESS = frozenset({204, 304})
 _NOWHERE = RepositoryName("")
 
@@ -37,7 +40,7 @@ class Exchange:
 
     __slots__ = (
         "_headers", "_query", "began", "extra", "method", "name", "path", "receive", "reference", "scope", "send",
-        "served", "started",
+        "sent", "served", "started",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,6 +58,8 @@ class Exchange:
         self.extra: list[Header] = []
         # What content the answer carried, for observers.
         self.served: ManifestRow | BlobRow | None = None
+        # Bytes of the answer's body, sent by whomever.
+        self.sent = 0
         self._query: dict[str, list[str]] | None = None
 
     # --- request ------------------------------------------------------------------------------------------------
@@ -87,7 +92,7 @@ class Exchange:
     @property
     def certificate(self) -> bytes | None:
         """The client's certificate (DER), if the listener asked for one."""
-        found: bytes | None = self.scope.get("gati.certificate")
+        found: bytes | None = self.scope.get(CERTIFICATE)
         return found
 
     @property
@@ -126,7 +131,10 @@ class Exchange:
         if status not in _BODILESS:
             headers.append((b"content-length", b"%d" % (len(body) if length is None else length)))
         await self.start(status, headers)
-        await self.send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else body})
+        if self.method == "HEAD":
+            body = b""
+        self.sent += len(body)
+        await self.send({"type": "http.response.body", "body": body})
 
     async def start(self, status: int, headers: list[Header]) -> None:
         """Begin an answer whose body follows by `part`."""
@@ -136,6 +144,7 @@ class Exchange:
 
     async def part(self, body: bytes, *, more: bool) -> None:
         """A piece of the body."""
+        self.sent += len(body)
         await self.send({"type": "http.response.body", "body": body, "more_body": more})
 
     async def fail(self, error: RegistryError) -> None:

@@ -12,6 +12,7 @@ from gati_registry.domain.access import Access, Action, Decision, Identity
 from gati_registry.domain.paging import Cursor, Page, link
 from gati_registry.http.exchange import Exchange, Header
 from gati_registry.http.extensions import Routes, discovery
+from gati_registry.http.members import Members
 from gati_registry.ports import Authorizer
 from gati_registry.service.lists import ListService
 from gati_registry.values.digest import Digest
@@ -26,12 +27,14 @@ class ListEndpoints:
         self,
         service: ListService,
         authorizer: Authorizer,
+        members: Members,
         *,
         page_size: int,
         extensions: Sequence[tuple[str, str, Routes]] = (),
     ) -> None:
         self._service = service
         self._authorizer = authorizer
+        self._members = members
         self._page_size = page_size
         self._extensions = extensions
         self._discovery = discovery(extensions)
@@ -44,7 +47,7 @@ class ListEndpoints:
     async def tags(self, exchange: Exchange) -> None:
         """A page of tags."""
         repository, cursor = exchange.name, self._cursor(exchange)
-        page = await self._service.tags(repository, cursor)
+        page = await self._service.tags(repository, cursor, await self._members.hidden_from(exchange))
         path = f"/v2/{repository}/tags/list"
         await _json(exchange, {"name": repository, "tags": list(page.items)}, _next(path, cursor, page))
 
@@ -66,8 +69,9 @@ class ListEndpoints:
         """An image index of what refers to a digest."""
         repository, subject = exchange.name, Digest.parse(exchange.reference)
         artifact_type = exchange.query("artifactType") or None
+        hidden = await self._members.hidden_from(exchange)
         body, following = await self._service.referrers(
-            repository, subject, artifact_type, exchange.query("last") or ""
+            repository, subject, artifact_type, exchange.query("last") or "", hidden
         )
         headers: list[Header] = [(b"content-type", OCI_INDEX.encode())]
         if artifact_type is not None:

@@ -4,35 +4,32 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from gati_registry.domain.access import Access, Action, Decision
 from gati_registry.errors import Code, RegistryError
 from gati_registry.http.conditions import not_modified
 from gati_registry.http.exchange import Exchange, Header, RequestBody
 from gati_registry.http.locations import Locations
+from gati_registry.http.members import Members
 from gati_registry.http.warnings import warnings
-from gati_registry.ports import Authorizer, ManifestRow
+from gati_registry.ports import ManifestRow
 from gati_registry.service.manifests import ManifestService, unknown_manifest
 from gati_registry.values.digest import Digest
 from gati_registry.values.reference import Tag, parse_reference
 
 
 class ManifestEndpoints:
-    """Handlers of one resource. `max_bytes` bounds a manifest, `max_tags` the tag parameters of one PUT.
-
-    Without an `authorizer` nobody counts as a member.
-    """
+    """Handlers of one resource. `max_bytes` bounds a manifest, `max_tags` the tag parameters of one PUT."""
 
     def __init__(
         self,
         service: ManifestService,
         locations: Locations,
-        authorizer: Authorizer | None = None,
+        members: Members,
         *,
         max_bytes: int,
         max_tags: int,
     ) -> None:
         self._service = service
-        self._authorizer = authorizer
+        self._members = members
         self._locations = locations
         self._max_bytes = max_bytes
         self._max_tags = max_tags
@@ -47,7 +44,7 @@ class ManifestEndpoints:
         if verdict is not None:
             if verdict.refusal is not None:
                 raise verdict.refusal.error()
-            if verdict.members and not await self._member(exchange):
+            if verdict.members and not await self._members.includes(exchange, exchange.caller.identity, repository):
                 raise unknown_manifest(reference)
             headers += warnings(list(verdict.warnings))
             headers += [(name.lower().encode(), value.encode("latin-1")) for name, value in verdict.headers]
@@ -91,12 +88,6 @@ class ManifestEndpoints:
         """Remove a tag or a manifest."""
         await self._service.delete(exchange.name, parse_reference(exchange.reference), exchange.caller)
         await exchange.answer(202, [])
-
-    async def _member(self, exchange: Exchange) -> bool:
-        if self._authorizer is None:
-            return False
-        access = Access(Action.PULL, exchange.name, member=True, request=exchange)
-        return await self._authorizer.decide(exchange.caller.identity, access) is Decision.ALLOW
 
 
 # A manifest may have any media type, also one that browsers render: it must not become a page of this origin.

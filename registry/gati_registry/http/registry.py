@@ -12,7 +12,7 @@ from gati_registry.domain.access import ANONYMOUS, Access, Action, Decision
 from gati_registry.domain.events import Event, Operation
 from gati_registry.errors import Code, RegistryError
 from gati_registry.http.blobs import BlobEndpoints
-from gati_registry.http.exchange import ClientDisconnected, Exchange, Receive, Scope, Send
+from gati_registry.http.exchange import CERTIFICATE, ClientDisconnected, Exchange, Receive, Scope, Send
 from gati_registry.http.extensions import MARK, ExtensionRouter
 from gati_registry.http.lists import ListEndpoints
 from gati_registry.http.locations import Locations, host_of
@@ -106,6 +106,7 @@ class RegistryApp:
         exchange = Exchange(scope, receive, send)
         if self._locations.proxied:
             scope["gati.client"] = self._locations.client(exchange)
+            scope[CERTIFICATE] = self._locations.certificate(exchange)
         try:
             await self._answer(exchange)
         except RegistryError as error:
@@ -116,6 +117,8 @@ class RegistryApp:
             await exchange.fail(error)
         except ClientDisconnected:
             scope["gati.disconnected"] = True
+            if exchange.served is not None and self._observers.watching:  # it has had some of it
+                self._tell(exchange, Operation.PULL, 200, {})
 
     async def _answer(self, exchange: Exchange) -> None:
         raw: bytes = exchange.scope.get("raw_path") or exchange.scope["path"].encode()
@@ -215,6 +218,7 @@ class RegistryApp:
                 tag=exchange.reference if served is not None and ":" not in exchange.reference else None,
                 media_type=getattr(served, "media_type", None),
                 size=served.size if served is not None else 0,
+                sent=exchange.sent,
                 actor=identity.name,
                 actor_id=identity.id,
                 credential=identity.credential,

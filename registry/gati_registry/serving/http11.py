@@ -18,6 +18,7 @@ from gati_registry.http.exchange import Receive, Scope, Send
 from gati_registry.serving import framing
 from gati_registry.serving.framing import Header, Malformed
 from gati_registry.serving.request import Request
+from gati_registry.serving.tls import client_certificate
 
 Address = tuple[str, int] | None
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -66,6 +67,8 @@ class Http11(asyncio.Protocol):
         self.over: asyncio.Future[None] = loop.create_future()
         """Done when the connection is closed and nothing runs on it."""
         self.scheme = "http"
+        self.certificate: bytes | None = None
+        """The client's, DER; checked in the handshake."""
         self.client: Address = None
         self.server: Address = None
         self._request: Request | None = None  # that is being answered
@@ -85,6 +88,7 @@ class Http11(asyncio.Protocol):
         """The connection is open."""
         self.transport = cast(asyncio.Transport, transport)
         self.scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
+        self.certificate = client_certificate(transport.get_extra_info("ssl_object"))
         self.client = _address(transport.get_extra_info("peername"))
         self.server = _address(transport.get_extra_info("sockname"))
         self.worker.connections.add(self)

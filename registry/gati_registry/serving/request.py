@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from gati_registry.http.edge import GONE
-from gati_registry.http.exchange import Message, Scope
+from gati_registry.http.exchange import CERTIFICATE, Message, Scope
 from gati_registry.serving.framing import CHUNKED, CONTINUE, CRLF, UNTIL_CLOSE, AnswerHead, Chunks, Head, answer_head
 
 if TYPE_CHECKING:
@@ -65,6 +65,8 @@ class Request:
             "state": connection.worker.state.copy(),
             "extensions": {},
         }
+        if connection.certificate is not None:
+            self.scope[CERTIFICATE] = connection.certificate
 
     async def run(self) -> None:
         """Run the application; an answer that it leaves unfinished ends the connection."""
