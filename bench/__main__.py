@@ -1,4 +1,4 @@
-"""`python -m bench`: measure this registry beside its peers and write docs/benchmarks.md."""
+"""`python -m bench`: measure this registry, beside its peers or by itself, and write the reports in docs/."""
 
 from __future__ import annotations
 
@@ -23,21 +23,36 @@ from bench.load import LoadError
 from bench.model import MIB, Row, Scale
 from bench.processes import measured
 from bench.report import Results, document, markdown, number
-from bench.rows import all_rows
-from bench.stacks import Distribution, Gati, Missing, Nginx, Peer, Server, Stack, Unsupported, Zot
+from bench.rows import all_rows, replica_rows
+from bench.rows.growth import growth_rows
+from bench.stacks import Distribution, Gati, Missing, Nginx, Peer, Server, Shared, Stack, Unsupported, Zot
 
-_REPORT = Path(__file__).parent.parent / "docs" / "benchmarks.md"
+_DOCS = Path(__file__).parent.parent / "docs"
 _PATIENCE_SECONDS = 40  # a stack that takes longer over a row is not measured in its later rounds
+_FILLED = 5 * 1024  # bytes for each manifest of a filled database, with all its rows and indexes
 _UNITS = {"K": 1024, "M": MIB, "G": 1024 * MIB}
 
 
-def _ours() -> list[Stack]:
+@dataclasses.dataclass(frozen=True, slots=True)
+class Suite:
+    """What is measured together: rows on stacks, and the report that a whole run writes."""
+
+    rows: Sequence[Row]
+    ours: list[Stack]
+    peers: list[Stack]
+    report: str
+
+
+def _suites(scale: Scale, stock: Path | None) -> dict[str, Suite]:
     workers = sorted({1, os.cpu_count() or 1})
-    return [Gati(server, count) for server in ("hypercorn", "uvicorn") for count in workers]
-
-
-def _peers() -> list[Stack]:
-    return [Distribution(2), Distribution(3), Zot(), Nginx()]
+    ours: list[Stack] = [Gati(server, count) for server in ("hypercorn", "uvicorn") for count in workers]
+    peers: list[Stack] = [Distribution(2), Distribution(3), Zot(), Nginx()]
+    embedded, apart = Gati("hypercorn", 1), Shared(1, s3=False)
+    return {
+        "peers": Suite(all_rows(scale), ours, peers, "benchmarks.md"),
+        "replicas": Suite(replica_rows(scale), [embedded, Shared(1), Shared(3)], [], "benchmarks-replicas.md"),
+        "growth": Suite(growth_rows(stock), [embedded, apart], [], "benchmarks-growth.md"),
+    }
 
 
 def _size(text: str) -> int:
@@ -60,6 +75,10 @@ def _peer(text: str) -> Peer:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument(
+        "--suite", default="peers", choices=_suites(Scale(), None), help="what is measured (default peers)"
+    )
+    parser.add_argument("--stock", type=Path, metavar="DIR", help="where filled databases of `growth` are, and stay")
     parser.add_argument("--rows", type=_names, metavar="A,B", help="only these rows")
     parser.add_argument("--ours", type=_names, metavar="A,B", help="only these variants of ours (hypercorn-1, …)")
     parser.add_argument("--peers", type=_names, metavar="A,B", help="only these peers; '' for none")
@@ -89,7 +108,7 @@ def _choose(stacks: list[Stack], names: Sequence[str] | None) -> list[Stack]:
     return [known[name] for name in names]
 
 
-def _choose_rows(rows: list[Row], names: Sequence[str] | None) -> list[Row]:
+def _choose_rows(rows: Sequence[Row], names: Sequence[str] | None) -> list[Row]:
     known = [row.name for row in rows]
     unknown = [name for name in names or () if name not in known]
     if unknown:
@@ -161,7 +180,8 @@ class Bench:
         with self._noting(row, server), measured(server.pid) as usage:
             taken.values.append(row.measure(server, self.results.scale, round_))
         if not taken.reason:
-            self.results.noise.append(usage.others)
+            if not row.apart:
+                self.results.noise.append(usage.others)
             figures = ", ".join(f"{key} {number(value)}" for key, value in taken.values[-1].items())
             _say(f"{row.name} round {round_ + 1} {server.stack.name}: {figures}")
 
@@ -180,10 +200,11 @@ class Bench:
 
 
 def _bytes_needed(scale: Scale, rows: Sequence[Row], stacks: Sequence[Stack]) -> int:
-    """About how much the rows store: a blob to download, then two uploads and layers each round."""
+    """About how much the rows store: a blob to download, then two uploads and layers each round; and what is filled."""
     names = {row.name.partition("-")[0] for row in rows}
     each = ("download" in names or "beside" in names) + scale.rounds * (2 * ("upload" in names) + ("memory" in names))
-    return len(stacks) * (each * scale.blob + 1024 * MIB)
+    filled = ("growth" in names) * scale.many * _FILLED
+    return len(stacks) * (each * scale.blob + filled + 1024 * MIB)
 
 
 @contextlib.contextmanager
@@ -191,10 +212,16 @@ def _folder(below: Path | None) -> Iterator[Path]:
     """A new folder for all data: below the one given, where it stays; else a temporary one."""
     if below is not None:
         below.mkdir(parents=True, exist_ok=True)
-        yield Path(tempfile.mkdtemp(prefix="gati-bench-", dir=below)).resolve()
+        yield _passable(Path(tempfile.mkdtemp(prefix="gati-bench-", dir=below)))
         return
     with tempfile.TemporaryDirectory(prefix="gati-bench-") as temporary:
-        yield Path(temporary).resolve()
+        yield _passable(Path(temporary))
+
+
+def _passable(folder: Path) -> Path:
+    """Where we are root PostgreSQL runs as another user, who must get to what is below."""
+    folder.chmod(0o711)
+    return folder.resolve()
 
 
 def _scale(options: argparse.Namespace) -> Scale:
@@ -203,11 +230,11 @@ def _scale(options: argparse.Namespace) -> Scale:
     return dataclasses.replace(scale, **{name: value for name, value in given.items() if value is not None})
 
 
-def _write(results: Results, options: argparse.Namespace) -> None:
+def _write(results: Results, report_file: Path, options: argparse.Namespace) -> None:
     report = markdown(results)
     print(report)
     # A part of the rows, or a quick run, does not replace the report of a whole one unless told to.
-    output = options.output or (None if options.quick or options.rows else _REPORT)
+    output = options.output or (None if options.quick or options.rows else report_file)
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(report)
@@ -223,8 +250,9 @@ def main(arguments: Sequence[str]) -> int:
     """
     options = _parser().parse_args(arguments)
     scale = _scale(options)
-    rows = _choose_rows(all_rows(scale), options.rows)
-    stacks = [*_choose(_ours(), options.ours), *_choose(_peers(), options.peers), *options.peer]
+    suite = _suites(scale, options.stock)[options.suite]
+    rows = _choose_rows(suite.rows, options.rows)
+    stacks = [*_choose(suite.ours, options.ours), *_choose(suite.peers, options.peers), *options.peer]
     if shutil.which("wrk") is None:
         _say("the load generator wrk is missing: apt-get install wrk")
         return 2
@@ -243,7 +271,7 @@ def main(arguments: Sequence[str]) -> int:
             bench.run()
         finally:
             bench.stop()
-        _write(results, options)
+        _write(results, _DOCS / suite.report, options)
     counted = {stack.name for stack in stacks if options.require_peers or stack.kind == "ours"}
     return int(any(stack in counted for _, stack in results.failures()))
 

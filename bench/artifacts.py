@@ -57,10 +57,20 @@ def image_manifest(
     return Blob.of(json.dumps(manifest, separators=(",", ":")).encode(), IMAGE_MANIFEST)
 
 
+def index_of(manifests: Sequence[Blob], annotations: Mapping[str, str]) -> Blob:
+    """An image index over manifests that are stored already."""
+    index = {
+        "schemaVersion": 2,
+        "mediaType": IMAGE_INDEX,
+        "manifests": [manifest.descriptor() for manifest in manifests],
+        "annotations": dict(annotations),
+    }
+    return Blob.of(json.dumps(index, separators=(",", ":")).encode(), IMAGE_INDEX)
+
+
 def empty_index(name: str) -> Blob:
     """An index of nothing, different for each name: a manifest that needs no blob stored before it."""
-    index = {"schemaVersion": 2, "mediaType": IMAGE_INDEX, "manifests": [], "annotations": {"name": name}}
-    return Blob.of(json.dumps(index, separators=(",", ":")).encode(), IMAGE_INDEX)
+    return index_of([], {"name": name})
 
 
 def manifest_of_size(size: int) -> Blob:

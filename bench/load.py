@@ -10,6 +10,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import select
 import socket
@@ -89,8 +90,10 @@ class Rate:
     p99: float
 
 
-def wrk(url: str, *, connections: int, seconds: float, headers: Iterable[str] = ()) -> Rate:
-    """GET one URL over keep-alive connections with the program wrk.
+def wrk(
+    url: str, *, connections: int, seconds: float, headers: Iterable[str] = (), targets: Path | None = None
+) -> Rate:
+    """GET one URL over keep-alive connections with the program wrk; or the lines of a file of paths in turn.
 
     Raises:
         LoadError: any answer was not 2xx, or a connection broke.
@@ -106,7 +109,8 @@ def wrk(url: str, *, connections: int, seconds: float, headers: Iterable[str] = 
     ]
     for header in headers:
         options += ["-H", header]
-    done = subprocess.run(["wrk", *options, url], capture_output=True, text=True, check=True)
+    environment = {**os.environ, "BENCH_TARGETS": str(targets)} if targets is not None else None
+    done = subprocess.run(["wrk", *options, url], capture_output=True, text=True, check=True, env=environment)
     found = json.loads(done.stdout.splitlines()[-1])
     if found["errors"]:
         raise LoadError(f"wrk counted {found['errors']} errors in {found['requests']} requests to {url}")

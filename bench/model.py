@@ -28,6 +28,9 @@ class Scale:
     repositories: int = 1_000
     stored: int = 100_000
     seeding: float = 20
+    few: int = 1_000
+    many: int = 1_000_000
+    held: int = 10
 
     @classmethod
     def quick(cls) -> Scale:
@@ -42,6 +45,8 @@ class Scale:
             repositories=100,
             stored=1_000,
             seeding=20,
+            few=100,
+            many=2_000,
         )
 
 
@@ -51,11 +56,13 @@ class Target:
 
     `bound` is a ratio, ours by `versus`: at least that much where more is better, at most where less is.
     `versus` is a stack's name, or `best` for the best of the other registries; None: `bound` is the figure.
+    With `every` it is for all stacks of ours.
     """
 
     bound: float
     versus: str | None = "best"
     servers: tuple[str, ...] = ("hypercorn", "uvicorn")
+    every: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,7 @@ class Row:
 
     `how` says in the report what is done. `measure(server, scale, round)` gives a figure for each metric's
     key; `prepare` runs once a server. Both may raise `Unsupported`. `files`: a server of plain files takes
-    part as well.
+    part as well. `apart`: what it measures are other processes than the server.
     """
 
     name: str
@@ -91,3 +98,4 @@ class Row:
     measure: Callable[[Server, Scale, int], Values]
     prepare: Callable[[Server, Scale], None] = _nothing
     files: bool = False
+    apart: bool = False

@@ -83,11 +83,12 @@ def verdicts(results: Results) -> Iterator[Verdict]:
     workers = os.cpu_count() or 1
     judged = {f"{server}-{workers}": server for server in ("hypercorn", "uvicorn")}
     present = [stack.name for stack in results.present()]
+    ours = {stack.name for stack in results.present() if stack.kind == "ours"}
     for row in results.rows:
         for metric in row.metrics:
             for target in metric.targets:
-                for name, server in judged.items():
-                    if server in target.servers and name in present:
+                for name in present:
+                    if (target.every and name in ours) or judged.get(name) in target.servers:
                         yield _judge(results, row, metric, target, name)
 
 

@@ -20,7 +20,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -91,6 +91,7 @@ class Gati:
     server: str
     workers: int
     kind: str = "ours"
+    environment: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -104,11 +105,112 @@ class Gati:
         command = [sys.executable, "-m", "gati_registry", "serve", "--listen", f"127.0.0.1:{port}"]
         command += ["--data", str(data), "--server", self.server, "--workers", str(self.workers)]
         # As for the peers: errors only, no line for each request.
-        environment = {"GATI_LOG__LEVEL": "error"}
+        environment = {"GATI_LOG__LEVEL": "error", **self.environment}
         if secured:
             environment["GATI_ADMIN_PASSWORD_FILE"] = str(folder / "password")
             return Launch(command, environment, {"password": PASSWORD})
         return Launch([*command, "--open"], environment)
+
+
+_POSTGRESQL_SETTINGS = """\
+max_connections = 200
+shared_buffers = 512MB
+max_wal_size = 4GB
+log_min_messages = fatal
+"""
+# In turn, whatever the connection: no weight, no memory of who was asked before.
+_BALANCER_CONFIG = """\
+worker_processes 1;
+daemon off;
+pid {folder}/nginx.pid;
+error_log stderr error;
+events {{ worker_connections 1024; }}
+http {{
+  access_log off;
+  keepalive_requests 1000000000;
+  client_body_temp_path {folder};
+  proxy_temp_path {folder};
+  fastcgi_temp_path {folder};
+  uwsgi_temp_path {folder};
+  scgi_temp_path {folder};
+  upstream replicas {{
+    {servers}
+    keepalive 64;
+  }}
+  server {{
+    listen 127.0.0.1:{port};
+    client_max_body_size 0;
+    proxy_request_buffering off;
+    proxy_buffering off;
+    proxy_http_version 1.1;
+    proxy_set_header Connection "";
+    proxy_set_header Host $http_host;
+    location / {{ proxy_pass http://replicas; }}
+  }}
+}}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """This registry on PostgreSQL; blobs in MinIO or in files. Several replicas stand behind nginx, in turn."""
+
+    replicas: int = 1
+    s3: bool = True
+    kind: str = "ours"
+
+    @property
+    def name(self) -> str:
+        return f"postgresql-{'s3' if self.s3 else 'files'}-{self.replicas}"
+
+    def version(self) -> str:
+        from bench.backends import minio_binary, postgresql_binaries
+
+        done = subprocess.run([postgresql_binaries() / "postgres", "--version"], capture_output=True, text=True)
+        words = [f"gati-registry {metadata.version('gati-registry')}", done.stdout.strip()]
+        if self.s3:
+            words.append(f"MinIO {Path(minio_binary()).parent.name}")
+        if self.replicas > 1:
+            words.append(Nginx().version())
+        return ", ".join(words)
+
+    def launch(self, port: int, data: Path, folder: Path, secured: bool) -> Launch:
+        ports = [free_port() for _ in range(self.replicas)] if self.replicas > 1 else [port]
+        command = [sys.executable, "-m", "bench.replicas", "--data", str(data), "--postgresql", str(free_port())]
+        command += ["--settings", str(folder / "settings")]
+        files = {"settings": _POSTGRESQL_SETTINGS}
+        if self.s3:
+            command += ["--minio", str(free_port())]
+        for each in ports:
+            command += ["--replica", str(each)]
+        if self.replicas > 1:
+            servers = "\n    ".join(f"server 127.0.0.1:{each};" for each in ports)
+            text = _BALANCER_CONFIG.format(folder=folder, port=port, servers=servers)
+            files["nginx.conf"] = ("user root;\n" if os.geteuid() == 0 else "") + text
+            command += ["--nginx", f"{Nginx().program()} -e stderr -c {folder / 'nginx.conf'}"]
+        environment = {"GATI_LOG__LEVEL": "error"}
+        if not secured:
+            return Launch([*command, "--", "--open"], environment, files)
+        environment["GATI_ADMIN_PASSWORD_FILE"] = str(folder / "password")
+        return Launch(command, environment, {**files, "password": PASSWORD})
+
+    @contextlib.contextmanager
+    def database(self, data: Path) -> Iterator[str]:
+        """Its PostgreSQL alone, on what it stores in a folder; gives the URL."""
+        from bench.backends import database_url, postgresql
+
+        port = free_port()
+        with postgresql(data / "postgresql", port, _POSTGRESQL_SETTINGS):
+            yield database_url(port)
+
+    @contextlib.contextmanager
+    def backends(self, data: Path) -> Iterator[tuple[int, int]]:
+        """PostgreSQL and MinIO alone, on what they store in a folder; gives their ports."""
+        from bench.backends import minio, postgresql
+
+        database, store = free_port(), free_port()
+        with postgresql(data / "postgresql", database, _POSTGRESQL_SETTINGS), minio(data / "minio", store):
+            yield database, store
 
 
 _DISTRIBUTION_CONFIG = """\
@@ -150,17 +252,17 @@ class Distribution:
     def name(self) -> str:
         return f"distribution-{self.major}"
 
-    def _program(self) -> str:
+    def program(self) -> str:
         if self.major == 2:
             found, remedy = shutil.which("docker-registry"), "apt-get install docker-registry"
         else:
-            found, remedy = _cached("distribution", "registry"), "make real-clients"
+            found, remedy = cached("distribution", "registry"), "make real-clients"
         if found is None:
             raise Missing(f"the program is not here ({remedy})")
         return found
 
     def version(self) -> str:
-        done = subprocess.run([self._program(), "--version"], capture_output=True, text=True, check=True)
+        done = subprocess.run([self.program(), "--version"], capture_output=True, text=True, check=True)
         return done.stdout.strip().rpartition("/")[2].removeprefix("v3 ").removeprefix("distribution ")
 
     def launch(self, port: int, data: Path, folder: Path, secured: bool) -> Launch:
@@ -170,7 +272,7 @@ class Distribution:
             files["htpasswd"] = _HTPASSWD + "\n"
         # Version 3 sends traces to localhost:4318 unless it is told not to.
         environment = {"OTEL_TRACES_EXPORTER": "none"}
-        return Launch([self._program(), "serve", str(folder / "config.yml")], environment, files)
+        return Launch([self.program(), "serve", str(folder / "config.yml")], environment, files)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,14 +282,14 @@ class Zot:
     name: str = "zot"
     kind: str = "peer"
 
-    def _program(self) -> str:
-        found = _cached("zot", "zot")
+    def program(self) -> str:
+        found = cached("zot", "zot")
         if found is None:
             raise Missing("the program is not here (build it from its source, put it on PATH)")
         return found
 
     def version(self) -> str:
-        program = Path(self._program())
+        program = Path(self.program())
         done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
         # Only the project's own builds know their commit; the folder's name tells the version of others.
         commit = re.search(r'"commit":"([^"]+)"', done.stdout + done.stderr)
@@ -205,7 +307,7 @@ class Zot:
             "log": {"level": "error"},
         }
         files["config.json"] = json.dumps(config, indent=1) + "\n"
-        return Launch([self._program(), "serve", str(folder / "config.json")], {}, files)
+        return Launch([self.program(), "serve", str(folder / "config.json")], {}, files)
 
 
 _NGINX_CONFIG = """\
@@ -241,14 +343,14 @@ class Nginx:
     name: str = "nginx"
     kind: str = "files"
 
-    def _program(self) -> str:
+    def program(self) -> str:
         found = shutil.which("nginx", path=os.pathsep.join([os.environ.get("PATH", ""), _SBIN]))
         if found is None:
             raise Missing("the program is not here (apt-get install nginx)")
         return found
 
     def version(self) -> str:
-        done = subprocess.run([self._program(), "-v"], capture_output=True, text=True, check=True)
+        done = subprocess.run([self.program(), "-v"], capture_output=True, text=True, check=True)
         return done.stderr.strip().rpartition(": ")[2]
 
     def launch(self, port: int, data: Path, folder: Path, secured: bool) -> Launch:
@@ -258,7 +360,7 @@ class Nginx:
         # As root its workers would become another user, who may not read the data.
         user = "user root;\n" if os.geteuid() == 0 else ""
         text = user + _NGINX_CONFIG.format(data=data, port=port, folder=folder)
-        return Launch([self._program(), "-e", "stderr", "-c", str(config)], {}, {config.name: text})
+        return Launch([self.program(), "-e", "stderr", "-c", str(config)], {}, {config.name: text})
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,7 +385,7 @@ class Peer:
         return Launch(shlex.split(filled))
 
 
-def _cached(name: str, binary: str) -> str | None:
+def cached(name: str, binary: str) -> str | None:
     """A program that `make real-clients` has built, else one of this name on PATH."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(os.environ.get("GATI_TEST_CLIENTS") or Path(base) / "gati-registry" / "clients")

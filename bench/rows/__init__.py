@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from bench.model import Row, Scale
 from bench.rows.artifacts import SMALL_ARTIFACTS
-from bench.rows.authenticated import AUTHENTICATED
+from bench.rows.authenticated import BY_PASSWORD, BY_TOKEN
 from bench.rows.blobs import BESIDE_DOWNLOADS, download_row, upload_row
+from bench.rows.cost import COST
 from bench.rows.lists import CATALOG, REFERRERS, TAGS
 from bench.rows.manifests import GET_BY_DIGEST, GET_BY_TAG, HEAD_BY_TAG
 from bench.rows.standing import MEMORY, START
@@ -20,7 +21,8 @@ def all_rows(scale: Scale) -> list[Row]:
         GET_BY_TAG,
         GET_BY_DIGEST,
         HEAD_BY_TAG,
-        AUTHENTICATED,
+        BY_PASSWORD,
+        BY_TOKEN,
         download_row(1),
         download_row(scale.streams),
         BESIDE_DOWNLOADS,
@@ -32,4 +34,23 @@ def all_rows(scale: Scale) -> list[Row]:
         upload_row(scale.streams, 1.1),
         START,
         MEMORY,
+    ]
+
+
+def replica_rows(scale: Scale) -> list[Row]:
+    """Those that make sense past one machine."""
+    return [
+        COST,
+        GET_BY_TAG,
+        GET_BY_DIGEST,
+        HEAD_BY_TAG,
+        download_row(1),
+        download_row(scale.streams),
+        BESIDE_DOWNLOADS,
+        REFERRERS,
+        CATALOG,
+        TAGS,
+        SMALL_ARTIFACTS,
+        upload_row(1, 1.8),
+        upload_row(scale.streams, 1.1),
     ]

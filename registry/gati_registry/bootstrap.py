@@ -255,6 +255,8 @@ def _assemble(
             locations,
             admissions=loaded.all("admissions"),
             aliases=loaded.all("aliases"),
+            revision=metadata.revision,
+            clock=clock,
         ),
         extensions=loaded,
         dispatcher=dispatcher,

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from gati_registry.domain.access import Access, Decision, Identity, Visible
+from gati_registry.domain.access import EVERYTHING, Access, Decision, Identity, Visible
 from gati_registry.domain.events import Change, Event, Pull, Push, Refusal, Verdict
 from gati_registry.domain.manifest import Manifest
 from gati_registry.domain.upload import Upload
@@ -78,11 +78,17 @@ class Repositories(Protocol):
     async def ensure(self, name: RepositoryName, now: int) -> int:
         """The repository's id; made if it does not exist."""
 
-    async def page(self, after: str, limit: int) -> Sequence[str]:
-        """Names of repositories that hold manifests, bytewise, after `after`."""
+    async def page(self, after: str, limit: int, visible: Visible = EVERYTHING) -> Sequence[tuple[str, bool]]:
+        """The next names after `after` of repositories that may be visible, bytewise, and whether each holds manifests.
 
-    async def drop_empty(self, limit: int) -> int:
-        """Remove repositories that hold nothing; how many went."""
+        Fewer than `limit` come at the end alone. What is in the list is not decided by `visible`, only looked for.
+        """
+
+    async def holding(self, after: int, limit: int) -> Sequence[tuple[int, bool]]:
+        """The next repositories by id, and whether each holds anything."""
+
+    async def drop_empty(self, repository_ids: Sequence[int]) -> int:
+        """Remove those of these repositories that hold nothing; how many went."""
 
     async def rename(self, name: RepositoryName, new: RepositoryName) -> bool:
         """Give a repository with all it holds another name; False if it is not there, or the other one is."""
@@ -547,6 +553,18 @@ class Authorizer(Protocol):
 
     def challenge(self, accesses: Sequence[Access], request: Request) -> str:
         """The `WWW-Authenticate` value that leads to credentials for these accesses."""
+
+
+@runtime_checkable
+class Steady(Protocol):
+    """A capability of an authorizer that knows which of its decisions hold for every request alike."""
+
+    def steady(self, identity: Identity, access: Access) -> bool:
+        """Whether what was just decided holds for any request of this identity, as long as nobody commits anything.
+
+        Then neither this nor authenticators are asked again, for requests with byte for byte the same head from the
+        same address, for a quarter of a second.
+        """
 
 
 # --- hooks: what extensions do in the course of an operation ----------------------------------------------------

@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 
+from gati_registry.domain.access import EVERYTHING, Visible
 from gati_registry.domain.manifest import parse
 from gati_registry.domain.upload import Upload
 from gati_registry.ports import ManifestRow, Metadata, StoredBlob, Transaction
@@ -19,6 +20,12 @@ from tests.core.support import IMAGE, INDEX, image, index
 A, B, ABSENT = RepositoryName("a"), RepositoryName("b/c"), RepositoryName("absent")
 ONE, TWO, CONFIG = b"one", b"two" * 200, b"config"
 SUBJECT = Digest.of(b"subject")
+
+
+async def listed(metadata: Metadata, after: str, limit: int, visible: Visible = EVERYTHING) -> list[str]:
+    """Names of a page, without repositories that hold no manifests."""
+    found = await metadata.read(lambda tx: tx.repositories.page(after, limit, visible))
+    return [name for name, holds in found if holds]
 
 
 async def put_blob(tx: Transaction, data: bytes, repository: RepositoryName = A, now: int = 100) -> int:
@@ -70,9 +77,17 @@ class RowsContract:
 
         await metadata.write(fill)
         expected = sorted(names, key=str.encode)
-        assert list(await metadata.read(lambda tx: tx.repositories.page("", 99))) == expected
-        assert list(await metadata.read(lambda tx: tx.repositories.page("a", 2))) == expected[1:3]
-        assert list(await metadata.read(lambda tx: tx.repositories.page("b0", 9))) == []
+        assert await listed(metadata, "", 99) == expected
+        assert await listed(metadata, "a", 2) == expected[1:3]
+        assert await listed(metadata, "b0", 9) == []
+        # One who sees few asks for those alone; several lists of them are one.
+        few = (
+            "SELECT name FROM repository WHERE name > :visible_low AND name > :after ORDER BY name LIMIT :limit",
+            "SELECT name FROM repository WHERE name = :visible_at AND name > :after",
+        )
+        visible = Visible("name >= :visible_low", (("visible_low", "a/b"), ("visible_at", "a/b")), few)
+        assert await listed(metadata, "", 9, visible) == ["a/b", "a__b", "b", "b0"]
+        assert await listed(metadata, "a/b", 2, visible) == ["a__b", "b"]
 
     async def test_only_repositories_that_hold_nothing_are_dropped(self, metadata: Metadata) -> None:
         async def fill(tx: Transaction) -> None:
@@ -82,9 +97,12 @@ class RowsContract:
                 await tx.repositories.ensure(RepositoryName(name), 1)
 
         await metadata.write(fill)
-        assert await metadata.write(lambda tx: tx.repositories.drop_empty(2)) == 2
-        assert await metadata.write(lambda tx: tx.repositories.drop_empty(2)) == 1
-        assert await metadata.write(lambda tx: tx.repositories.drop_empty(2)) == 0
+        first = await metadata.read(lambda tx: tx.repositories.holding(0, 3))
+        rest = await metadata.read(lambda tx: tx.repositories.holding(first[-1][0], 9))
+        assert [holds for _, holds in (*first, *rest)] == [True, True, False, False, False]
+        every = [repository_id for repository_id, _ in (*first, *rest)]
+        assert await metadata.write(lambda tx: tx.repositories.drop_empty(every)) == 3
+        assert await metadata.write(lambda tx: tx.repositories.drop_empty(every)) == 0
         for name in (A, B):
             assert await metadata.read(lambda tx: tx.repositories.find(name)) is not None  # noqa: B023
 

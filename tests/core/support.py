@@ -14,6 +14,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from gati_registry.auth.chain import Chain
 from gati_registry.auth.open import OpenAuthorizer
@@ -27,6 +28,7 @@ from gati_registry.http.lists import ListEndpoints
 from gati_registry.http.locations import Locations
 from gati_registry.http.manifests import ManifestEndpoints
 from gati_registry.http.members import Members
+from gati_registry.http.memo import MEMO, Memo
 from gati_registry.http.registry import RegistryApp, table
 from gati_registry.http.uploads import UploadEndpoints
 from gati_registry.ports import Authenticator, Authorizer, Clock, Housekeeping, Metadata
@@ -105,6 +107,9 @@ class Answer:
         return json.loads(self.body)
 
 
+_memos: WeakKeyDictionary[RegistryApp, dict[tuple[object, ...], Memo]] = WeakKeyDictionary()
+
+
 class Call:
     """A request under way, whose body is fed piece by piece."""
 
@@ -120,6 +125,9 @@ class Call:
             "client": ("127.0.0.1", 1),
             "scheme": "http",
         }
+        # As our HTTP/1.1 does it: requests with the same head share what follows from it and what was decided.
+        shared = _memos.setdefault(app, {})
+        self._scope[MEMO] = shared.setdefault((method, target, *self._scope["headers"]), Memo())
         self._fed: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._hungry = asyncio.Event()
         self._sent: list[Mapping[str, Any]] = []

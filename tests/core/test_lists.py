@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gati_registry.bootstrap import Registry
@@ -218,6 +218,7 @@ async def test_a_referrer_is_listed_before_its_subject_comes_and_until_it_goes(c
     assert await referrers(client, subject=sha256(subject)) == [[]]
 
 
+@settings(deadline=None)  # megabytes of text, on whatever machine
 @given(st.lists(st.integers(0, MAX_BODY // 2), max_size=8), st.sampled_from(["x", "é", "\U0001f600"]))
 def test_as_many_descriptors_as_fit_and_one_at_least(lengths: list[int], letter: str) -> None:
     texts = [json.dumps(letter * (length // len(letter.encode())), ensure_ascii=False) for length in lengths]

@@ -22,6 +22,19 @@ REMEMBERED = 20_000
 LONGEST = 1000
 """Milliseconds for which a decision holds at most: names expire without a change."""
 
+MOST_LISTED = 200
+"""Paths that a list looks below one by one; SQLite unites at most 500 SELECTs."""
+
+_OF_LEVEL = (
+    "SELECT name FROM namespaces_repository WHERE visibility = :visible_list_level# AND name > :after"
+    " ORDER BY name LIMIT :limit"
+)
+_AT = "SELECT name FROM repository WHERE name = :visible_list_at# AND name > :after"
+_BELOW = (
+    "SELECT name FROM repository WHERE name > :visible_list_low# AND name < :visible_list_high# AND name > :after"
+    " ORDER BY name LIMIT :limit"
+)
+
 _SCOPE = {Action.PULL: "pull", Action.PUSH: "pull,push", Action.DELETE: "delete"}
 
 # Of visibility: a derived table, so that no column of the asker's statement can be mistaken for one of ours.
@@ -61,6 +74,11 @@ class AccessAuthorizer:
             if len(self._decisions) > REMEMBERED:
                 self._decisions.popitem(last=False)
         return decision
+
+    def steady(self, identity: Identity, access: Access) -> bool:
+        """`ports.Steady`: what is kept depends on nothing else."""
+        kept = self._decisions.get((id(identity), access.action, access.repository, access.member))
+        return kept is not None and kept[0] is identity
 
     async def _conditional(self, identity: Identity, access: Access) -> bool:
         """Whether the next request may be decided on in another way, with nothing changed in the database."""
@@ -138,7 +156,8 @@ class AccessAuthorizer:
         levels = ("public",) if identity.name is None else ("public", "internal")
         rules = await self._kernel.database.read(lambda tx: self._namespaces.reach(tx, identity))
         situation = Situation(self._kernel.clock.now())
-        given = {r.path for r in rules if r.effect == "allow" and _pulls(r) and hold(r.conditions, situation)}
+        allowed = [rule for rule in rules if rule.effect == "allow" and _pulls(rule)]
+        given = {rule.path for rule in allowed if hold(rule.conditions, situation)}
         taken = {r.path for r in rules if r.effect == "deny" and _pulls(r)}
         values: dict[str, object] = {f"visible_level_{n}": level for n, level in enumerate(levels)}
         condition = f"{_SEEN} IN ({', '.join(f':{name}' for name in values)})"
@@ -148,7 +167,8 @@ class AccessAuthorizer:
         if taken:
             ranges, named = _ranges(sorted(taken), "out")
             condition, values = f"{condition} AND NOT {ranges}", values | named
-        return Visible(condition, tuple(values.items()))
+        listed, named = _listed(levels, {rule.path for rule in allowed})
+        return Visible(condition, tuple((values | named).items()), listed)
 
     # --- challenge ----------------------------------------------------------------------------------------------
 
@@ -173,6 +193,23 @@ def _scope(access: Access) -> str | None:
     except RegistryError:  # of an extension's route; what stands there must not get into a header
         return None
     return f"repository:{name}:{_SCOPE.get(access.action, '*')}"
+
+
+def _listed(levels: Sequence[str], paths: set[str]) -> tuple[tuple[str, ...], dict[str, object]]:
+    """`Visible.listed`: by level, and what lies at and below these paths, whatever the conditions are. Nothing where
+    these are too many: then all repositories are gone through."""
+    if len(paths) > MOST_LISTED:
+        return (), {}
+    listed: list[str] = []
+    values: dict[str, object] = {}
+    for number, level in enumerate(levels):
+        values[f"visible_list_level{number}"] = level
+        listed.append(_OF_LEVEL.replace("#", str(number)))
+    for number, path in enumerate(sorted(paths)):
+        at, low, high = (f"visible_list_{what}{number}" for what in ("at", "low", "high"))
+        values |= {at: path, low: f"{path}/", high: f"{path}0"}
+        listed += [_AT.replace("#", str(number)), _BELOW.replace("#", str(number))]
+    return tuple(listed), values
 
 
 def _pulls(rule: Rule) -> bool:

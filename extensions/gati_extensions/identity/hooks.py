@@ -220,8 +220,10 @@ class Authenticator:
         account, stored, second, elsewhere = await self._database.read(work)
         if elsewhere and self.directory is not None:
             found = await self._of_directory(self.directory, name, password, address, mark)
+            if first:
+                return found
             if await self._database.read(lambda tx: factors.is_on(tx, found.id)):
-                await self.second_factor(found, address, code)
+                await self.second_factor(found, address, code, passkey, purpose)
             await self._backoff.succeeded(name, address)
             return found
         if self._lenient and stored is None:

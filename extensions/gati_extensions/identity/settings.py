@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 from pydantic.config import JsonDict
 
-from gati_extensions.identity.federation.settings import FederationSettings, Networks
+from gati_extensions.identity.federation.settings import FederationSettings
 from gati_extensions.identity.ldap.settings import LdapSettings
 
 _SECONDS: JsonDict = {"unit": "seconds"}
@@ -59,11 +59,6 @@ class IdentitySettings(LdapSettings, FederationSettings):
         max_length=300,
         description="Audience that a build's token must be for, to be exchanged. Absent: a name that no other registry "
         "has; `GET /v2/_ext/identity/exchange` tells it.",
-    )
-    issuer_networks: Networks = Field(
-        (),
-        description="Networks in which issuers of tokens may be, beside public addresses: an own GitLab's, e.g. "
-        "`10.1.0.0/16`.",
     )
     issuer_ca: Path | None = Field(
         None, description="Authorities that issuers' certificates are checked with, PEM. Absent: the machine's."

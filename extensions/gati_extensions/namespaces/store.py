@@ -212,7 +212,7 @@ async def memberships(tx: Transaction, account: int, teams: Sequence[int], paths
     if paths is not None:
         listed, values = within(paths, "p")
         where = f" AND path IN {listed}"
-    subject = "(kind <> 'team' AND subject = :account)"
+    subject = "(kind IN ('user', 'robot') AND subject = :account)"  # as the index has it
     if teams:
         listed, named = within(teams, "t")
         values = {**values, **named}

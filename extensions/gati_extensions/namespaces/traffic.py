@@ -81,9 +81,12 @@ class Traffic:
 
     async def observe(self, events: Sequence[Event]) -> None:
         """The observer."""
+        served: dict[str, int] = {}
         for event in events:
             if event.operation is Operation.PULL and event.repository:
-                self._count(root(event.repository), event.sent, 0)
+                served[event.repository] = served.get(event.repository, 0) + event.sent
+        for repository, size in served.items():
+            self._count(root(repository), size, 0)
 
     def _count(self, path: str, size: int, calls: int) -> None:
         counts = self._waiting.get(path)

@@ -135,8 +135,8 @@ async def begin(tx: Transaction, settings: NamespacesSettings, path: str) -> Non
         "INSERT INTO namespaces_usage (path, bytes, artifacts) VALUES (:path, 0, 0) ON CONFLICT (path) DO NOTHING",
         path=path,
     )
-    if made:
-        await recount(tx, settings, path)
+    if made and not await recount(tx, settings, path):
+        await _set_aside(tx, settings, await _of_all(tx, path))  # the next pushes need not wait for this one
 
 
 async def recount(tx: Transaction, settings: NamespacesSettings, path: str) -> bool:

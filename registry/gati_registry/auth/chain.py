@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gati_registry.domain.access import ANONYMOUS, NOTHING, Access, Action, Decision, Identity, Visible
 from gati_registry.errors import Code, RegistryError
-from gati_registry.ports import Authenticator, Authorizer, Request
+from gati_registry.ports import Authenticator, Authorizer, Request, Steady
 
 _READING = frozenset({Action.PULL, Action.CATALOG})
 
@@ -47,6 +47,9 @@ class Bounded:
             return Decision.CHALLENGE
         return await self._inner.decide(identity, access)
 
+    def steady(self, identity: Identity, access: Access) -> bool:
+        return isinstance(self._inner, Steady) and self._inner.steady(identity, access)
+
     async def visible(self, identity: Identity) -> Visible:
         found = await self._inner.visible(identity)
         if identity.grants is None:
@@ -66,7 +69,7 @@ class Bounded:
                 part += f" OR ({{column}} > :visible_low_{number} AND {{column}} < :visible_high_{number})"
                 values |= {f"visible_low_{number}": f"{path}/", f"visible_high_{number}": f"{path}0"}
             parts.append(f"({part})")
-        return Visible(f"({found.condition}) AND ({' OR '.join(parts)})", tuple(values.items()))
+        return Visible(f"({found.condition}) AND ({' OR '.join(parts)})", tuple(values.items()), found.listed)
 
     def challenge(self, accesses: Sequence[Access], request: Request) -> str:
         return self._inner.challenge(accesses, request)

@@ -137,10 +137,15 @@ class Visible:
 
     `condition` is SQL with `{column}` where the name of the repository's column goes, and `:name` parameters, all of
     which begin with `visible_`.
+
+    `listed`, where there is any, are SELECTs of names in their order, each of those after `:after` and at most
+    `:limit`: together they give every repository that the caller may possibly see (and perhaps others), from an index.
+    A list of repositories then need not look at all of them for one who sees few.
     """
 
     condition: str = "1 = 1"
     values: tuple[tuple[str, object], ...] = ()
+    listed: tuple[str, ...] = ()
 
     def where(self, column: str) -> tuple[str, dict[str, object]]:
         """The condition on a column, and its parameters."""

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs
 from gati_registry.domain.access import ANONYMOUS, Caller
 from gati_registry.domain.upload import size_mismatch
 from gati_registry.errors import Code, RegistryError
+from gati_registry.http.memo import MEMO, Memo
 from gati_registry.http.observe.logs import request_id
 from gati_registry.ports import BlobRow, ManifestRow
 from gati_registry.values.reference import RepositoryName
@@ -39,8 +40,8 @@ class Exchange:
     """A request with the means to answer it. `name` and `reference` are the path's parts as the router split it."""
 
     __slots__ = (
-        "_headers", "_query", "began", "extra", "method", "name", "path", "receive", "reference", "scope", "send",
-        "sent", "served", "started",
+        "_headers", "_query", "began", "extra", "held", "memo", "method", "name", "path", "receive", "reference",
+        "scope", "send", "sent", "served", "started",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -49,7 +50,10 @@ class Exchange:
         self.send = send
         self.method: str = scope["method"]
         self.began = time.monotonic()
-        self._headers: dict[bytes, bytes] | None = None
+        # What requests with the same head share, and what of it was decided on: see `http.memo`.
+        self.memo: Memo = scope.get(MEMO) or Memo()
+        self.held: dict[str, Any] = {}
+        self._headers = self.memo.headers
         self.path = ""
         self.name = _NOWHERE
         self.reference = ""
@@ -67,12 +71,12 @@ class Exchange:
     def header(self, name: bytes) -> str | None:
         """A header by its lower-case name; None if absent. Repeated ones are joined by commas."""
         if self._headers is None:
-            self._headers = {}
+            joined: dict[bytes, str] = {}
             for key, value in self.scope["headers"]:
-                earlier = self._headers.get(key)
-                self._headers[key] = value if earlier is None else earlier + b", " + value
-        found = self._headers.get(name)
-        return None if found is None else found.decode("latin-1")
+                text = value.decode("latin-1")
+                joined[key] = f"{joined[key]}, {text}" if key in joined else text
+            self._headers = self.memo.headers = joined
+        return self._headers.get(name)
 
     @property
     def address(self) -> str:
@@ -134,6 +138,14 @@ class Exchange:
         if self.method == "HEAD":
             body = b""
         self.sent += len(body)
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def ready(self, status: int, headers: tuple[Header, ...], body: bytes) -> None:
+        """The whole answer, made before: Content-Length is among its headers, HEAD's has no body."""
+        self.started = True
+        more = (*headers, *self.extra) if self.extra else headers
+        self.sent += len(body)
+        await self.send({"type": "http.response.start", "status": status, "headers": more})
         await self.send({"type": "http.response.body", "body": body})
 
     async def start(self, status: int, headers: list[Header]) -> None:

@@ -66,8 +66,7 @@ class Collector:
         await self._empty_trash(report)
         if strays:
             await self._remove_strays(report)
-        while dropped := await self._metadata.write(lambda tx: tx.repositories.drop_empty(BATCH)):
-            report.empty_repositories += dropped
+        await self._drop_empty(report)
         return report
 
     async def undo(self) -> int:
@@ -217,6 +216,15 @@ class Collector:
             await self._metadata.write(lambda tx: tx.inventory.forget_trash(names))  # noqa: B023 - awaited here
             report.removed += len(thrown)
             report.freed_bytes += sum(size for _, size in thrown)
+
+    async def _drop_empty(self, report: Report) -> None:
+        """Looked for beside the writer, who would stand still for as long as it takes to look at every repository."""
+        after = 0
+        while batch := await self._metadata.scan(lambda tx: tx.repositories.holding(after, BATCH)):  # noqa: B023
+            empty = [repository_id for repository_id, holds in batch if not holds]
+            if empty:
+                report.empty_repositories += await self._metadata.write(lambda tx: tx.repositories.drop_empty(empty))  # noqa: B023
+            after = batch[-1][0]
 
     async def _remove_strays(self, report: Report) -> None:
         async for name in self._stray_blobs():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 
 from gati_registry.domain import referrers as rules
+from gati_registry.domain.access import Visible
 from gati_registry.domain.paging import Cursor, Page
 from gati_registry.ports import Metadata, Transaction
 from gati_registry.service.cache import RevisionCache
@@ -31,7 +32,9 @@ class ListService:
         self._tags: RevisionCache[tuple[str, Cursor, str | None], Sequence[str]] = RevisionCache(
             metadata.revision, CACHED_NAMES
         )
-        self._names: RevisionCache[tuple[str, int], Sequence[str]] = RevisionCache(metadata.revision, CACHED_NAMES)
+        self._names: RevisionCache[tuple[str, int, Visible], Sequence[tuple[str, bool]]] = RevisionCache(
+            metadata.revision, CACHED_NAMES
+        )
 
     async def tags(self, repository: RepositoryName, cursor: Cursor, hidden: str | None = None) -> Page[str]:
         """A page of a repository's tags in bytewise order, without those of manifests that are `hidden`.
@@ -49,21 +52,27 @@ class ListService:
         found = await self._tags.get((repository, cursor, hidden), lambda: self._metadata.read(work))
         return Page(found[: cursor.limit], more=len(found) > cursor.limit)
 
-    async def catalog(self, cursor: Cursor, visible: Callable[[RepositoryName], Awaitable[bool]]) -> Page[str]:
-        """A page of the repositories that the caller may see, in bytewise order."""
+    async def catalog(
+        self, cursor: Cursor, among: Visible, visible: Callable[[RepositoryName], Awaitable[bool]]
+    ) -> Page[str]:
+        """A page of the repositories that the caller may see, in bytewise order: those `among` which they are to be
+        looked for and that are `visible`."""
         items: list[str] = []
         last = cursor.last
         while cursor.limit:
             wanted = cursor.limit + 1 - len(items)
             after = last
             batch = await self._names.get(
-                (after, wanted),
-                lambda: self._metadata.scan(lambda tx: tx.repositories.page(after, wanted), may_lag=True),  # noqa: B023
+                (after, wanted, among),
+                lambda: self._metadata.scan(
+                    lambda tx: tx.repositories.page(after, wanted, among),  # noqa: B023 - awaited here
+                    may_lag=True,
+                ),
             )
-            items += [name for name in batch if await visible(RepositoryName(name))]
+            items += [name for name, holds in batch if holds and await visible(RepositoryName(name))]
             if len(batch) < wanted or len(items) > cursor.limit:
                 break
-            last = batch[-1]
+            last = batch[-1][0]
         return Page(items[: cursor.limit], more=len(items) > cursor.limit)
 
     async def referrers(

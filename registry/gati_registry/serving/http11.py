@@ -17,6 +17,7 @@ from typing import Any, cast
 from gati_registry.http.exchange import Receive, Scope, Send
 from gati_registry.serving import framing
 from gati_registry.serving.framing import Header, Malformed
+from gati_registry.serving.heads import Heads
 from gati_registry.serving.request import Request
 from gati_registry.serving.tls import client_certificate
 
@@ -49,6 +50,7 @@ class Worker:
     draining: bool = False
     connections: set[Http11] = field(default_factory=set)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)  # of requests
+    heads: Heads = field(default_factory=Heads)  # of plain connections
 
     def drain(self) -> None:
         """Close what is idle now, and all else after its answer."""
@@ -69,6 +71,7 @@ class Http11(asyncio.Protocol):
         self.scheme = "http"
         self.certificate: bytes | None = None
         """The client's, DER; checked in the handshake."""
+        self.heads = worker.heads
         self.client: Address = None
         self.server: Address = None
         self._request: Request | None = None  # that is being answered
@@ -89,6 +92,8 @@ class Http11(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         self.scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
         self.certificate = client_certificate(transport.get_extra_info("ssl_object"))
+        if self.scheme == "https":
+            self.heads = Heads()  # what the client's certificate proves holds on its own connection
         self.client = _address(transport.get_extra_info("peername"))
         self.server = _address(transport.get_extra_info("sockname"))
         self.worker.connections.add(self)
@@ -159,7 +164,7 @@ class Http11(asyncio.Protocol):
                     self._buffer += data
                 self._searched = len(data)
                 return
-            request = Request(self, framing.parse_head(bytes(data[:end])))
+            request = Request(self, self.heads.parse(bytes(data[:end])))
             if data is self._buffer:
                 del self._buffer[:end]
             elif len(data) > end:

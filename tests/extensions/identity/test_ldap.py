@@ -29,6 +29,7 @@ from tests.clients.client import Client
 from tests.clients.conftest import home as home
 from tests.clients.programs import require
 from tests.core.support import FakeClock
+from tests.extensions.identity.passkeys import Authenticator
 from tests.extensions.identity.support import (
     ADMIN_PASSWORD,
     EXT,
@@ -40,6 +41,7 @@ from tests.extensions.identity.support import (
     server,
     worker,
 )
+from tests.extensions.identity.test_passkeys import add, begun
 from tests.serving.conftest import certificate
 from tests.support.slapd import BASE, GROUPS, PEOPLE, READER, READER_PASSWORD, Slapd, running_slapd
 
@@ -264,6 +266,17 @@ async def test_a_second_factor_of_ours_is_asked_for(site: Site, slapd: Slapd, cl
     for number in range(5):  # a right password does not make guessing codes free
         assert (await site.nobody.post("login", {**login, "code": f"{number:06}"})).status == 401
     assert (await site.nobody.post("login", {**login, "code": totp.at(clock.now() // 1000)})).status == 429
+
+
+async def test_a_passkey_of_ours_is_asked_for(site: Site, slapd: Slapd, person: str) -> None:
+    slapd.add_user(person, OURS)
+    key = Authenticator()
+    assert (await add(site.user(person, OURS), key)).status == 201
+    login = {"name": person, "password": OURS}
+    assert (await site.nobody.post("login", login)).status == 401
+    asked = await begun(site.nobody, "login/passkey", login)
+    answer = {"state": asked["state"], "credential": key.get(asked["options"])}
+    assert (await site.nobody.post("login", {**login, "passkey": answer})).status == 200
 
 
 async def test_guessing_is_slowed(site: Site, slapd: Slapd, person: str) -> None:

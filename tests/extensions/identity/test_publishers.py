@@ -53,7 +53,7 @@ async def site(folder: Path, clock: FakeClock, issuer: Issuer) -> AsyncIterator[
     """A registry that reaches the issuer; alice owns acme."""
     settings = {
         "extensions": "identity,namespaces,access,audit",
-        "identity.issuer_networks": "127.0.0.0/8",
+        "identity.allowed_networks": "127.0.0.0/8",
         "identity.issuer_ca": str(issuer.ca),
     }
     async with world(folder, clock, **settings) as built:

@@ -52,7 +52,7 @@ def server() -> Iterator[PostgresServer]:
 async def site(server: PostgresServer, folder: Path, clock: FakeClock, issuer: Issuer) -> AsyncIterator[World]:
     """A replica that reaches the issuer; alice owns acme."""
     settings = {
-        "identity.issuer_networks": "127.0.0.0/8",
+        "identity.allowed_networks": "127.0.0.0/8",
         "identity.issuer_ca": str(issuer.ca),
         "proxy.trusted": "127.0.0.0/8",
         "proxy.client_cert": "true",

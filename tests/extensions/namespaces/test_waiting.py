@@ -135,6 +135,26 @@ async def test_the_same_bytes_at_once_count_once(shared: Shared) -> None:
     assert await used(site) == before + len(layer)
 
 
+async def test_a_name_that_is_taken_while_something_moves_there(shared: Shared) -> None:
+    """Who comes second is told that it is there, and nothing of the move has happened."""
+    site, alice, target = shared.site, shared.site.user("alice"), RepositoryName("orgs/acme/new")
+
+    async def taking(tx: Transaction) -> None:
+        await tx.repositories.ensure(target, 0)
+        await tx.one(WAIT_FOR_GATE)
+
+    async with asyncio.timeout(120), Gate(shared.location) as gate:
+        other = asyncio.create_task(site.registry.metadata.write(taking))
+        await gate.waiting(1, other)
+        moving = asyncio.create_task(alice.post(f"namespaces/{REPOSITORY}/transfer", {"to": target}))
+        await gate.waiting(2, other, moving)
+        await gate.open()
+        await other
+        answer = await moving
+    assert (answer.status, answer.codes) == (409, ["CONFLICT"])
+    assert (await alice.pull(REPOSITORY)).status == 200
+
+
 async def test_of_two_last_manifests_deleted_at_once_one_is_the_last(shared: Shared) -> None:
     site, alice = shared.site, shared.site.user("alice")
     second = await alice.push(REPOSITORY, "v2", b"another")

@@ -139,6 +139,6 @@ class FederationSettings(Model):
     )
     allowed_networks: Networks = Field(
         (),
-        description="Networks with private addresses in which providers may be, e.g. `10.0.0.0/8`; there http:// will "
-        "do. All others must be public and have https://.",
+        description="Networks with private addresses in which providers and issuers may be, e.g. `10.0.0.0/8`; there "
+        "http:// will do for providers. All others must be public and have https://.",
     )

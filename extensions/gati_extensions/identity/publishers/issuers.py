@@ -163,7 +163,7 @@ def fetcher(settings: IdentitySettings) -> WebFetcher:
         context = ssl.create_default_context(cafile=settings.issuer_ca)
     except OSError as error:
         raise Lookup(f"identity.issuer_ca cannot be used ({type(error).__name__})") from None
-    return WebFetcher(context, networks=settings.issuer_networks)
+    return WebFetcher(context, networks=settings.allowed_networks)
 
 
 def checked_issuer(text: str) -> str:

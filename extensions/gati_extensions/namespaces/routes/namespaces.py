@@ -14,6 +14,9 @@ from gati_registry.errors import Code, RegistryError
 from gati_registry.extension import Access, Action, Call, Decision, Page, Paging, Permission, Route, Transaction
 from gati_registry.values.reference import RepositoryName
 
+LOOKED_AT = 500
+"""Namespaces that are decided on for one page."""
+
 LIST = Permission("namespaces.list", Action.CATALOG)
 
 
@@ -37,26 +40,23 @@ class _Namespaces:
     async def page(self, call: Call) -> Page[NamespaceItem]:
         query: Paging = call.query
         items: list[NamespaceItem] = []
-        last = query.cursor
-        while len(items) <= query.limit:
-            after = last
-            found = await self._doors.read(lambda tx: store.page(tx, after, query.limit + 1))  # noqa: B023 - awaited
-            for node in found:
-                last = node.path
-                access = Access(Action.PULL, node.path, request=call.exchange)
-                if await self._doors.kernel.access.decide(call.identity, access) is Decision.ALLOW:
-                    items.append(
-                        NamespaceItem(
-                            path=node.path,
-                            visibility=node.visibility,  # type: ignore[arg-type]  # checked when it was set
-                            description=node.description,
-                        )
+        found = await self._doors.read(lambda tx: store.page(tx, query.cursor, LOOKED_AT + 1))
+        for node in found[:LOOKED_AT]:
+            last = node.path
+            access = Access(Action.PULL, node.path, request=call.exchange)
+            if await self._doors.kernel.access.decide(call.identity, access) is Decision.ALLOW:
+                items.append(
+                    NamespaceItem(
+                        path=node.path,
+                        visibility=node.visibility,  # type: ignore[arg-type]  # checked when it was set
+                        description=node.description,
                     )
-            if len(found) <= query.limit:
+                )
+            if len(items) == query.limit:
                 break
-        more = len(items) > query.limit
-        items = items[: query.limit]
-        return Page[NamespaceItem](items=items, next=items[-1].path if more else None)
+        # A page may be short, even empty, and others follow: who sees few is not to make us look at all at once.
+        more = bool(found) and last != found[-1].path
+        return Page[NamespaceItem](items=items, next=last if more else None)
 
     async def get(self, call: Call) -> Namespace:
         path = path_of(call)

@@ -1,6 +1,12 @@
 """The core's SQL, in the dialect that SQLite and PostgreSQL share, behind the Protocols of `ports`.
 
 Each class holds an `Executor`: an engine's connection within a transaction. Parameters are written `:name`.
+
+Whether there is a row is asked by `(SELECT 1 FROM … LIMIT 1) IS NOT NULL` wherever there are many to ask about. EXISTS
+and IN say the same, but leave PostgreSQL the choice to read the whole table once instead, or all of a repository: right
+for a repository of average size, not for one that holds a thousand times as much. `LIMIT` takes the choice away. In the
+same spirit a row is found by values for its whole key, never by a join with the rest of it
+(tests/postgresql/test_plans.py).
 """
 
 from __future__ import annotations

@@ -17,9 +17,9 @@ class SqlBlobs(Part):
     async def find(self, repository: RepositoryName, digest: Digest) -> BlobRow | None:
         row = await self._db.one(
             "SELECT blob.id, blob.size, blob.stored_name, blob.data, link.pending_at, link.condemned_at"
-            " FROM repository JOIN blob ON blob.digest = :digest"
-            " JOIN link ON link.repository_id = repository.id AND link.blob_id = blob.id"
-            " WHERE repository.name = :repository AND blob.quarantined_at IS NULL",
+            " FROM link JOIN blob ON blob.id = link.blob_id"
+            " WHERE link.repository_id = (SELECT id FROM repository WHERE name = :repository)"
+            " AND link.blob_id = (SELECT id FROM blob WHERE digest = :digest) AND blob.quarantined_at IS NULL",
             repository=repository,
             digest=digest,
         )
@@ -82,19 +82,21 @@ class SqlBlobs(Part):
 
     async def missing(self, repository_id: int, digests: Sequence[Digest]) -> Sequence[Digest]:
         # A link that is found stays until the manifest that needs it is committed: who removes one asks for manifests.
+        # Looked up one by one, in both statements (see `metadata.sql`), and locked in one order.
         await self._hold(
-            "SELECT 1 FROM link JOIN blob ON blob.id = link.blob_id"
-            " WHERE link.repository_id = :repository_id AND blob.digest = ANY(:digests) ORDER BY link.blob_id",
-            "KEY SHARE OF link",
+            "SELECT 1 FROM (SELECT (SELECT id FROM blob WHERE digest = item.value) AS id"
+            f" FROM {self._db.items('digests')} ORDER BY id) AS wanted CROSS JOIN LATERAL"
+            " (SELECT 1 FROM link WHERE repository_id = :repository_id AND blob_id = wanted.id LIMIT 1) AS found",
+            "KEY SHARE OF found",
             repository_id=repository_id,
-            digests=list(digests),
+            digests=json.dumps(digests),
         )
         rows = await self._db.all(
-            f"SELECT item.value FROM {self._db.items('digests')} WHERE NOT EXISTS (SELECT 1 FROM blob JOIN link"
-            " ON link.repository_id = :repository_id AND link.blob_id = blob.id"
-            " WHERE blob.digest = item.value AND blob.quarantined_at IS NULL)"
-            " AND NOT EXISTS (SELECT 1 FROM manifest WHERE repository_id = :repository_id AND digest = item.value"
-            " AND quarantined_at IS NULL)",
+            f"SELECT item.value FROM {self._db.items('digests')}"
+            " WHERE (SELECT 1 FROM link WHERE repository_id = :repository_id AND blob_id ="
+            " (SELECT id FROM blob WHERE digest = item.value AND quarantined_at IS NULL) LIMIT 1) IS NULL"
+            " AND (SELECT 1 FROM manifest WHERE repository_id = :repository_id AND digest = item.value"
+            " AND quarantined_at IS NULL LIMIT 1) IS NULL",
             repository_id=repository_id,
             digests=json.dumps(digests),
         )

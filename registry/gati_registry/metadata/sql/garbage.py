@@ -10,8 +10,8 @@ from gati_registry.ports import PendingLink, StoredBlob
 from gati_registry.values.digest import Digest
 
 _REFERENCED = (
-    "EXISTS (SELECT 1 FROM reference WHERE reference.repository_id = link.repository_id"
-    " AND reference.digest = blob.digest)"
+    "(SELECT 1 FROM reference WHERE reference.repository_id = link.repository_id"
+    " AND reference.digest = blob.digest LIMIT 1) IS NOT NULL"
 )
 _LINKS = (
     f"SELECT link.repository_id, repository.name, link.blob_id, blob.digest, blob.size, {_REFERENCED} FROM link"

@@ -82,11 +82,12 @@ class SqlManifests(Part):
             digests=digests,
         )
         await self._db.run(
-            "UPDATE link SET pending_at = NULL, condemned_at = NULL WHERE repository_id = :repository_id AND blob_id IN"
-            f" (SELECT blob.id FROM {self._db.items('digests')} JOIN blob ON blob.digest = item.value)"
-            " AND (pending_at IS NOT NULL OR condemned_at IS NOT NULL)",  # most are held already: nothing to write
-            repository_id=repository_id,
-            digests=digests,
+            "UPDATE link SET pending_at = NULL, condemned_at = NULL FROM reference"
+            " WHERE reference.manifest_id = :manifest_id AND link.repository_id = reference.repository_id"
+            " AND link.blob_id = (SELECT id FROM blob WHERE blob.digest = reference.digest)"
+            # Most are held already: nothing to write.
+            " AND (link.pending_at IS NOT NULL OR link.condemned_at IS NOT NULL)",
+            manifest_id=manifest_id,
         )
 
     async def remove(self, repository_id: int, digest: Digest, now: int) -> bool:
@@ -102,9 +103,9 @@ class SqlManifests(Part):
         await self._db.run("DELETE FROM tag WHERE manifest_id = :id", id=row[0])
         # What it held gets a fresh lease; the collector finds out whether another manifest holds it too.
         await self._db.run(
-            "UPDATE link SET pending_at = :now WHERE repository_id = :repository_id AND blob_id IN"
-            " (SELECT blob.id FROM reference JOIN blob ON blob.digest = reference.digest WHERE manifest_id = :id)",
-            repository_id=repository_id,
+            "UPDATE link SET pending_at = :now FROM reference"
+            " WHERE reference.manifest_id = :id AND link.repository_id = reference.repository_id"
+            " AND link.blob_id = (SELECT id FROM blob WHERE blob.digest = reference.digest)",
             id=row[0],
             now=now,
         )

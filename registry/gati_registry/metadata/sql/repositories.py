@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from gati_registry.domain.access import EVERYTHING, Visible
 from gati_registry.metadata.sql import Part
 from gati_registry.values.reference import RepositoryName
 
@@ -30,22 +31,39 @@ class SqlRepositories(Part):
         made: int = row[0]
         return made
 
-    async def page(self, after: str, limit: int) -> Sequence[str]:
+    async def page(self, after: str, limit: int, visible: Visible = EVERYTHING) -> Sequence[tuple[str, bool]]:
+        listed = visible.listed or ("SELECT name FROM repository WHERE name > :after ORDER BY name LIMIT :limit",)
+        found = " UNION ".join(f"SELECT name FROM ({one}) AS listed_{number}" for number, one in enumerate(listed))
         rows = await self._db.all(
-            "SELECT name FROM repository WHERE name > :after"
-            " AND EXISTS (SELECT 1 FROM manifest WHERE repository_id = repository.id) ORDER BY name LIMIT :limit",
+            "SELECT name, (SELECT 1 FROM repository JOIN manifest ON manifest.repository_id = repository.id"
+            " WHERE repository.name = found.name LIMIT 1) IS NOT NULL"
+            f" FROM (SELECT name FROM ({found}) AS listed ORDER BY name LIMIT :limit) AS found ORDER BY name",
+            after=after,
+            limit=limit,
+            **dict(visible.values),
+        )
+        return [(row[0], bool(row[1])) for row in rows]
+
+    async def holding(self, after: int, limit: int) -> Sequence[tuple[int, bool]]:
+        rows = await self._db.all(
+            "SELECT id, (SELECT 1 FROM manifest WHERE repository_id = repository.id LIMIT 1) IS NOT NULL"
+            " OR (SELECT 1 FROM link WHERE repository_id = repository.id LIMIT 1) IS NOT NULL"
+            " FROM repository WHERE id > :after ORDER BY id LIMIT :limit",
             after=after,
             limit=limit,
         )
-        return [row[0] for row in rows]
+        return [(row[0], bool(row[1])) for row in rows]
 
-    async def drop_empty(self, limit: int) -> int:
-        return await self._db.run(
-            "DELETE FROM repository WHERE id IN (SELECT id FROM repository"
-            " WHERE NOT EXISTS (SELECT 1 FROM manifest WHERE repository_id = repository.id)"
-            " AND NOT EXISTS (SELECT 1 FROM link WHERE repository_id = repository.id) LIMIT :limit)",
-            limit=limit,
-        )
+    async def drop_empty(self, repository_ids: Sequence[int]) -> int:
+        dropped = 0
+        for repository_id in repository_ids:
+            dropped += await self._db.run(
+                "DELETE FROM repository WHERE id = :id"
+                " AND NOT EXISTS (SELECT 1 FROM manifest WHERE repository_id = repository.id)"
+                " AND NOT EXISTS (SELECT 1 FROM link WHERE repository_id = repository.id)",
+                id=repository_id,
+            )
+        return dropped
 
     async def rename(self, name: RepositoryName, new: RepositoryName) -> bool:
         changed = await self._db.run(
