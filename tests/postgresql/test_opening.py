@@ -40,7 +40,7 @@ def empty(server: PostgresServer) -> Iterator[str]:
 
 def test_both_engines_have_the_same_migrations() -> None:
     steps = [migration.number for migration in load("postgresql")]
-    assert steps == [migration.number for migration in load("sqlite")] == list(range(1, len(steps) + 1))
+    assert steps == [migration.number for migration in load("sqlite")] == sorted(set(steps))
 
 
 async def test_migrations_run_once(empty: str) -> None:
