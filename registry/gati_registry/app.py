@@ -121,7 +121,7 @@ class Application:
             assert row is not None
             return float(row[0])
 
-        return {"gati_uploads_open": await self._registry.metadata.scan(count)}
+        return {"gati_uploads_open": await self._registry.metadata.scan(count, may_lag=True)}
 
 
 _OBSERVED = frozenset({"/livez", "/readyz", "/metrics"})

@@ -136,10 +136,10 @@ async def open_metadata(settings: Settings, extensions: list[Extension]) -> Open
     if not settings.shared_metadata:
         make_folder(str(settings.metadata_path.parent))
         return SqliteMetadata(settings.metadata_path, loader.migrations(extensions, "sqlite"))
-    server = postgresql_server(settings)
+    server, replica = postgresql_servers(settings)
     from gati_registry.metadata.postgresql import PostgresMetadata
 
-    return await PostgresMetadata.open(server, loader.migrations(extensions, "postgresql"))
+    return await PostgresMetadata.open(server, loader.migrations(extensions, "postgresql"), replica=replica)
 
 
 async def inspect_postgresql(settings: Settings) -> str:
@@ -162,6 +162,15 @@ def postgresql_server(settings: Settings) -> Server:
     Raises:
         SettingsError: it cannot be understood, or the extra is missing.
     """
+    return postgresql_servers(settings)[0]
+
+
+def postgresql_servers(settings: Settings) -> tuple[Server, Server | None]:
+    """The database, and the standby for reads that may lag.
+
+    Raises:
+        SettingsError: one of them cannot be understood, or the extra is missing.
+    """
     # Imported only here: who uses the embedded database need not have it.
     if not (find_spec("psycopg") and find_spec("psycopg_pool")):
         raise SettingsError(
@@ -180,11 +189,19 @@ def postgresql_server(settings: Settings) -> Server:
         scan=section.scan_timeout,
         migration=section.migration_timeout,
         lock=section.lock_timeout,
+        lag=section.max_lag,
     )
-    try:
-        return Server.parse(settings.metadata_url or "", limits, _libpq_tls(settings))
-    except ValueError as error:
-        raise SettingsError(f"metadata_url: {error}") from None
+
+    def parsed(name: str, url: str) -> Server:
+        try:
+            return Server.parse(url, limits, _libpq_tls(settings))
+        except ValueError as error:
+            raise SettingsError(f"{name}: {error}") from None
+
+    standby = settings.metadata_read_url
+    return parsed("metadata_url", settings.metadata_url or ""), (
+        parsed("metadata_read_url", standby) if standby is not None else None
+    )
 
 
 def _libpq_tls(settings: Settings) -> dict[str, str]:

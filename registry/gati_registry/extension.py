@@ -79,11 +79,17 @@ class Database(Protocol):
     async def read(self, work: Work[T]) -> T:
         """Run short look-ups on committed data."""
 
-    async def scan(self, work: Work[T]) -> T:
-        """Run look-ups of many rows on one snapshot."""
+    async def scan(self, work: Work[T], *, may_lag: bool = False) -> T:
+        """Run look-ups of many rows on one snapshot; with `may_lag` of one that may be some seconds old."""
 
     def revision(self) -> bytes | None:
         """Something that changes with every commit; None where there is no such cheap thing."""
+
+    def tell(self) -> None:
+        """After a change of what other processes remember for a moment: they hear of it soon, or never."""
+
+    def heard(self) -> int:
+        """Grows with what other processes have told: what is remembered is to be looked up again."""
 
 
 class Core(Protocol):

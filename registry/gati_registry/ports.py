@@ -496,11 +496,24 @@ class Metadata(Protocol):
     async def read(self, work: Work[T]) -> T:
         """Run short look-ups on committed data; does not block longer than a few index descents."""
 
-    async def scan(self, work: Work[T]) -> T:
-        """Run look-ups of many rows on one snapshot, aside from the short ones."""
+    async def scan(self, work: Work[T], *, may_lag: bool = False) -> T:
+        """Run look-ups of many rows on one snapshot, aside from the short ones.
+
+        With `may_lag` the snapshot may be some seconds old, of a read replica: for what nobody asks who has just
+        changed it.
+        """
 
     def revision(self) -> bytes | None:
         """Something that changes with every commit of any process; None where there is no such cheap thing."""
+
+    def tell(self) -> None:
+        """Where there is no revision: let other processes know that what they remember for a moment has changed.
+
+        A hint: they hear of it soon, or never.
+        """
+
+    def heard(self) -> int:
+        """Grows with what other processes have told."""
 
     async def check(self) -> None:
         """Raise Unavailable unless the database answers."""

@@ -1,4 +1,8 @@
-"""Fixtures of the client tests: one open registry and one behind a password, each started once."""
+"""Fixtures of the client tests: one open registry and one behind a password, each started once.
+
+GATI_TEST_BACKEND names what they stand on (`tests.support.backends`). Without it all tests run on SQLite and files, and
+those marked `backends` on the others too.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from tests.clients.registry import Registry
-from tests.support.server import RegistryProcess, running
+from tests.support.backends import BACKENDS, serving
+from tests.support.server import RegistryProcess
 
 ADMIN_PASSWORD = "correct-horse-battery"
 # How many workers the registries run with, and a registry to test instead of ours.
@@ -22,23 +27,45 @@ WORKERS = os.environ.get("GATI_TEST_WORKERS", "1")
 OTHER = os.environ.get("GATI_TEST_URL")
 
 
+BACKEND = os.environ.get("GATI_TEST_BACKEND")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Which backends a test runs on."""
+    if "backend" in metafunc.fixturenames:
+        marked = metafunc.definition.get_closest_marker("backends") is not None
+        chosen = [BACKEND] if BACKEND else BACKENDS if marked and not OTHER else BACKENDS[:1]
+        unnamed = BACKENDS[0]
+        ids = [pytest.HIDDEN_PARAM if backend == unnamed else backend for backend in chosen]
+        metafunc.parametrize("backend", chosen, ids=ids, indirect=True, scope="session")
+
+
 @pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+def backend(request: pytest.FixtureRequest) -> str:
+    """What the registries stand on."""
+    name: str = request.param
+    assert name in BACKENDS, f"GATI_TEST_BACKEND: {name} is none of {', '.join(BACKENDS)}"
+    return name
+
+
+@pytest.fixture(scope="session")
+def registry(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """An open registry, shared by the tests; another one, if GATI_TEST_URL names it."""
     if OTHER:
         with contextlib.closing(Registry(OTHER.rstrip("/"))) as other:
             yield other
         return
     with (
-        running(tmp_path_factory.mktemp("open") / "data", args=("--open", "--workers", WORKERS)) as server,
-        contextlib.closing(Registry(server.url)) as ours,
+        serving(backend, tmp_path_factory.mktemp("open"), args=("--open", "--workers", WORKERS)) as served,
+        contextlib.closing(Registry(f"http://{served.host}")) as ours,
     ):
         yield ours
-    no_server_errors(server)
+    for server in served.replicas:
+        no_server_errors(server)
 
 
 @pytest.fixture(scope="session")
-def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+def guarded(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """A registry where nothing goes without the password of user admin."""
     if OTHER:
         pytest.skip("GATI_TEST_URL names an open registry")
@@ -48,11 +75,12 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     # Every client tries a wrong password here, all from one address.
     env = {"GATI_ADMIN_PASSWORD_FILE": str(secret), "GATI_IDENTITY__LOGIN_TRIES": "1000"}
     with (
-        running(folder / "data", args=("--workers", WORKERS), env=env) as server,
-        contextlib.closing(Registry(server.url, ("admin", ADMIN_PASSWORD))) as ours,
+        serving(backend, folder, args=("--workers", WORKERS), env=env) as served,
+        contextlib.closing(Registry(f"http://{served.host}", ("admin", ADMIN_PASSWORD))) as ours,
     ):
         yield ours
-    no_server_errors(server)
+    for server in served.replicas:
+        no_server_errors(server)
 
 
 def no_server_errors(server: RegistryProcess) -> None:

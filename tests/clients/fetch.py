@@ -1,8 +1,8 @@
 """Fetch the programs that the client tests drive.
 
 Does nothing when all are there. Needs root for what the system's own packages carry; everything else goes
-into a cache folder ($GATI_TEST_CLIENTS, else gati-registry/clients in the user's cache). Exit codes: 0 all
-present, 1 something is still missing, 2 wrong usage.
+into a cache folder ($GATI_TEST_CLIENTS, else gati-registry/clients in the user's cache). Exit codes: 0 all that the
+tests require is there, 1 some of it is still missing, 2 wrong usage.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     missing = [program for program in wanted if program.find() is None]
     for program in missing:
         print(f"fetch: still missing: {program.name} {program.version} ({program.source})", file=sys.stderr)
-    return 1 if missing else 0
+    return 1 if any(program.required for program in missing) else 0
 
 
 def _line(program: Program) -> str:

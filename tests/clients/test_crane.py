@@ -31,6 +31,7 @@ def _tar(folder: Path, name: str, content: bytes) -> Path:
     return path
 
 
+@pytest.mark.backends
 def test_push_layout_pull_and_validate(crane: Client, registry: Registry, repository: str, tmp_path: Path) -> None:
     """An index of two platforms goes in from a layout and comes out with the same digest."""
     index = images.two_platforms()
@@ -104,6 +105,7 @@ def test_index_append_lists_platforms(crane: Client, registry: Registry, reposit
     assert crane("digest", "--platform", "linux/arm64", target).strip() == arm.digest
 
 
+@pytest.mark.backends
 def test_lists_tags_catalog_and_deletes(crane: Client, registry: Registry, repository: str) -> None:
     """ls, catalog, tag, manifest, blob and delete agree with what is stored."""
     image = images.image({"a": b"a"})

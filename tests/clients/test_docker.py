@@ -53,6 +53,7 @@ def _pushed_digest(out: str) -> str:
     return out.strip().splitlines()[-1].split("digest: ")[1].split()[0]
 
 
+@pytest.mark.backends
 def test_build_push_pull_run(docker: Client, registry: Registry, repository: str, tmp_path: Path) -> None:
     """An image built here, pushed, forgotten, and pulled by tag and by digest, runs."""
     name = f"{registry.host}/{repository}"
@@ -94,6 +95,7 @@ def test_pull_of_an_oci_index(docker: Client, registry: Registry, repository: st
     assert docker(*RUN, reference) == "amd64\n"
 
 
+@pytest.mark.backends
 def test_broken_pull_resumes(docker: Client, registry: Registry, repository: str) -> None:
     """A connection that breaks midway: docker asks for the rest by Range and ends with the right image."""
     big = os.urandom(8 * 1024 * 1024)

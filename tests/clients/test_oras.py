@@ -33,6 +33,7 @@ def _push(oras: Client, target: str, **files: bytes) -> str:
     return str(json.loads(out)["digest"])
 
 
+@pytest.mark.backends
 def test_push_and_pull(oras: Client, registry: Registry, repository: str, tmp_path: Path) -> None:
     """Files come back byte for byte, a big one among them; tags, resolve and repo lists agree."""
     target = f"{registry.host}/{repository}"
@@ -53,6 +54,7 @@ def test_push_and_pull(oras: Client, registry: Registry, repository: str, tmp_pa
     assert repository.rpartition("/")[2] in oras("repo", "ls", "--plain-http", f"{registry.host}/oras/")
 
 
+@pytest.mark.backends
 def test_attach_discover_and_copy_with_referrers(
     oras: Client, registry: Registry, repository: str, tmp_path: Path
 ) -> None:

@@ -17,6 +17,7 @@ import yaml
 
 from gati_conformance.entries import API_ENTRIES, DATA_ENTRIES
 from tests.conformance.running import command
+from tests.support.backends import serving
 from tests.support.server import free_port, running, wait_for
 
 BINARY = os.environ.get("OCI_CONFORMANCE_BINARY", "")
@@ -64,6 +65,15 @@ def test_all_52_entries_pass(tmp_path: Path, workers: int) -> None:
     environment = {"GATI_MANIFESTS__SPARSE": "true"}
     with running(tmp_path / "data", args=("--open", "--workers", str(workers)), env=environment) as server:
         document = _official(server.host, tmp_path / "results", {"OCI_DATA_SPARSE": "true"})
+    assert len(document["apis"] | document["data"]) == 52
+    assert _not_pass(document) == {}
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("backend", ["postgresql", "postgresql-s3x3"])
+def test_all_52_entries_pass_on_shared_backends(tmp_path: Path, backend: str) -> None:
+    with serving(backend, tmp_path, env={"GATI_MANIFESTS__SPARSE": "true"}) as served:
+        document = _official(served.host, tmp_path / "results", {"OCI_DATA_SPARSE": "true"})
     assert len(document["apis"] | document["data"]) == 52
     assert _not_pass(document) == {}
 

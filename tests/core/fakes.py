@@ -126,11 +126,17 @@ class WatchedMetadata:
     async def read(self, work: Work[T]) -> T:
         return await self._inner.read(work)
 
-    async def scan(self, work: Work[T]) -> T:
-        return await self._inner.scan(work)
+    async def scan(self, work: Work[T], *, may_lag: bool = False) -> T:
+        return await self._inner.scan(work, may_lag=may_lag)
 
     def revision(self) -> bytes | None:
         return self._inner.revision()
+
+    def tell(self) -> None:
+        self._inner.tell()
+
+    def heard(self) -> int:
+        return self._inner.heard()
 
     async def check(self) -> None:
         await self._inner.check()

@@ -5,15 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import http.client
-import itertools
 import json
 import os
 import shutil
 import ssl
 import subprocess
-import threading
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +62,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
             "GATI_METADATA_URL": database.url(),
             "GATI_BLOBS_URL": minio.url("replicas"),
             "GATI_PROXY__TRUSTED": PROXY,
-            "GATI_SHUTDOWN__DELAY": "2",
         }
         replicas = [RegistryProcess(folder / f"data-{turn}", env=settings) for turn in (1, 2)]
         for replica in replicas:
@@ -238,47 +234,6 @@ def test_a_replica_dies_in_the_middle_of_an_upload(site: Site, crane: Client, tm
         finally:
             dead.start()
     assert "PASS" in crane("validate", "--remote", f"{site.nginx.host}/after:v1")
-
-
-def test_a_rolling_restart_loses_nothing(site: Site) -> None:
-    """While one replica after the other is replaced, no pull fails, and a push only so that its client may repeat it.
-
-    A request that reaches a replica in the very moment in which it closes its listener is reset. nginx repeats what
-    has no body by itself; bodies only the client has.
-    """
-    done = threading.Event()
-    pushed: list[tuple[str, str]] = []
-
-    def use(name: str) -> None:
-        """Push small blobs and read them; as clients do, a push that got no answer from the registry is repeated."""
-        with site.client() as client:
-            for turn in itertools.takewhile(lambda _: not done.is_set(), itertools.count()):
-                data = f"{name} {turn}".encode()
-                for last in (False, True):
-                    started = client.request("POST", f"/v2/{name}/blobs/uploads/")
-                    assert started.status_code == 202, started.text
-                    url = f"{started.headers['location']}?digest={digest_of(data)}"
-                    status = client.request("PUT", url, content=data).status_code
-                    assert status in ({201} if last else {201, 502})
-                    if status == 201:
-                        break
-                pushed.append((name, digest_of(data)))
-                assert client.blob(name, digest_of(data)) == data
-
-    with ThreadPoolExecutor() as pool:
-        users = [pool.submit(use, f"user-{number}") for number in range(3)]
-        try:
-            for replica in site.replicas:
-                enough = len(pushed) + 50
-                wait_for(lambda enough=enough: len(pushed) > enough)
-                assert replica.terminate() == 0
-                replica.start()
-        finally:
-            done.set()
-        for user in users:
-            user.result(60)
-    with site.client() as client:
-        assert all(client.has_blob(name, digest) for name, digest in pushed)
 
 
 def test_the_tls_example_is_right(site: Site, tmp_path: Path) -> None:

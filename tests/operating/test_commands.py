@@ -90,6 +90,9 @@ def test_settings_tells_values_and_sources_but_no_password(tmp_path: Path) -> No
     told = _json("settings", GATI_TELEMETRY__OTLP_ENDPOINT="http://user:secret@127.0.0.1:4318")
     [endpoint] = [row for row in told if row["name"] == "telemetry.otlp_endpoint"]
     assert endpoint["value"] == "http://user:***@127.0.0.1:4318"
+    told = _json("settings", GATI_METADATA_URL="postgresql://u@h/d?password=secret&sslmode=require")
+    (url,) = [row for row in told if row["name"] == "metadata_url"]
+    assert url["value"] == "postgresql://u@h/d?password=***&sslmode=require"
     assert "gc.interval = 3600 seconds" in _run("settings").stdout
 
 

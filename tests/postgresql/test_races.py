@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from gati_registry.auth.admin import FACT, ensure_admin, verify_password
+from gati_registry.domain.events import Event, Operation
 from gati_registry.domain.upload import SessionIds
 from gati_registry.errors import RegistryError
 from gati_registry.ports import Metadata, Transaction
@@ -418,3 +419,23 @@ async def test_a_lease_goes_to_one_of_many(site: Site) -> None:
         return side.write(lambda tx: tx.leases.acquire("gc", f"{number}", 1, 100))
 
     assert sum(await asyncio.gather(*map(take, range(40)))) == 1
+
+
+async def test_two_workers_at_the_outbox_take_different_events(site: Site, location: str) -> None:
+    """The second does not wait for what the first is about to lease, and takes nothing that comes after it in line."""
+
+    async def add(tx: Transaction) -> None:
+        for number, repository in enumerate(("a", "a", "b")):
+            event = Event(id=str(number), operation=Operation.MANIFEST_PUT, repository=repository, time=1)
+            await tx.outbox.add("reaction", event, 1)
+
+    await site.another.write(add)
+    site.metadata.halt_before("UPDATE outbox SET holder")
+    async with Gate(location) as gate:
+        first = asyncio.ensure_future(site.metadata.write(lambda tx: tx.outbox.claim("one", 2, 100, 1)))
+        await gate.waiting(1, first)
+        second = await site.another.write(lambda tx: tx.outbox.claim("two", 2, 100, 8))
+        assert [delivery.event.id for delivery in second] == ["2"]
+        await gate.open()
+    assert [delivery.event.id for delivery in await first] == ["0"]
+    assert not await site.another.write(lambda tx: tx.outbox.claim("three", 3, 100, 8))

@@ -11,16 +11,20 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psycopg
 import pytest
 
+from gati_registry.metadata.migrate import Migration, load
 from gati_registry.metadata.postgresql import Limits, PostgresMetadata, Server
 from tests.clients import images
 from tests.clients.client import Client
 from tests.clients.programs import require
+from tests.clients.registry import INDEX
 from tests.support.postgresql import PASSWORD, PostgresServer, running_postgresql
-from tests.support.server import RegistryProcess, free_port
+from tests.support.server import RegistryProcess, free_port, wait_for
 
 PIECE = 300_000
 
@@ -177,6 +181,71 @@ def test_a_restart_of_the_database_under_load_loses_nothing(tmp_path: Path, own:
     assert "error connecting" in logged
     for secret in (PASSWORD, PASSWORD.replace(" ", "%20"), PASSWORD.split()[0]):
         assert secret not in logged
+
+
+def test_the_version_before_serves_on_while_a_migration_runs(tmp_path: Path, url: str) -> None:
+    """A later version changes tables that are in use, waits for locks, and takes its time: nobody is turned away."""
+    server = process(tmp_path, url, "--workers", "2").start()
+    finished = threading.Event()
+    odd: list[object] = []
+    pushed = [0, 0, 0]
+
+    def use(worker: int) -> None:
+        while not finished.is_set():
+            data = f"{worker} {pushed[worker]}".encode()
+            index = (
+                f'{{"schemaVersion":2,"mediaType":"{INDEX}","manifests":[],"annotations":{{"a":"{data.decode()}"}}}}'
+            )
+            target = f"/v2/r{worker}/blobs"
+            for status, method, path, body in (
+                (201, "POST", f"{target}/uploads/?digest={sha256(data)}", data),
+                (201, "PUT", f"/v2/r{worker}/manifests/v1", index.encode()),
+                (200, "GET", f"{target}/{sha256(data)}", b""),
+                (200, "GET", f"/v2/r{worker}/manifests/v1", b""),
+                (200, "GET", f"/v2/r{worker}/tags/list", b""),
+            ):
+                answer = ask(server.host, method, path, body, **{"Content-Type": INDEX, "Accept": INDEX})
+                if answer[0] != status:
+                    odd.append((method, path, answer))
+            pushed[worker] += 1
+
+    def more() -> None:
+        enough = [count + 3 for count in pushed]
+        wait_for(lambda: odd or all(count >= least for count, least in zip(pushed, enough, strict=True)), timeout=60)
+        assert odd == []
+
+    later = [
+        Migration("x", 1, "ALTER TABLE manifest ADD COLUMN x TEXT; ALTER TABLE blob ADD COLUMN x BIGINT DEFAULT 1"),
+        Migration("x", 2, "CREATE TABLE x_one (id BIGINT); SELECT pg_sleep(2); CREATE INDEX x_tag ON tag (moved_at)"),
+        Migration(
+            "x", 3, "ALTER TABLE repository ADD COLUMN x TEXT; UPDATE repository SET x = name; SELECT pg_sleep(1)"
+        ),
+    ]
+
+    async def migrate() -> list[str]:
+        opened = await PostgresMetadata.open(Server.parse(url, Limits(lock=0.2)), [*load("postgresql"), *later])
+        await opened.close()
+        return opened.migrations_run
+
+    users = [threading.Thread(target=use, args=(number,)) for number in range(3)]
+    try:
+        for user in users:
+            user.start()
+        more()
+        with psycopg.connect(url) as long:  # somebody's long transaction keeps the first one waiting, and nobody else
+            long.execute("SELECT * FROM manifest LIMIT 1")
+            with ThreadPoolExecutor() as pool:
+                migrating = pool.submit(asyncio.run, migrate())
+                more()
+                long.rollback()
+                assert migrating.result(60) == ["x 0001", "x 0002", "x 0003"]
+        more()
+    finally:
+        finished.set()
+        for user in users:
+            user.join()
+        server.kill()
+    assert odd == []
 
 
 # --- bad input --------------------------------------------------------------------------------------------------

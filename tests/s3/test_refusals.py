@@ -15,9 +15,10 @@ import pytest
 from gati_registry.bootstrap import prepare
 from gati_registry.errors import Unavailable
 from gati_registry.settings import S3, Settings
+from tests.clients.programs import require
 from tests.s3.test_serving import command
-from tests.support.minio import BUCKET, PASSWORD, USER, MinioServer
-from tests.support.server import free_port
+from tests.support.minio import BUCKET, PASSWORD, USER, MinioServer, running_minio
+from tests.support.server import RegistryProcess, free_port
 
 WRONG = "a-wrong-secret-key"
 
@@ -99,6 +100,25 @@ def test_a_missing_bucket(minio: MinioServer, prefix: str, tmp_path: Path) -> No
 def test_nobody_there(tmp_path: Path) -> None:
     url = f"s3://{BUCKET}/x?endpoint=http://127.0.0.1:{free_port()}"
     assert "S3 does not answer (NewConnectionError)" in starting(tmp_path, url)
+
+
+def test_a_bucket_in_another_region(tmp_path: Path) -> None:
+    with running_minio(tmp_path, region="eu-central-1") as abroad:
+        asyncio.run(prepare(Settings(data=tmp_path / "data", open=True, blobs_url=abroad.url("x"))))
+        wrong = abroad.url("x").replace("eu-central-1", "us-east-1")
+        assert "the bucket lies in another region; name it as region= in blobs_url" in starting(tmp_path, wrong)
+
+
+@pytest.mark.parametrize("offset", ["+20m", "-20m"])
+def test_a_clock_that_is_wrong(minio: MinioServer, prefix: str, tmp_path: Path, offset: str) -> None:
+    """S3 itself bears a quarter of an hour."""
+    env = {"GATI_BLOBS_URL": minio.url(prefix)}
+    wrapper = (str(require("faketime")), "-m", "-f", offset)
+    registry = RegistryProcess(tmp_path / "data", env=env, wrapper=wrapper)
+    with pytest.raises(AssertionError, match="did not start"):
+        registry.start()
+    (line,) = registry.stderr().splitlines()
+    assert "S3 refuses the registry (RequestTimeTooSkewed): its clock and ours differ too much" in line
 
 
 def _refusal(code: str) -> Canned:

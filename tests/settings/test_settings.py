@@ -55,6 +55,16 @@ def test_a_file_named_by_flag_wins_over_the_environment(tmp_path: Path) -> None:
     assert load({}, {"GATI_CONFIG": str(other)}, named).settings.workers == 3
 
 
+def test_a_standby_goes_with_a_database_that_has_one() -> None:
+    standby = {"GATI_METADATA_READ_URL": "postgresql://u:secret@h/d"}
+    message = _refusal(standby)
+    assert "metadata_read_url: goes with a metadata_url in PostgreSQL" in message
+    wrong = _refusal({"GATI_METADATA_READ_URL": "sqlite:///secret", "GATI_METADATA_URL": "postgresql://h/d"})
+    assert wrong.startswith("metadata_read_url")
+    assert "secret" not in message + wrong
+    assert load(environment=standby | {"GATI_METADATA_URL": "postgresql://h/d"}).settings.metadata_read_url is not None
+
+
 def test_the_clients_variables_are_ignored() -> None:
     environment = {"GATI_REGISTRY": "x", "GATI_TOKEN": "y", "GATI_NAMESPACE": "z", "PATH": "/bin"}
     assert load(environment=environment).settings == Settings()

@@ -27,7 +27,8 @@ BUCKET = "blobs"
 class S3Server:
     """What tests ask of an S3 server on loopback, whoever made it."""
 
-    def __init__(self, certificate: Path | None = None) -> None:
+    def __init__(self, certificate: Path | None = None, region: str = "us-east-1") -> None:
+        self._region = region
         self.port = free_port()
         self.endpoint = f"{'https' if certificate else 'http'}://127.0.0.1:{self.port}"
         self._certificate = certificate
@@ -41,7 +42,7 @@ class S3Server:
             USER,
             PASSWORD,
             secure=self._certificate is not None,
-            region="us-east-1",
+            region=self._region,
             http_client=trusting,
         )
 
@@ -52,7 +53,7 @@ class S3Server:
 
     def url(self, prefix: str, *, host: str = "127.0.0.1") -> str:
         """A GATI_BLOBS_URL below `prefix`."""
-        return f"s3://{BUCKET}/{prefix}?endpoint={self.endpoint.replace('127.0.0.1', host)}&region=us-east-1"
+        return f"s3://{BUCKET}/{prefix}?endpoint={self.endpoint.replace('127.0.0.1', host)}&region={self._region}"
 
     def keys(self, prefix: str) -> set[str]:
         """What lies below a prefix, relative to it."""
@@ -82,9 +83,14 @@ class MinioServer(S3Server):
     """One `minio server` process; restartable on the same data and port."""
 
     def __init__(
-        self, folder: Path, *, env: Mapping[str, str] | None = None, tls: tuple[Path, Path] | None = None
+        self,
+        folder: Path,
+        *,
+        env: Mapping[str, str] | None = None,
+        tls: tuple[Path, Path] | None = None,
+        region: str = "us-east-1",
     ) -> None:
-        super().__init__(tls[0] if tls else None)
+        super().__init__(tls[0] if tls else None, region)
         self._certificates = folder.parent / "certificates"
         self._certificates.mkdir(parents=True, exist_ok=True)
         for path, name in zip(tls or (), ("public.crt", "private.key"), strict=False):
@@ -102,6 +108,7 @@ class MinioServer(S3Server):
             "MINIO_ROOT_USER": USER,
             "MINIO_ROOT_PASSWORD": PASSWORD,
             "MINIO_BROWSER": "off",
+            "MINIO_SITE_REGION": self._region,
             "HOME": str(self._folder.parent),
             **self._env,
         }
@@ -168,10 +175,14 @@ class MinioServer(S3Server):
 
 @contextlib.contextmanager
 def running_minio(
-    folder: Path, *, env: Mapping[str, str] | None = None, tls: tuple[Path, Path] | None = None
+    folder: Path,
+    *,
+    env: Mapping[str, str] | None = None,
+    tls: tuple[Path, Path] | None = None,
+    region: str = "us-east-1",
 ) -> Iterator[MinioServer]:
     """A server for the length of a `with` block; with a certificate and its key it speaks TLS."""
-    server = MinioServer(folder / "minio", env=env, tls=tls)
+    server = MinioServer(folder / "minio", env=env, tls=tls, region=region)
     try:
         yield server.start()
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import glob
+import json
 import os
 import shutil
 import signal
@@ -11,7 +12,7 @@ import subprocess
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import psycopg
@@ -28,6 +29,7 @@ _ACCESS = """
 local all all trust
 host all guarded 127.0.0.1/32 scram-sha-256
 host all all 127.0.0.1/32 trust
+host replication all 127.0.0.1/32 trust
 """
 
 _SETTINGS = """
@@ -42,7 +44,8 @@ lc_messages = 'C'
 def binaries() -> Path:
     """The folder of `initdb` and `postgres`. Skips the test where there is none; under CI=true that fails it."""
     found = shutil.which("initdb")
-    folders = [Path(found).parent] if found else [Path(path) for path in glob.glob("/usr/lib/postgresql/*/bin")]
+    # Resolved: where one program is linked to, all of them are.
+    folders = [Path(found).resolve().parent] if found else list(map(Path, glob.glob("/usr/lib/postgresql/*/bin")))
     if folders:
         return max(folders)
     reason = "PostgreSQL is missing; run: apt-get install postgresql"
@@ -54,21 +57,45 @@ def binaries() -> Path:
 class PostgresServer:
     """One server; it can be stopped, killed, frozen and started again on the same data and port."""
 
-    def __init__(self, folder: Path, *, settings: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        settings: str = "",
+        programs: Path | None = None,
+        addresses: Sequence[str] = (),
+        primary: PostgresServer | None = None,
+    ) -> None:
+        """`programs` is the folder of another version's `initdb` and `postgres`; `addresses` are listened on too.
+
+        With a `primary` it is made of that one, by pg_basebackup, and follows it as a standby.
+        """
         self.port = free_port()
-        self._bin = binaries()
+        self._bin = programs or binaries()
         self._folder = folder
         self._data = folder / "data"
         self._account = ACCOUNT if os.geteuid() == 0 else None
         self._process: subprocess.Popen[bytes] | None = None
         if self._account:
             shutil.chown(folder, self._account)
+        if primary is not None:
+            source = ("-h", "127.0.0.1", "-p", str(primary.port), "-U", "postgres")
+            self._run("pg_basebackup", *source, "-D", self._data, "-R", "-X", "stream", "-c", "fast")
+            self._configure("")
+            self.start()
+            return
         self._run("initdb", "-D", self._data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale", "-N")
-        (self._data / "pg_hba.conf").write_text(_ACCESS)
-        with (self._data / "postgresql.conf").open("a") as file:
-            file.write(f"{_SETTINGS}port = {self.port}\nunix_socket_directories = '{folder}'\n{settings}\n")
+        networks = "".join(f"host all all {address}/30 trust\n" for address in addresses)
+        (self._data / "pg_hba.conf").write_text(_ACCESS + networks)
+        if addresses:
+            settings = f"{settings}\nlisten_addresses = '{','.join(['127.0.0.1', *addresses])}'"
+        self._configure(settings)
         self.start()
         self.execute(f"CREATE ROLE guarded LOGIN PASSWORD '{PASSWORD}'")
+
+    def _configure(self, settings: str) -> None:
+        with (self._data / "postgresql.conf").open("a") as file:
+            file.write(f"{_SETTINGS}port = {self.port}\nunix_socket_directories = '{self._folder}'\n{settings}\n")
 
     def _run(self, program: str | Path, *arguments: str | Path) -> None:
         subprocess.run(
@@ -130,10 +157,17 @@ class PostgresServer:
         name, _, value = setting.partition(" = ")
         wait_for(lambda: self.execute(f"SHOW {name}") == [(value.strip("'"),)])
 
-    def url(self, database: str = "postgres", *, user: str = "postgres", password: str | None = None) -> str:
+    def url(
+        self,
+        database: str = "postgres",
+        *,
+        user: str = "postgres",
+        password: str | None = None,
+        host: str = "127.0.0.1",
+    ) -> str:
         """A database's URL."""
         secret = f":{password.replace(' ', '%20')}" if password else ""
-        return f"postgresql://{user}{secret}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{user}{secret}@{host}:{self.port}/{database}"
 
     def execute(self, sql: str, database: str = "postgres") -> list[tuple[object, ...]]:
         """Run one statement as the superuser; its rows."""
@@ -153,13 +187,31 @@ class PostgresServer:
 
 
 @contextlib.contextmanager
-def running_postgresql(*, settings: str = "") -> Iterator[PostgresServer]:
-    """A server for the length of a `with` block, in memory where that is possible."""
-    binaries()
+def running_postgresql(
+    *,
+    settings: str = "",
+    installed: Path | None = None,
+    addresses: Sequence[str] = (),
+    primary: PostgresServer | None = None,
+) -> Iterator[PostgresServer]:
+    """A server for the length of a `with` block, in memory where that is possible.
+
+    `installed` is where a package has another version (`bin`, `lib`, `share`). With a `primary` it is its standby.
+    """
+    if installed is None:
+        binaries()
     memory = Path("/dev/shm")
     with tempfile.TemporaryDirectory(prefix="gati-pg-", dir=memory if memory.is_dir() else None) as folder:
         Path(folder).chmod(0o755)
-        server = PostgresServer(Path(folder), settings=settings)
+        if installed is not None:  # copied: the server's account may not enter every folder of ours
+            copy = shutil.copytree(installed, Path(folder) / "installed", symlinks=True)
+            # A package that may hold no symbolic links lists them, relative to its own folder.
+            for link in json.loads((copy / "pg-symlinks.json").read_text()):
+                (copy / Path(link["target"]).relative_to("native")).symlink_to(Path(link["source"]).name)
+        programs = Path(folder) / "installed" / "bin" if installed is not None else None
+        server = PostgresServer(
+            Path(folder), settings=settings, programs=programs, addresses=addresses, primary=primary
+        )
         try:
             yield server
         finally:

@@ -34,12 +34,13 @@ class RegistryProcess:
         port: int | None = None,
         scheme: str = "http",
         wrapper: Sequence[str] = (),
+        address: str = "127.0.0.1",
     ) -> None:
         self.data = data
         self.args = list(args)
         self.env = dict(env or {})
         self.port = port or free_port()
-        self.host = f"127.0.0.1:{self.port}"
+        self.host = f"{address}:{self.port}"
         self.url = f"{scheme}://{self.host}"
         self.wrapper = list(wrapper)
         self.process: subprocess.Popen[str] | None = None

@@ -121,7 +121,7 @@ class Endpoints:
                 persons = await view.persons_of(tx, lines)
                 return [view.shown(line, persons, origins=True) for line in lines], after
 
-            part, place = await self._kernel.database.scan(work)
+            part, place = await self._kernel.database.scan(work, may_lag=True)
             yield part
 
     # --- the tree -----------------------------------------------------------------------------------------------

@@ -15,10 +15,13 @@ LONGEST = 0.9
 
 
 class Revision:
-    """The number of changes so far. This worker's own count at once, others' within a second."""
+    """The number of changes so far. This worker's own count at once, others' as soon as one hears of them, or within
+    a second."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, longest: float = LONGEST) -> None:
         self._database = database
+        self._longest = longest
+        self._heard = 0
         self._mark: bytes | None = None
         self._number = 0
         self._until = 0.0
@@ -32,12 +35,13 @@ class Revision:
                 # The mark was read before the number: a change in between is looked up again, never missed.
                 self._number, self._mark = await self._database.read(store.revision), mark
             return self._number
-        if time.monotonic() >= self._until:
+        heard = self._database.heard()
+        if heard != self._heard or time.monotonic() >= self._until:
             writes, asked = self._writes, time.monotonic()
             number = await self._database.read(store.revision)
             self._number = max(self._number, number)
             if writes == self._writes:
-                self._until = asked + LONGEST
+                self._until, self._heard = asked + self._longest, heard
         return self._number
 
     async def write(self, work: Work[T]) -> T:
@@ -47,3 +51,4 @@ class Revision:
         finally:
             self._writes += 1
             self._until = 0.0
+            self._database.tell()

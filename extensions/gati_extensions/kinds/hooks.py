@@ -157,19 +157,22 @@ class States:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._seen: bytes | None = None
+        self._heard = 0
         self._until = 0.0
         self._number = 0
 
     async def version(self) -> str:
-        seen = self._database.revision()
-        if (seen is None or seen != self._seen) and (seen is not None or time.monotonic() >= self._until):
+        seen, heard = self._database.revision(), self._database.heard()
+        late = heard != self._heard or time.monotonic() >= self._until
+        if (seen is None or seen != self._seen) and (seen is not None or late):
             self._number = await self._database.read(store.revision)
-            self._seen, self._until = seen, time.monotonic() + FRESH
+            self._seen, self._heard, self._until = seen, heard, time.monotonic() + FRESH
         return str(self._number)
 
     def forget(self) -> None:
         """This worker has changed a state."""
         self._seen, self._until = None, 0.0
+        self._database.tell()
 
     async def judge(self, pull: Pull) -> Verdict:
         found = await self._database.read(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
@@ -54,7 +55,10 @@ def _row(setting: Setting, found: Loaded) -> dict[str, str]:
 
 
 def _without_password(value: str) -> str:
-    if "://" not in value or not urlsplit(value).password:
+    if "://" not in value:
+        return value
+    value = re.sub(r"(?i)([?&](?:ssl)?password=)[^&#]*", r"\1***", value)  # libpq takes it as a parameter too
+    if not urlsplit(value).password:
         return value
     parts = urlsplit(value)
     host = parts.netloc.rpartition("@")[2]

@@ -64,7 +64,10 @@ class ListService:
             after = last
             batch = await self._names.get(
                 (after, wanted, among),
-                lambda: self._metadata.scan(lambda tx: tx.repositories.page(after, wanted, among)),  # noqa: B023
+                lambda: self._metadata.scan(
+                    lambda tx: tx.repositories.page(after, wanted, among),  # noqa: B023 - awaited here
+                    may_lag=True,
+                ),
             )
             items += [name for name, holds in batch if holds and await visible(RepositoryName(name))]
             if len(batch) < wanted or len(items) > cursor.limit:

@@ -155,6 +155,9 @@ class Postgresql(Section):
     scan_timeout: float = _setting(
         120, "Longest time for reading many rows at once, as lists and the collector do.", unit="seconds", ge=1
     )
+    max_lag: float = _setting(
+        10, "A standby that is further behind is not read from (`metadata_read_url`).", unit="seconds", gt=0
+    )
     migration_timeout: float = _setting(600, "Longest time for one migration of the schema.", unit="seconds", ge=1)
     lock_timeout: float = _setting(
         5, "Longest wait of a migration for a lock, while others queue behind it; it tries again.", unit="seconds", gt=0
@@ -320,6 +323,11 @@ class Settings(Section):
         "Database: `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST:PORT/DATABASE` (extra `postgresql`), with "
         "libpq's parameters, e.g. `?sslmode=verify-full`. Absent: `metadata.sqlite` in the data folder.",
     )
+    metadata_read_url: str | None = _setting(
+        None,
+        "A standby of the database in PostgreSQL, for reads that may lag: the catalog, gauges, exports of the audit "
+        "log. Where it is away or too far behind, `metadata_url` serves them too.",
+    )
     blobs_url: str | None = _setting(
         None,
         "Blob store: `file:///DIR`, or `s3://BUCKET/PREFIX?endpoint=URL&region=NAME` (extra `s3`; credentials by "
@@ -416,6 +424,13 @@ class Settings(Section):
             return value  # libpq has its own rules for the rest
         return _local_url(value, "sqlite", "sqlite:///FILE or postgresql://…")
 
+    @field_validator("metadata_read_url")
+    @classmethod
+    def _standby(cls, value: str | None) -> str | None:
+        if value is not None and urlsplit(value).scheme not in {"postgresql", "postgres"}:
+            raise ValueError("expected postgresql://USER:PASSWORD@HOST:PORT/DATABASE")
+        return value
+
     @field_validator("blobs_url")
     @classmethod
     def _blobs_driver(cls, value: str | None) -> str | None:
@@ -452,6 +467,8 @@ class Settings(Section):
             raise ValueError("s3.customer_key_file: goes with s3.encryption sse-c; set both or neither")
         if self.s3.encryption == "sse-c" and self.bucket is not None and not self.bucket.endpoint.startswith("https:"):
             raise ValueError("s3.encryption: sse-c sends keys along; name an https endpoint in blobs_url")
+        if self.metadata_read_url is not None and not self.shared_metadata:
+            raise ValueError("metadata_read_url: goes with a metadata_url in PostgreSQL; set both or leave it off")
         if self.s3.redirect:
             self._check_redirect()
         return self

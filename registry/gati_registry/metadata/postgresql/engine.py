@@ -19,29 +19,19 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
 import psycopg
 from psycopg import errors
 from psycopg.pq import TransactionStatus
-from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout, TooManyRequests
 
 from gati_registry.errors import Unavailable
 from gati_registry.metadata import migrate
 from gati_registry.metadata.postgresql import schema
-from gati_registry.metadata.postgresql.server import (
-    Connection,
-    Limits,
-    Server,
-    about_a_statement,
-    configure,
-    connect,
-    cut,
-    gone,
-    lost,
-    told,
-)
+from gati_registry.metadata.postgresql.hints import Hints
+from gati_registry.metadata.postgresql.pool import Pool, closed, cut_after
+from gati_registry.metadata.postgresql.replica import Away, ReadReplica
+from gati_registry.metadata.postgresql.server import Server, about_a_statement, connect, lost, refused, told
 from gati_registry.metadata.postgresql.transaction import Driven, PostgresTransaction
 from gati_registry.metadata.sql import Overtaken
 from gati_registry.ports import Work
@@ -63,11 +53,7 @@ CONFLICTS = (
 PAUSE = 0.005
 """Seconds (at most, and more with each attempt) before a unit that met a conflict is run again."""
 
-MAX_WAITING = 10_000
-"""Units of work that wait for a connection; beyond that they are refused at once."""
-
 WRITE = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
-SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 log = logging.getLogger(__name__)
 
@@ -75,50 +61,47 @@ log = logging.getLogger(__name__)
 class PostgresMetadata:
     """The shared database; one object a process, opened after fork."""
 
-    def __init__(self, pool: AsyncConnectionPool[Connection], limits: Limits, migrations_run: list[str]) -> None:
+    def __init__(self, pool: Pool, replica: ReadReplica | None, hints: Hints, migrations_run: list[str]) -> None:
         self._pool = pool
-        self._limits = limits
+        self._replica = replica
+        self._hints = hints
+        self._limits = pool.limits
         self._writing: set[asyncio.Task[Any]] = set()
         self._closed = False
         self.migrations_run = migrations_run
 
     @classmethod
-    async def open(cls, server: Server, migrations: list[migrate.Migration] | None = None) -> PostgresMetadata:
-        """Connect, bring the schema up to date and open the pool.
+    async def open(
+        cls, server: Server, migrations: list[migrate.Migration] | None = None, *, replica: Server | None = None
+    ) -> PostgresMetadata:
+        """Connect, bring the schema up to date and open the pool; `replica` is a standby that may be away.
 
         Raises:
             Unavailable: the server is not there, or not to be trusted; one line says why.
             MigrationError: the database belongs to another version, or a migration failed.
         """
-        limits, known = server.limits, migrate.load("postgresql") if migrations is None else migrations
+        known = migrate.load("postgresql") if migrations is None else migrations
         connection = await connect(server)
         try:
-            ran = await schema.apply_migrations(connection, known, limits)
+            ran = await schema.apply_migrations(connection, known, server.limits)
+            await schema.check_rights(connection, known, server)
+        except psycopg.Error as error:
+            raise refused(error, server) from error
         finally:
             await connection.close()
 
-        async def prepare(connection: Connection) -> None:
-            await configure(connection, limits)
-
-        pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-            kwargs={**server.parameters, "autocommit": True},
-            configure=prepare,
-            min_size=min(limits.pool_min, limits.pool_max),
-            max_size=limits.pool_max,
-            max_waiting=MAX_WAITING,
-            # It gives up soon and begins anew with the next unit of work, instead of pausing longer and longer.
-            reconnect_timeout=1,
-            open=False,
-            name="metadata",
-        )
+        pool = Pool(server, "metadata")
         await pool.open()
-        return cls(pool, limits, ran)
+        standby = ReadReplica(replica) if replica is not None else None
+        if standby is not None:
+            await standby.open()
+        return cls(pool, standby, Hints(server, pool), ran)
 
     # --- ports.Metadata -----------------------------------------------------------------------------------------
 
     async def write(self, work: Work[T]) -> T:
         if self._closed:
-            raise _closed()
+            raise closed()
         # A task of its own: what was begun is finished, whatever becomes of its caller.
         task = asyncio.ensure_future(self._write(work))
         self._writing.add(task)
@@ -126,14 +109,22 @@ class PostgresMetadata:
         return await asyncio.shield(task)
 
     async def read(self, work: Work[T]) -> T:
-        return await self._ask(work, None, self._limits.unit)
+        return await self._pool.read(work)
 
-    async def scan(self, work: Work[T]) -> T:
-        begin = f"{SNAPSHOT}; SET LOCAL statement_timeout = {round(self._limits.scan * 1000)}"
-        return await self._ask(work, begin, self._limits.scan)
+    async def scan(self, work: Work[T], *, may_lag: bool = False) -> T:
+        if may_lag and self._replica is not None:
+            with contextlib.suppress(Away):
+                return await self._replica.scan(work)
+        return await self._pool.scan(work)
 
     def revision(self) -> bytes | None:
         return None
+
+    def tell(self) -> None:
+        self._hints.tell()
+
+    def heard(self) -> int:
+        return self._hints.heard()
 
     async def check(self) -> None:
         await self.read(lambda tx: tx.one("SELECT count(*) FROM schema_migration"))
@@ -143,6 +134,9 @@ class PostgresMetadata:
             return
         self._closed = True
         await asyncio.gather(*self._writing, return_exceptions=True)
+        await self._hints.close()
+        if self._replica is not None:
+            await self._replica.close()
         await self._pool.close()
 
     # --- units of work ------------------------------------------------------------------------------------------
@@ -171,10 +165,10 @@ class PostgresMetadata:
         raise AssertionError("the last attempt returns or raises")
 
     async def _transaction(self, work: Work[T], seconds: float) -> T:
-        async with self._connection() as connection:
+        async with self._pool.connection() as connection:
             tx = PostgresTransaction(connection, WRITE)
             committing = False
-            timer = _cut_after(seconds, connection)
+            timer = cut_after(seconds, connection)
             try:
                 result = await Driven(work(tx), tx)
                 if connection.pgconn.transaction_status == TransactionStatus.IDLE:
@@ -196,82 +190,9 @@ class PostgresMetadata:
                 timer.cancel()
             return result
 
-    async def _ask(self, work: Work[T], begin: str | None, seconds: float) -> T:
-        """Run a unit that only reads; on other connections where one turns out to be dead."""
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._limits.unit
-        while True:
-            async with self._connection() as connection:
-                tx = PostgresTransaction(connection)
-                timer = _cut_after(deadline - loop.time(), connection)
-                try:
-                    if begin is not None:
-                        await connection.execute(begin.encode())
-                        timer.cancel()  # the server is alive
-                        timer = _cut_after(seconds, connection)
-                    return await Driven(work(tx), tx)
-                except psycopg.Error as error:
-                    if lost(connection, error) and loop.time() < deadline:
-                        await connection.close()
-                    elif about_a_statement(error):
-                        raise
-                    else:
-                        raise told(error) from error
-                finally:
-                    timer.cancel()
-
-    # --- connections --------------------------------------------------------------------------------------------
-
-    @contextlib.asynccontextmanager
-    async def _connection(self) -> AsyncIterator[Connection]:
-        """A connection of the pool; whatever was begun on it and not committed is rolled back."""
-        connection = await self._take()
-        try:
-            yield connection
-        finally:
-            timer = _cut_after(self._limits.wait, connection)
-            try:
-                if connection.pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
-                    with contextlib.suppress(psycopg.Error):
-                        await connection.execute("ROLLBACK")
-            finally:
-                timer.cancel()
-                await self._give_back(connection)
-
-    async def _take(self) -> Connection:
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._limits.wait
-        while True:
-            try:
-                connection = await self._pool.getconn(max(0.001, deadline - loop.time()))
-            except PoolTimeout:
-                raise Unavailable("no connection to the database is to be had") from None
-            except TooManyRequests:
-                raise Unavailable("too many requests wait for the database") from None
-            except PoolClosed:
-                raise _closed() from None
-            if not gone(connection):
-                return connection
-            # The server was restarted, perhaps: then all others are dead too, and are found to be one by one.
-            await connection.close()
-            await self._give_back(connection)
-
-    async def _give_back(self, connection: Connection) -> None:
-        if connection.pgconn.transaction_status != TransactionStatus.IDLE:
-            await connection.close()  # the pool makes another
-        await self._pool.putconn(connection)
-
 
 class _Lost(Exception):
     """The connection broke before COMMIT was sent: nothing was written."""
-
-
-def _cut_after(seconds: float, connection: Connection) -> asyncio.TimerHandle:
-    return asyncio.get_running_loop().call_later(max(seconds, 0), cut, connection)
-
-
-def _closed() -> Unavailable:
-    return Unavailable("the registry is shutting down")
 
 
 def _final(error: Exception) -> Exception:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 
 import psycopg
 from psycopg import errors
 
+from gati_registry.errors import Unavailable
 from gati_registry.metadata import migrate
 from gati_registry.metadata.postgresql.server import Connection, Limits, Server, connect, migration_failed, told
 
@@ -19,12 +21,42 @@ ATTEMPTS = 5
 
 
 async def history(connection: Connection) -> dict[tuple[str, int], str]:
-    """The migrations that ran: (owner, number) to checksum. Empty for a database that is new."""
+    """The migrations that ran: (owner, number) to checksum. Empty for a database that is new.
+
+    Raises:
+        migrate.MigrationError: it may not be read.
+    """
     try:
         cursor = await connection.execute("SELECT owner, number, checksum FROM schema_migration")
     except errors.UndefinedTable:
         return {}
+    except errors.InsufficientPrivilege as error:
+        raise migration_failed(error, "reading which migrations ran") from error
     return {(owner, number): checksum for owner, number, checksum in await cursor.fetchall()}
+
+
+async def check_rights(connection: Connection, known: list[migrate.Migration], server: Server) -> None:
+    """Refuse a user who could not work with the core's tables as far as they are there; an extension's may be guarded.
+
+    Raises:
+        Unavailable: it lacks a right; one line names the tables.
+    """
+    tables = [name for step in known if step.owner == "core" for name in _CREATED.findall(step.sql)]
+    cursor = await connection.execute(
+        "SELECT name FROM unnest(%s::text[]) AS name WHERE NOT (has_table_privilege(to_regclass(name), 'SELECT')"
+        " AND has_table_privilege(to_regclass(name), 'INSERT') AND has_table_privilege(to_regclass(name), 'UPDATE')"
+        " AND has_table_privilege(to_regclass(name), 'DELETE')) ORDER BY name",
+        (tables,),
+    )
+    lacking = ", ".join([name for (name,) in await cursor.fetchall()])
+    if lacking:
+        raise Unavailable(
+            f"metadata_url: {server}: the user may not read and change {lacking}; grant it SELECT, INSERT, UPDATE and"
+            " DELETE"
+        )
+
+
+_CREATED = re.compile(r"(?m)^CREATE TABLE (\w+)")
 
 
 async def apply_migrations(connection: Connection, known: list[migrate.Migration], limits: Limits) -> list[str]:
@@ -99,12 +131,13 @@ async def inspect(server: Server, known: list[migrate.Migration]) -> str:
     """What a start would find, in words; changes nothing.
 
     Raises:
-        Unavailable: the server is not there, or not to be trusted.
+        Unavailable: the server is not there, not to be trusted, or refuses us a right.
         migrate.MigrationError: the database is newer than this program or was tampered with.
     """
     connection = await connect(server)
     try:
         waiting = migrate.outstanding(known, await history(connection))
+        await check_rights(connection, known, server)
     except psycopg.Error as error:
         raise told(error) from error
     finally:

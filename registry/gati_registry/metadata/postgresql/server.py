@@ -7,6 +7,7 @@ import logging
 import os
 import select
 import socket
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -25,13 +26,18 @@ Connection = psycopg.AsyncConnection[Row]
 OLDEST = 130000
 """Older major versions are no longer supported by their makers (https://www.postgresql.org/support/versioning/)."""
 
+MAX_SKEW = 10.0
+"""Seconds by which the clocks of a replica and of the database may differ. Replicas know of each other by times that
+they write into rows: with clocks far apart, a lease that one has taken (a minute at least) has ended for another."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Of the connections of one process. Times in seconds.
 
     `wait` is for a connection of the pool, `connect` for the server to take one, `unit` for a whole unit of work,
-    `scan` for one that reads many rows, `migration` for one migration and `lock` for the locks that it needs.
+    `scan` for one that reads many rows, `migration` for one migration and `lock` for the locks that it needs. A read
+    replica is used as long as it is no more than `lag` behind.
     """
 
     pool_min: int = 1
@@ -42,6 +48,7 @@ class Limits:
     scan: float = 120
     migration: float = 600
     lock: float = 5
+    lag: float = 10
 
 
 class _Integers(Int8Dumper):
@@ -106,13 +113,13 @@ async def connect(server: Server) -> Connection:
             conninfo.make_conninfo("", **server.parameters), autocommit=True
         )
     except psycopg.Error as error:
-        raise _refused(error, server) from error
+        raise refused(error, server) from error
     timer = asyncio.get_running_loop().call_later(server.limits.unit, cut, connection)
     try:
         await _check(connection, server)
     except psycopg.Error as error:
         await connection.close()
-        raise _refused(error, server) from error
+        raise refused(error, server) from error
     except BaseException:
         await connection.close()
         raise
@@ -126,15 +133,19 @@ async def configure(connection: Connection, limits: Limits) -> None:
     connection.prepare_threshold = 2
     connection.prepared_max = 500
     connection.adapters.register_dumper(int, _Integers)
-    milliseconds = round(limits.unit * 1000)
+    milliseconds, seconds = round(limits.unit * 1000), max(1, round(limits.unit))
     await connection.execute(
         "SELECT set_config('default_transaction_read_only', 'on', false),"
         " set_config('statement_timeout', %(limit)s, false),"
         " set_config('idle_in_transaction_session_timeout', %(limit)s, false),"
+        # Where the network broke between a statement and the message that ends its series, neither of these two runs,
+        # and a server that hears nothing of our end would keep the transaction's locks for hours: it has to ask for us.
+        " set_config('tcp_user_timeout', %(limit)s, false), set_config('tcp_keepalives_idle', %(seconds)s, false),"
+        " set_config('tcp_keepalives_interval', %(interval)s, false), set_config('tcp_keepalives_count', '3', false),"
         # A session's own value: a commit stays durable whatever is changed for the server meanwhile.
         " set_config('synchronous_commit', CASE current_setting('synchronous_commit') WHEN 'off' THEN 'on'"
         " ELSE current_setting('synchronous_commit') END, false)",
-        {"limit": str(milliseconds)},
+        {"limit": str(milliseconds), "seconds": str(seconds), "interval": str(max(1, seconds // 3))},
     )
 
 
@@ -142,16 +153,19 @@ async def _check(connection: Connection, server: Server) -> None:
     """Refuse a server that loses or garbles what it has acknowledged; warn of what we mend ourselves.
 
     Raises:
-        Unavailable: it is too old, a standby, not in UTF-8, or runs without fsync.
+        Unavailable: it is too old, a standby, not in UTF-8, runs without fsync, or its clock is not ours.
     """
+    asked = time.time()
     cursor = await connection.execute(
         "SELECT current_setting('server_version_num')::int, current_setting('server_encoding'),"
         " current_setting('fsync'), current_setting('full_page_writes'), current_setting('synchronous_commit'),"
-        " pg_is_in_recovery()"
+        " pg_is_in_recovery(), extract(epoch FROM clock_timestamp())::float8"
     )
+    answered = time.time()
     row = await cursor.fetchone()
     assert row is not None
-    version, encoding, fsync, full_page_writes, synchronous_commit, standby = row
+    version, encoding, fsync, full_page_writes, synchronous_commit, standby, clock = row
+    skew = max(asked - clock, clock - answered)  # at least; how long the answer was under way nobody knows
     problem = None
     if version < OLDEST:
         problem = f"the server is PostgreSQL {version // 10000}, {OLDEST // 10000} or newer is needed"
@@ -161,6 +175,8 @@ async def _check(connection: Connection, server: Server) -> None:
         problem = f"the database's encoding is {encoding}; create it with ENCODING 'UTF8'"
     elif fsync != "on":
         problem = "the server runs with fsync=off, a power cut would lose acknowledged pushes; turn it on"
+    elif skew > MAX_SKEW:
+        problem = f"its clock and this machine's differ by {skew:.0f} s, {MAX_SKEW:.0f} are borne; set both by NTP"
     if problem is not None:
         raise Unavailable(f"metadata_url: {server}: {problem}")
     if full_page_writes != "on":
@@ -169,7 +185,7 @@ async def _check(connection: Connection, server: Server) -> None:
         log.warning("%s: synchronous_commit is off; it is turned on for the registry's own sessions", server)
 
 
-def _refused(error: psycopg.Error, server: Server) -> Unavailable:
+def refused(error: psycopg.Error, server: Server) -> Unavailable:
     """Why there is no connection, in one line."""
     return Unavailable(f"metadata_url: no connection to {server}: {' '.join(str(error).split())}")
 
@@ -179,6 +195,8 @@ def told(error: psycopg.Error) -> Unavailable:
     log.error("database error: %s: %s", type(error).__name__, _first_line(error))
     if isinstance(error, errors.DiskFull):
         return Unavailable("the disk of the database is full; nothing was written", retry_after=30)
+    if isinstance(error, errors.InsufficientPrivilege):
+        return Unavailable("the database refuses the registry a right that it needs", retry_after=30)
     return Unavailable("the database does not answer")
 
 
@@ -210,7 +228,7 @@ def about_a_statement(error: psycopg.Error) -> bool:
     return isinstance(
         error,
         errors.DataError | errors.IntegrityError | errors.ProgrammingError | errors.NotSupportedError,
-    )
+    ) and not isinstance(error, errors.InsufficientPrivilege)
 
 
 def gone(connection: Connection) -> bool:

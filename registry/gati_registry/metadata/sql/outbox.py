@@ -30,12 +30,14 @@ class SqlOutbox(Part):
         )
 
     async def claim(self, holder: str, now: int, until: int, limit: int) -> Sequence[Delivery]:
-        rows = await self._db.all(
-            # The head of each line; a repository's later events wait for it, leased or not.
+        # The head of each line; a repository's later events wait for it, leased or not. What another worker is just
+        # about to lease is left to it.
+        rows = await self._db.held(
             "SELECT id, reaction, payload, attempts FROM outbox AS head"
             " WHERE dead_at IS NULL AND due_at <= :now AND leased_until <= :now AND NOT EXISTS"
             " (SELECT 1 FROM outbox WHERE reaction = head.reaction AND repository = head.repository"
             " AND dead_at IS NULL AND id < head.id) ORDER BY due_at LIMIT :limit",
+            "UPDATE OF head SKIP LOCKED",
             now=now,
             limit=limit,
         )

@@ -129,13 +129,19 @@ class SqliteMetadata:
         except apsw.Error as error:
             raise unavailable(error) from error
 
-    async def scan(self, work: Work[T]) -> T:
+    async def scan(self, work: Work[T], *, may_lag: bool = False) -> T:
         if self._closed:
             raise Unavailable("the registry is shutting down")
         return await asyncio.get_running_loop().run_in_executor(self._scanners, self._scan, work)
 
     def revision(self) -> bytes | None:
         return self._view[:HEADER] if self._view is not None else None
+
+    def tell(self) -> None:
+        pass  # the revision says it
+
+    def heard(self) -> int:
+        return 0
 
     async def check(self) -> None:
         async def ask(tx: Any) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Protocol, TypeVar
 
 from gati_registry.domain.namespace import root
@@ -67,11 +68,20 @@ class EncryptedMetadata:
     async def read(self, work: Work[T]) -> T:
         return await self._ring.run(self._inner.read, lambda tx: work(_Transaction(tx, self._ring, self._encrypting)))
 
-    async def scan(self, work: Work[T]) -> T:
-        return await self._ring.run(self._inner.scan, lambda tx: work(_Transaction(tx, self._ring, self._encrypting)))
+    async def scan(self, work: Work[T], *, may_lag: bool = False) -> T:
+        return await self._ring.run(
+            partial(self._inner.scan, may_lag=may_lag),
+            lambda tx: work(_Transaction(tx, self._ring, self._encrypting)),
+        )
 
     def revision(self) -> bytes | None:
         return self._inner.revision()
+
+    def tell(self) -> None:
+        self._inner.tell()
+
+    def heard(self) -> int:
+        return self._inner.heard()
 
     async def check(self) -> None:
         await self._inner.check()

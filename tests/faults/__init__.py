@@ -1,0 +1,1 @@
+"""Replicas whose processes, database, blob store or network fail under load, and what their clients were told."""
