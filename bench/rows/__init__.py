@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bench.model import Row, Scale
 from bench.rows.artifacts import SMALL_ARTIFACTS
-from bench.rows.authenticated import AUTHENTICATED
+from bench.rows.authenticated import BY_PASSWORD, BY_TOKEN
 from bench.rows.blobs import BESIDE_DOWNLOADS, download_row, upload_row
 from bench.rows.cost import COST
 from bench.rows.lists import CATALOG, REFERRERS, TAGS
@@ -21,7 +21,8 @@ def all_rows(scale: Scale) -> list[Row]:
         GET_BY_TAG,
         GET_BY_DIGEST,
         HEAD_BY_TAG,
-        AUTHENTICATED,
+        BY_PASSWORD,
+        BY_TOKEN,
         download_row(1),
         download_row(scale.streams),
         BESIDE_DOWNLOADS,

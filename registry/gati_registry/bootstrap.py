@@ -21,6 +21,7 @@ from gati_registry.http.extensions import ExtensionRouter
 from gati_registry.http.lists import ListEndpoints
 from gati_registry.http.locations import Locations
 from gati_registry.http.manifests import ManifestEndpoints
+from gati_registry.http.members import Members
 from gati_registry.http.registry import RegistryApp, table
 from gati_registry.http.routes import Table
 from gati_registry.http.uploads import Count, UploadEndpoints
@@ -207,20 +208,25 @@ def _assemble(
     hooks.wake = dispatcher.wake
     authenticator, authorizer = _who_may(settings, metadata, loaded)
     deciding.authorizer = authorizer
-    locations = Locations(settings.public_url, settings.proxy.trusted)
+    locations = Locations(settings.public_url, settings.proxy.trusted, client_cert=settings.proxy.client_cert)
     limits = UploadLimits(settings.blobs.inline_bytes, settings.blobs.max_bytes, settings.uploads.max_open)
     page_size = settings.paging.max_items
+    members = Members(authorizer, loaded.all("members_only"))
     endpoints = table(
-        BlobEndpoints(blob_service, redirects),
-        UploadEndpoints(UploadService(metadata, blobs, clock, limits, ids, hooks), locations, authorizer, count),
+        BlobEndpoints(blob_service, members, redirects),
+        UploadEndpoints(
+            UploadService(metadata, blobs, clock, limits, ids, hooks), locations, authorizer, members, count
+        ),
         ManifestEndpoints(
             ManifestService(metadata, clock, sparse=settings.manifests.sparse, hooks=hooks),
             locations,
-            authorizer,
+            members,
             max_bytes=settings.manifests.max_bytes,
             max_tags=settings.manifests.max_tags,
         ),
-        ListEndpoints(ListService(metadata, page_size), authorizer, page_size=page_size, extensions=loaded.routes()),
+        ListEndpoints(
+            ListService(metadata, page_size), authorizer, members, page_size=page_size, extensions=loaded.routes()
+        ),
     )
     router = ExtensionRouter([routes for _, _, routes in loaded.routes()])
     return Registry(
@@ -240,6 +246,8 @@ def _assemble(
             locations,
             admissions=loaded.all("admissions"),
             aliases=loaded.all("aliases"),
+            revision=metadata.revision,
+            clock=clock,
         ),
         extensions=loaded,
         dispatcher=dispatcher,

@@ -6,7 +6,7 @@ it. Its `contribute(kernel, settings)` is called once in each worker, after the 
 adds:
 
     request    routes, authenticators, authorizer, admissions, aliases
-    operation  inspectors → gates → projections → reactions; pull gates before content is served
+    operation  inspectors → gates → projections → reactions; pull gates and members-only rules before content is served
     aside      observers, jobs, health, commands, prepare
 """
 
@@ -16,6 +16,7 @@ import argparse
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from gati_registry.domain.access import ANONYMOUS, NOBODY, Access, Action, Caller, Decision, Grant, Identity, Visible
@@ -41,6 +42,7 @@ from gati_registry.ports import (
     Gate,
     Inspector,
     ManifestRow,
+    MembersOnly,
     Observer,
     Projection,
     PullGate,
@@ -62,7 +64,7 @@ __all__ = [
     "ANONYMOUS", "GROUP", "NOBODY", "SERVE", "Access", "Action", "Admission", "Alias", "Answer", "Authenticator",
     "Authorizer", "BlobReader", "Call", "Caller", "Change", "Clock", "Command", "Contribution", "Core", "Database",
     "Decide", "Decision", "Event", "Extension", "Gate", "Grant", "Identity", "Inspector", "Job", "Kernel",
-    "ManifestRow", "Model", "Observer", "Operation", "Page", "Paging",
+    "ManifestRow", "MembersOnly", "Model", "Observer", "Operation", "Page", "Paging",
     "Permission", "Projection", "Pull", "PullGate", "Push", "React", "Reaction", "Refusal", "Request", "Route",
     "Transaction", "Verdict", "Visible", "Work", "on",
 ]  # fmt: skip
@@ -119,7 +121,12 @@ class Decide(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """What the registry gives to an extension. `apis` are those of the extensions that it requires, by name."""
+    """What the registry gives to an extension. `apis` are those of the extensions that it requires, by name.
+
+    `public_url` is where clients reach the registry, if the operator says so; it ends without a slash.
+    `settings` is the extension's own section. `folder` is the data folder, for what must lie outside of the database;
+    None where replicas share the database, so that a folder of this machine is not the place.
+    """
 
     database: Database
     core: Core
@@ -128,6 +135,9 @@ class Kernel:
     log: logging.Logger
     open: bool
     apis: Mapping[str, Any]
+    public_url: str | None = None
+    settings: Any = None
+    folder: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +173,7 @@ class Contribution:
     gates: Sequence[tuple[Operations, Gate]] = ()
     projections: Sequence[tuple[Operations, Projection]] = ()
     pull_gates: Sequence[PullGate] = ()
+    members_only: Sequence[MembersOnly] = ()
     observers: Sequence[Observer] = ()
     reactions: Sequence[Reaction] = ()
     authenticators: Sequence[Authenticator] = ()

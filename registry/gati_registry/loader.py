@@ -139,6 +139,7 @@ def contribute(
     kernels: dict[str, Kernel] = {}
     apis: dict[str, Any] = {}
     for extension in extensions:
+        section = _section(settings, extension)
         kernel = kernels[extension.name] = Kernel(
             database=database,
             core=core,
@@ -147,8 +148,11 @@ def contribute(
             log=logging.getLogger(f"gati.extension.{extension.name}"),
             open=settings.open,
             apis={name: apis[name] for name in extension.requires},
+            public_url=settings.public_url,
+            settings=section,
+            folder=None if settings.shared_metadata else settings.data,
         )
-        contribution = extension.contribute(kernel, _section(settings, extension))
+        contribution = extension.contribute(kernel, section)
         _check(extension, contribution)
         apis[extension.name] = contribution.api
         parts.append((extension, contribution))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from gati_registry.domain.access import EVERYTHING, Access, Decision, Identity, Visible
 from gati_registry.domain.events import Change, Event, Pull, Push, Refusal, Verdict
@@ -106,8 +106,11 @@ class Blobs(Protocol):
     async def add(self, digest: Digest, size: int, stored_name: str | None, data: bytes | None, now: int) -> int:
         """Store a blob, or give a quarantined one sound bytes again; its id. To be linked at once: it is no orphan."""
 
-    async def link(self, repository_id: int, blob_id: int, now: int, *, fresh: bool = False) -> None:
-        """Make the blob visible in the repository and renew its lease; `fresh` if it was added just before."""
+    async def link(self, repository_id: int, blob_id: int, now: int, *, fresh: bool = False) -> bool:
+        """Make the blob visible in the repository and renew its lease; `fresh` if it was added just before.
+
+        Whether it was not visible there: of several at once only the first is told so.
+        """
 
     async def renew(self, repository: RepositoryName, digest: Digest, now: int) -> bool:
         """Renew the lease of a link that exists; False if it does not."""
@@ -141,11 +144,18 @@ class Manifests(Protocol):
         """Some manifests here that refer to the digest."""
 
     async def referrers(
-        self, repository: RepositoryName, subject: Digest, artifact_type: str | None, after: str, limit: int
+        self,
+        repository: RepositoryName,
+        subject: Digest,
+        artifact_type: str | None,
+        after: str,
+        limit: int,
+        hidden: str | None = None,
     ) -> Sequence[tuple[str, str]]:
         """(digest, encoded descriptor) of manifests with this subject, by digest, after `after`.
 
-        At most `limit`, and none after those that fill a page of `domain.referrers.MAX_BODY` bytes.
+        Without those that are `hidden`, a condition as `MembersOnly` has it. At most `limit`, and none after those that
+        fill a page of `domain.referrers.MAX_BODY` bytes.
         """
 
 
@@ -158,8 +168,11 @@ class Tags(Protocol):
     async def remove(self, repository_id: int, tag: Tag) -> bool:
         """Remove a tag; False if unknown."""
 
-    async def page(self, repository_id: int, after: str, limit: int) -> Sequence[str]:
-        """Tags, bytewise, after `after`."""
+    async def page(self, repository_id: int, after: str, limit: int, hidden: str | None = None) -> Sequence[str]:
+        """Tags, bytewise, after `after`; without those of manifests that are `hidden`."""
+
+    async def naming(self, repository: RepositoryName, digest: Digest, limit: int) -> Sequence[str]:
+        """Tags that name a manifest."""
 
 
 class Uploads(Protocol):
@@ -315,6 +328,10 @@ class Transaction(Protocol):
     @property
     def outbox(self) -> Outbox:
         """Events for reactions."""
+
+    @property
+    def concurrent(self) -> bool:
+        """Whether other transactions change rows while this one, which changes some, runs: a SELECT may lock then."""
 
     async def one(self, sql: str, **values: Any) -> tuple[Any, ...] | None:
         """The first row of a statement with `:name` parameters."""
@@ -525,6 +542,18 @@ class Authorizer(Protocol):
         """The `WWW-Authenticate` value that leads to credentials for these accesses."""
 
 
+@runtime_checkable
+class Steady(Protocol):
+    """A capability of an authorizer that knows which of its decisions hold for every request alike."""
+
+    def steady(self, identity: Identity, access: Access) -> bool:
+        """Whether what was just decided holds for any request of this identity, as long as nobody commits anything.
+
+        Then neither this nor authenticators are asked again, for requests with byte for byte the same head from the
+        same address, for a quarter of a second.
+        """
+
+
 # --- hooks: what extensions do in the course of an operation ----------------------------------------------------
 
 
@@ -557,6 +586,20 @@ class PullGate(Protocol):
 
     async def judge(self, pull: Pull) -> Verdict:
         """The verdict; kept by (repository, digest, version)."""
+
+
+class MembersOnly(Protocol):
+    """What of a repository only members of its namespace get to see: to others it is not there."""
+
+    @property
+    def manifests(self) -> str:
+        """Which manifests, as an SQL condition for lists; `{repository}` and `{digest}` stand for the columns' names.
+
+        A pull gate says the same of a single one.
+        """
+
+    async def blob(self, repository: RepositoryName, digest: Digest) -> bool:
+        """Whether the blob is for members; asked at every request for one, so usually without a query."""
 
 
 Observer = Callable[[Sequence[Event]], Awaitable[None]]

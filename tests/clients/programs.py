@@ -50,13 +50,23 @@ class GoModule:
 
 
 @dataclass(frozen=True, slots=True)
+class NpmPackage:
+    """A package of Node's registry with what it needs, as the lock file in `npm/<folder>` pins them."""
+
+    folder: str
+
+    def __str__(self) -> str:
+        return f"npm ci of npm/{self.folder}"
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """One program: `required` ones fail the tests under CI=true when they are missing, others are skipped."""
 
     name: str
     binary: str
     version: str
-    source: System | Suite | GoModule
+    source: System | Suite | GoModule | NpmPackage
     required: bool = True
 
     def cached(self) -> Path | None:
@@ -69,7 +79,9 @@ class Program:
         """The executable file, or None where it is missing."""
         cached = self.cached()
         if cached is not None:
-            return cached if os.access(cached, os.X_OK) else None
+            # A package's file is read by node, not run by itself.
+            mode = os.R_OK if isinstance(self.source, NpmPackage) else os.X_OK
+            return cached if os.access(cached, mode) else None
         # A user's PATH often lacks sbin, where dockerd and nginx lie.
         found = shutil.which(self.binary, path=os.pathsep.join([os.environ.get("PATH", ""), SYSTEM_FOLDERS]))
         return Path(found) if found else None
@@ -94,6 +106,8 @@ PROGRAMS = _table(
     Program("nginx", "nginx", "system", System("nginx")),
     Program("wrk", "wrk", "system", System("wrk")),
     Program("strace", "strace", "system", System("strace")),
+    Program("slapd", "slapd", "system", System("slapd")),  # an LDAP server
+    Program("ldapmodify", "ldapmodify", "system", System("ldap-utils")),
     Program("postgresql", "pg_createcluster", "system", System("postgresql")),
     Program("docker-registry", "docker-registry", "system", System("docker-registry"), required=False),
     Program("oras", "oras", "1.3-sid", Suite("sid", "oras")),
@@ -102,6 +116,9 @@ PROGRAMS = _table(
     Program("cosign-3", "cosign", "3-sid", Suite("sid", "cosign")),
     Program("notation", "notation", "1-sid", Suite("sid", "notation")),
     Program("promtool", "promtool", "2-trixie", Suite("trixie", "promtool")),  # checks alert rules
+    Program(  # a certified OpenID Connect provider, driven by tests/extensions/identity/issuer.mjs
+        "oidc-provider", "node_modules/oidc-provider/lib/index.js", "9.13.3", NpmPackage("oidc-provider")
+    ),
     Program("crane", "crane", "0.22.1", GoModule("github.com/google/go-containerregistry/cmd/crane")),
     Program("regctl", "regctl", "0.11.7", GoModule("github.com/regclient/regclient/cmd/regctl")),
     Program(

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import re
 import socket
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -16,11 +18,14 @@ CHUNK = 64 * 1024
 class CuttingProxy:
     """Forwards to `upstream` (host, port); the first connection that carries `cut_after` bytes back is cut.
 
-    `requests` is all that clients sent, in the order of its arrival.
+    `requests` is what clients sent, in the order of its arrival, up to `kept` bytes. With a `rate` (bytes a
+    second) each of them sends no quicker.
     """
 
     upstream: tuple[str, int]
     cut_after: int
+    kept: int = sys.maxsize
+    rate: float = 0
     listener: socket.socket = field(default_factory=lambda: socket.create_server(("127.0.0.1", 0)))
     cuts: int = 0
     requests: bytearray = field(default_factory=bytearray)
@@ -70,8 +75,10 @@ class CuttingProxy:
         with contextlib.suppress(OSError):
             while data := client.recv(CHUNK):
                 with self._lock:
-                    self.requests += data
+                    self.requests += data[: self.kept - len(self.requests)]
                 server.sendall(data)
+                if self.rate:
+                    time.sleep(len(data) / self.rate)
             server.shutdown(socket.SHUT_WR)
 
     def _answer(self, server: socket.socket, client: socket.socket) -> None:
@@ -94,8 +101,31 @@ class CuttingProxy:
 @contextlib.contextmanager
 def cutting(host: str, *, cut_after: int) -> Iterator[CuttingProxy]:
     """A proxy before `host` (`address:port`) for the length of a `with` block."""
+    with _serving(CuttingProxy(_parts(host), cut_after)) as proxy:
+        yield proxy
+
+
+@contextlib.contextmanager
+def listening(host: str) -> Iterator[CuttingProxy]:
+    """One that only remembers what is sent."""
+    with _serving(CuttingProxy(_parts(host), sys.maxsize)) as proxy:
+        yield proxy
+
+
+@contextlib.contextmanager
+def slow(host: str, rate: float) -> Iterator[CuttingProxy]:
+    """One that lets clients send so many bytes a second."""
+    with _serving(CuttingProxy(_parts(host), sys.maxsize, kept=0, rate=rate)) as proxy:
+        yield proxy
+
+
+def _parts(host: str) -> tuple[str, int]:
     address, _, port = host.partition(":")
-    proxy = CuttingProxy((address, int(port)), cut_after)
+    return address, int(port)
+
+
+@contextlib.contextmanager
+def _serving(proxy: CuttingProxy) -> Iterator[CuttingProxy]:
     acceptor = threading.Thread(target=proxy.accept, daemon=True)
     acceptor.start()
     try:

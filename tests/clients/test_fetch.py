@@ -52,10 +52,12 @@ def test_does_nothing_when_all_are_there(tmp_path: Path) -> None:
 
 def test_says_what_is_missing(tmp_path: Path) -> None:
     """Without apt-get and Go it names what cannot be had, and fails."""
-    result = _fetch("--only", "oras", "crane", cache=tmp_path, path="/nonexistent")
+    result = _fetch("--only", "oras", "crane", "oidc-provider", cache=tmp_path, path="/nonexistent")
     assert result.returncode == 1
     assert "no apt-get" in result.stderr
     assert "no Go toolchain" in result.stderr
+    assert "no npm" in result.stderr
+    assert "still missing: oidc-provider" in result.stderr
     assert "still missing: oras" in result.stderr
     assert "still missing: crane" in result.stderr
 

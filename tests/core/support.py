@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import hashlib
 import json
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from gati_registry.auth.chain import Chain
 from gati_registry.auth.open import OpenAuthorizer
@@ -20,10 +22,13 @@ from gati_registry.bootstrap import Registry, build
 from gati_registry.domain.gc import Policy
 from gati_registry.domain.upload import SessionIds
 from gati_registry.http.blobs import BlobEndpoints
+from gati_registry.http.exchange import ClientDisconnected
 from gati_registry.http.extensions import ExtensionRouter
 from gati_registry.http.lists import ListEndpoints
 from gati_registry.http.locations import Locations
 from gati_registry.http.manifests import ManifestEndpoints
+from gati_registry.http.members import Members
+from gati_registry.http.memo import MEMO, Memo
 from gati_registry.http.registry import RegistryApp, table
 from gati_registry.http.uploads import UploadEndpoints
 from gati_registry.ports import Authenticator, Authorizer, Clock, Housekeeping, Metadata
@@ -102,6 +107,9 @@ class Answer:
         return json.loads(self.body)
 
 
+_memos: WeakKeyDictionary[RegistryApp, dict[tuple[object, ...], Memo]] = WeakKeyDictionary()
+
+
 class Call:
     """A request under way, whose body is fed piece by piece."""
 
@@ -117,9 +125,13 @@ class Call:
             "client": ("127.0.0.1", 1),
             "scheme": "http",
         }
+        # As our HTTP/1.1 does it: requests with the same head share what follows from it and what was decided.
+        shared = _memos.setdefault(app, {})
+        self._scope[MEMO] = shared.setdefault((method, target, *self._scope["headers"]), Memo())
         self._fed: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self._hungry = asyncio.Event()
         self._sent: list[Mapping[str, Any]] = []
+        self._room = sys.maxsize
         self.task = asyncio.ensure_future(app(self._scope, self._receive, self._send))
 
     async def _receive(self) -> dict[str, Any]:
@@ -129,6 +141,9 @@ class Call:
 
     async def _send(self, message: Mapping[str, Any]) -> None:
         self._sent.append(message)
+        self._room -= len(message.get("body", b""))
+        if self._room < 0:
+            raise ClientDisconnected
 
     def feed(self, chunk: bytes, *, more: bool = True) -> None:
         """The next piece of the body."""
@@ -138,6 +153,11 @@ class Call:
     def disconnect(self) -> None:
         """The client is gone."""
         self._fed.put_nowait({"type": "http.disconnect"})
+
+    async def breaks_off(self, after: int) -> None:
+        """Take so many bytes of the answer, then be gone; return when the application has given up."""
+        self._room = after
+        await self.task
 
     async def taken(self) -> None:
         """Return when the application asks for more than it was fed, or has ended."""
@@ -264,19 +284,20 @@ def assemble(
 ) -> RegistryApp:
     """The application over adapters of the tests' choice; upload sessions are those of all that share its key."""
     decides = authorizer or OpenAuthorizer()
-    locations = Locations(None, ())
+    locations, members = Locations(None, ()), Members(decides)
     endpoints = table(
-        BlobEndpoints(BlobService(metadata, blobs, clock, POLICY.grace)),
+        BlobEndpoints(BlobService(metadata, blobs, clock, POLICY.grace), members),
         UploadEndpoints(
             UploadService(metadata, blobs, clock, UploadLimits(INLINE, 0, 0), SessionIds(key, POLICY.uploads)),
             locations,
             decides,
+            members,
             _uncounted,
         ),
         ManifestEndpoints(
-            ManifestService(metadata, clock, sparse=False), locations, max_bytes=4 * 1024 * 1024, max_tags=100
+            ManifestService(metadata, clock, sparse=False), locations, members, max_bytes=4 * 1024 * 1024, max_tags=100
         ),
-        ListEndpoints(ListService(metadata, page), decides, page_size=page),
+        ListEndpoints(ListService(metadata, page), decides, members, page_size=page),
     )
     return RegistryApp(
         endpoints, ExtensionRouter(), authenticator or Chain([], lenient=True), decides, Observers(), locations

@@ -65,13 +65,16 @@ def _is_zombie(pid: int) -> bool:
 
 def test_connections_spread_over_the_workers(tmp_path: Path, http_server: str) -> None:
     with started(demo(tmp_path / "data", "--workers", "2", "--server", http_server)) as server:
-        clients = [RawClient(server.host) for _ in range(64)]
+        clients: list[RawClient] = []
         spread: collections.Counter[int] = collections.Counter()
-        for client in clients:
-            client.request("GET", "/hello")
-            spread[json.loads(client.answer().body)["pid"]] += 1
+        # The kernel hands out connections, half to each on average. On a busy machine a worker that gets its turn takes
+        # all that wait, so it may take more of them until the other has had its turns too.
+        while len(clients) < 640 and (len(spread) < 2 or min(spread.values()) < 10):
+            clients.append(RawClient(server.host))
+            clients[-1].request("GET", "/hello")
+            spread[json.loads(clients[-1].answer().body)["pid"]] += 1
         assert len(spread) == 2
-        assert min(spread.values()) >= 10, "the kernel hands out connections; half each would be 32"
+        assert min(spread.values()) >= 10, spread
 
 
 def test_it_is_announced_once_and_when_all_workers_answer(tmp_path: Path) -> None:

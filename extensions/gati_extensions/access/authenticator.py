@@ -23,6 +23,8 @@ from gati_registry.extension import Identity, Kernel, Request, Transaction
 REMEMBERED = 2048
 """Tokens whose signatures need no second look."""
 
+NEVER = 2**62
+
 SKEW = 5
 """Seconds that clocks of replicas may differ."""
 
@@ -36,7 +38,7 @@ class CapabilityAuthenticator:
         self._public: bytes | None = None
         self._instance = ""
         self._known: OrderedDict[str, tuple[Capability, tuple[Layer, ...]]] = OrderedDict()
-        self._owners: Recent[str, Account | None] = Recent(kernel.database, REMEMBERED)
+        self._owners: Recent[str, tuple[Account, int] | None] = Recent(kernel.database, REMEMBERED)
 
     async def authenticate(self, request: Request) -> Identity | None:
         scheme, _, token = (request.header(b"authorization") or "").partition(" ")
@@ -52,11 +54,10 @@ class CapabilityAuthenticator:
                 self._known.popitem(last=False)
         capability, layers = known
         self.check_times(capability)
-        account = await self._owners.get(
-            mark, lambda: self._kernel.database.read(lambda tx: self._owner(tx, capability))
-        )
-        if account is None:
+        found = await self._owners.get(mark, lambda: self._kernel.database.read(lambda tx: self._owner(tx, capability)))
+        if found is None or found[1] <= self._kernel.clock.now():
             raise RegistryError(Code.UNAUTHORIZED, "the capability was revoked; ask for a new one")
+        account = found[0]
         last = capability.blocks[-1]
         return CapabilityIdentity(
             name=account.name,
@@ -99,7 +100,8 @@ class CapabilityAuthenticator:
 
     async def is_revoked(self, capability: Capability) -> bool:
         """Whether it, or what it was delegated from, was ended, or its owner is gone."""
-        return await self._kernel.database.read(lambda tx: self._owner(tx, capability)) is None
+        found = await self._kernel.database.read(lambda tx: self._owner(tx, capability))
+        return found is None or found[1] <= self._kernel.clock.now()
 
     async def instance(self) -> str:
         """This registry's own name in capabilities."""
@@ -128,8 +130,14 @@ class CapabilityAuthenticator:
             self._public = private.public_key().public_bytes_raw()
         return self._public
 
-    async def _owner(self, tx: Transaction, capability: Capability) -> Account | None:
+    async def _owner(self, tx: Transaction, capability: Capability) -> tuple[Account, int] | None:
+        """Whose it is, and until when that holds (milliseconds)."""
         if await store.any_revoked(tx, capability.jtis):
             return None
-        account = await self._accounts.get(tx, capability.blocks[0].acc or 0)
-        return account if account is not None and account.active else None
+        first = capability.blocks[0]
+        account = await self._accounts.get(tx, first.acc or 0)
+        if account is None or not account.active or account.epoch != first.epo:
+            return None
+        # It ends with the key that it came from: a narrow or short-lived one must not make what outlives it.
+        until = await self._accounts.ends(tx, first.crd) if first.crd is not None else NEVER
+        return account, until

@@ -75,6 +75,11 @@ class AccessAuthorizer:
                 self._decisions.popitem(last=False)
         return decision
 
+    def steady(self, identity: Identity, access: Access) -> bool:
+        """`ports.Steady`: what is kept depends on nothing else."""
+        kept = self._decisions.get((id(identity), access.action, access.repository, access.member))
+        return kept is not None and kept[0] is identity
+
     async def _conditional(self, identity: Identity, access: Access) -> bool:
         """Whether the next request may be decided on in another way, with nothing changed in the database."""
         if isinstance(identity, CapabilityIdentity):

@@ -57,12 +57,15 @@ class Cap(Model):
 
 
 class Block(Model):
-    """A block's payload; times in seconds. Only the first has `iss`, `sub`, `aud`, `acc`."""
+    """A block's payload; times in seconds. Only the first has `iss`, `sub`, `aud`, and `acc`, `epo` and `crd`: the
+    account, its epoch, and the API key (if it was one) with which the capability was asked for."""
 
     iss: str | None = Field(None, max_length=200)
     sub: str | None = Field(None, max_length=255)
     aud: str | None = Field(None, max_length=200)
     acc: int | None = None
+    epo: int | None = None
+    crd: str | None = Field(None, max_length=64)
     cap: list[Cap] = Field(min_length=1, max_length=32)
     iat: int
     nbf: int
@@ -224,7 +227,7 @@ def parse(token: str, public_key: bytes) -> Capability:
 
 def _check_chain(blocks: Sequence[Block]) -> None:
     first = blocks[0]
-    if None in (first.iss, first.sub, first.aud, first.acc):
+    if None in (first.iss, first.sub, first.aud, first.acc, first.epo):
         raise InvalidCapability("the first block is not one")
     for number, block in enumerate(blocks[:-1]):
         if not block.delegable or block.max_delegation_depth < len(blocks) - 1 - number:

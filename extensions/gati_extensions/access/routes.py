@@ -23,7 +23,7 @@ from gati_extensions.access.model import (
 from gati_extensions.access.rules import Trace
 from gati_extensions.access.settings import AccessSettings
 from gati_extensions.access.store import Issued
-from gati_extensions.identity.api import Accounts
+from gati_extensions.identity.api import Account, Accounts
 from gati_registry.errors import Code, RegistryError
 from gati_registry.extension import (
     Access,
@@ -117,7 +117,7 @@ class AccessRoutes:
     async def page(self, call: Call) -> Page[CapabilityItem]:
         """One's own."""
         query: Paging = call.query
-        account_id = await self._account(call)
+        account_id = (await self._account(call)).id
         found = await self._kernel.database.read(lambda tx: store.page(tx, account_id, query.cursor, query.limit + 1))
         items = [
             CapabilityItem(
@@ -136,7 +136,8 @@ class AccessRoutes:
         """Of what one may do oneself, with the credentials at hand."""
         wanted: CapabilityChange = call.body
         self._check(wanted)
-        account_id = await self._account(call)
+        account = await self._account(call)
+        account_id, identity = account.id, call.identity
         for cap in wanted.cap:
             for word in cap.actions:
                 access = Access(Action(word), RepositoryName.parse(cap.path), request=call.exchange)
@@ -150,6 +151,8 @@ class AccessRoutes:
             "aud": instance,
             "sub": call.identity.name,
             "acc": account_id,
+            "epo": account.epoch,
+            "crd": identity.credential if identity.method == "api-key" else None,
         }
         caps: list[Any] = payload["cap"]
         issued = Issued(payload["jti"], account_id, wanted.note, caps, now, payload["exp"] * 1000, revoked=False)
@@ -202,7 +205,7 @@ class AccessRoutes:
     async def revoke(self, call: Call) -> None:
         """By who issued it, or an administrator."""
         jti, now = call.parameters["jti"], self._kernel.clock.now()
-        account_id = None if call.identity.admin else await self._account(call)
+        account_id = None if call.identity.admin else (await self._account(call)).id
 
         async def work(tx: Transaction) -> None:
             found = await store.find(tx, jti)
@@ -216,17 +219,15 @@ class AccessRoutes:
 
     # --- inside -------------------------------------------------------------------------------------------------
 
-    async def _account(self, call: Call) -> int:
+    async def _account(self, call: Call) -> Account:
         identity = call.identity
         if isinstance(identity, capability.CapabilityIdentity):
             raise RegistryError(Code.DENIED, "a capability manages none; log in")
-        if identity.id is not None:
-            return identity.id
         name = identity.name or ""
         account = await self._kernel.database.read(lambda tx: self._accounts.find(tx, name))
         if account is None:
             raise RegistryError(Code.DENIED, "only accounts have capabilities; log in")
-        return account.id
+        return account
 
     def _check(self, wanted: CapabilityChange) -> None:
         if wanted.expires_in > self._settings.capability_ttl:

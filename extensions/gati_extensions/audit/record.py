@@ -12,9 +12,7 @@ import json
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from gati_extensions.audit.patch import difference
 from gati_extensions.audit.persons import Person, Persons, encoded, seal
@@ -26,14 +24,14 @@ WRITTEN = frozenset(Operation) - {Operation.PULL, Operation.REFUSAL}
 CATEGORIES = ("read", "write", "delete", "admin")
 
 _OUTCOME = {
-    Operation.BLOB_COMMIT: ("write", 201),
-    Operation.BLOB_MOUNT: ("write", 201),
-    Operation.MANIFEST_PUT: ("write", 201),
-    Operation.TAG_MOVE: ("write", 201),
-    Operation.BLOB_DELETE: ("delete", 202),
-    Operation.MANIFEST_DELETE: ("delete", 202),
-    Operation.TAG_DELETE: ("delete", 202),
-    Operation.STATE_CHANGE: ("admin", 200),
+    Operation.BLOB_COMMIT.value: ("write", 201),
+    Operation.BLOB_MOUNT.value: ("write", 201),
+    Operation.MANIFEST_PUT.value: ("write", 201),
+    Operation.TAG_MOVE.value: ("write", 201),
+    Operation.BLOB_DELETE.value: ("delete", 202),
+    Operation.MANIFEST_DELETE.value: ("delete", 202),
+    Operation.TAG_DELETE.value: ("delete", 202),
+    Operation.STATE_CHANGE.value: ("admin", 200),
 }
 """Category and the status of an operation that commits (distribution-spec end-4 to end-10)."""
 
@@ -43,8 +41,7 @@ _OWN = frozenset({"subject", "action", "id", "before", "after", "category", "acc
 """Fields of a state change's detail that have their own places in an entry."""
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One entry, as its row or its place in a segment says; who may see what it seals is decided elsewhere.
 
     `number` is the place in a segment, None for an entry with a leaf of its own. `shared` are the sealed origins of an
@@ -82,21 +79,30 @@ class Line:
         return self.time, self.leaf, self.number or 0
 
     def leaf_bytes(self) -> bytes:
-        """What is hashed: every column but the leaf's own number, which the tree itself tells."""
-        values = dict(zip(COLUMNS, _columns(self), strict=True)) | {
-            "v": 1,
-            "kind": "entry",
-            "origin": encoded(self.origin),
-            "changes": encoded(self.changes),
-        }
-        del values["leaf"]
-        return canonical(values)
+        """What is hashed: every column but the leaf's own number, which the tree itself tells.
+
+        The same as `canonical` of a dictionary, at a fifth of its time: there is one for each operation of a push.
+        """
+        quote, text = _quote, _text
+        return (
+            f'{{"action":{quote(self.action)},"actor":{text(self.actor)},"category":{quote(self.category)},'
+            f'"changes":{text(encoded(self.changes))},"decision":{quote(self.decision)},"detail":{text(self.detail)},'
+            f'"duration_us":{self.duration_us},"event_id":{quote(self.event_id)},"kind":"entry",'
+            f'"method":{quote(self.method)},"namespace":{quote(self.namespace)},"origin":{text(encoded(self.origin))},'
+            f'"request_id":{quote(self.request_id)},"resource":{quote(self.resource)},"status":{self.status},'
+            f'"subject":{text(self.subject)},"time":{self.time},"v":1}}'
+        ).encode("ascii")
 
 
-COLUMNS = tuple(field.name for field in fields(Line))[:-2]
+_quote = json.encoder.encode_basestring_ascii
+
+
+def _text(value: str | None) -> str:
+    return "null" if value is None else _quote(value)
+
+
+COLUMNS = Line._fields[:-2]
 """Columns of `audit_entry`."""
-
-_columns = attrgetter(*COLUMNS)
 
 _INSERT = f"INSERT INTO audit_entry ({', '.join(COLUMNS)}) VALUES ({', '.join(f':{name}' for name in COLUMNS)})"  # noqa: S608
 
@@ -128,34 +134,48 @@ class Notes:
 def note(change: Change, event: str) -> bytes:
     """All that an entry needs to know of an operation."""
     caller, identity = change.caller, change.caller.identity
-    found: dict[str, Any] = {
-        "event": event,
-        "operation": change.operation.value,
-        "time": change.time,
-        "duration": int((time.monotonic() - caller.began) * 1e6) if caller.began else 0,
-        "repository": change.repository,
-        "actor": identity.name,
-        "actor_id": identity.id,
-        "credential": identity.credential,
-        "method": identity.method,
-        "address": caller.address,
-        "agent": caller.user_agent[:_MAX_TEXT],
-        "request": caller.request_id,
-        "digest": change.digest,
-        "tag": change.tag,
-        "previous": change.previous,
-        "size": change.size,
-        "new": change.new,
-        "media_type": change.manifest.media_type if change.manifest else None,
-    }
+    values: list[Any] = [
+        event,
+        change.operation.value,
+        change.time,
+        int((time.monotonic() - caller.began) * 1e6) if caller.began else 0,
+        change.repository,
+        identity.name,
+        identity.id,
+        identity.credential,
+        identity.method,
+        caller.address,
+        caller.user_agent[:_MAX_TEXT],
+        caller.request_id,
+        change.digest,
+        change.tag,
+        change.previous,
+        change.size,
+        change.new,
+        change.manifest.media_type if change.manifest else None,
+    ]
     if change.operation is Operation.STATE_CHANGE:
         detail = change.detail
         # The difference is what is kept: taken here, so that a long document is not carried further.
-        found["changes"] = difference(detail.get("before"), detail.get("after"))
-        found["detail"] = {key: value for key, value in detail.items() if key in _OWN - {"before", "after"}}
+        values.append(difference(detail.get("before"), detail.get("after")))
+        values.append({key: value for key, value in detail.items() if key in _OWN - {"before", "after"}})
         more = {key: value for key, value in detail.items() if key not in _OWN}
-        found["more"] = more if len(json.dumps(more, default=str)) <= _MAX_DETAIL else {"cut": True}
-    return _NOTE.encode(found).encode()
+        values.append(more if len(json.dumps(more, default=str)) <= _MAX_DETAIL else {"cut": True})
+    return _NOTE.encode(values).encode()
+
+
+_NOTED = (
+    "event", "operation", "time", "duration", "repository", "actor", "actor_id", "credential", "method", "address",
+    "agent", "request", "digest", "tag", "previous", "size", "new", "media_type", "changes", "detail", "more",
+)  # fmt: skip
+"""What a note holds, in this order; the last three are of state changes alone."""
+
+
+def _read(body: bytes) -> dict[str, Any]:
+    # Decoded first: json would guess at the encoding of bytes.
+    found = json.loads(body.decode())
+    # Notes that an earlier version left behind name each value.
+    return found if isinstance(found, dict) else dict(zip(_NOTED, found, strict=False))
 
 
 # --- in the sequencer's -----------------------------------------------------------------------------------------
@@ -163,11 +183,10 @@ def note(change: Change, event: str) -> bytes:
 
 async def entry(leaf: int, body: bytes, persons: Persons) -> Line:
     """The entry of a note."""
-    noted = json.loads(body)
-    operation = Operation(noted["operation"])
+    noted = _read(body)
+    action, subject, changes = noted["operation"], None, None
+    category, status = _OUTCOME[action]
     actor = await persons.actor(noted["actor"], noted["actor_id"])
-    category, status = _OUTCOME[operation]
-    action, subject, changes = operation.value, None, None
     told = noted.get("detail")
     # First whom it is about: who is named for the first time has a pseudonym in the path, too.
     concerned = await _concerned(noted["repository"], told, persons) if told is not None else None
@@ -196,7 +215,7 @@ async def entry(leaf: int, body: bytes, persons: Persons) -> Line:
         status=status,
         duration_us=noted["duration"],
         request_id=noted["request"],
-        detail=canonical(content).decode() if (content := _content(noted)) else None,
+        detail=_content(noted),
         origin=persons.origin(actor, noted["address"], noted["agent"], noted["credential"]),
         changes=changes,
     )
@@ -204,7 +223,7 @@ async def entry(leaf: int, body: bytes, persons: Persons) -> Line:
 
 async def insert(tx: Transaction, line: Line) -> None:
     """Store an entry's row."""
-    await tx.run(_INSERT, **dict(zip(COLUMNS, _columns(line), strict=True)))
+    await tx.run(_INSERT, **dict(zip(COLUMNS, line, strict=False)))
 
 
 def method_of(method: str, address: str) -> str:
@@ -218,8 +237,16 @@ def namespace_of(path: str) -> str:
     return f"{first}/{rest.partition('/')[0]}" if first in {"users", "orgs"} and rest else first
 
 
-def _content(noted: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: noted[key] for key in ("digest", "previous", "size", "media_type", "new") if noted[key]}
+def _content(noted: Mapping[str, Any]) -> str | None:
+    """What an operation was about, canonical."""
+    parts = [f'"{key}":{_quote(noted[key])}' for key in ("digest", "media_type") if noted[key]]
+    if noted["new"]:
+        parts.append('"new":true')
+    if noted["previous"]:
+        parts.append(f'"previous":{_quote(noted["previous"])}')
+    if noted["size"]:
+        parts.append(f'"size":{noted["size"]}')
+    return f"{{{','.join(parts)}}}" if parts else None
 
 
 def _reference(noted: Mapping[str, Any]) -> str:

@@ -11,7 +11,10 @@ from gati_registry.extension import Transaction
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A user, an organization or a robot; all share one space of names. `kind` is `user`, `org` or `robot`."""
+    """A user, an organization or a robot; all share one space of names. `kind` is `user`, `org` or `robot`.
+
+    What was given out under an earlier `epoch` has ended: the password is another, or all was ended at once.
+    """
 
     id: int
     name: str
@@ -20,6 +23,7 @@ class Account:
     active: bool
     email: str | None
     display: str
+    epoch: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,9 @@ class Accounts(Protocol):
 
     async def get(self, tx: Transaction, account_id: int) -> Account | None:
         """The account of a number. Numbers are never used twice."""
+
+    async def ends(self, tx: Transaction, credential: str) -> int:
+        """Until when a credential, as `Identity` names it, is good (milliseconds); 0: it has ended."""
 
     async def memberships(self, tx: Transaction, account_id: int) -> Sequence[Membership]:
         """The organizations of a user, by name; a robot of an organization is its `member`."""

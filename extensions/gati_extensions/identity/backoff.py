@@ -1,4 +1,4 @@
-"""Brute force: after some wrong passwords the next tries have to wait, longer each time.
+"""Brute force: after some wrong passwords or codes the next tries have to wait, longer each time.
 
 Counted for each account from each address, and for each address; in the database, so that all workers agree.
 """
@@ -47,7 +47,7 @@ class Backoff:
             seconds = -(-wait // 1000)
             raise RegistryError(
                 Code.TOOMANYREQUESTS,
-                f"too many wrong passwords; wait {seconds} s before the next try",
+                f"too many wrong tries; wait {seconds} s before the next try",
                 headers={"Retry-After": str(seconds)},
             )
 
@@ -83,10 +83,10 @@ class Backoff:
 
     def _marks(self, name: str, address: str) -> list[tuple[str, int]]:
         """(mark, free tries) of the account from the address, and of the address."""
-        origin = _origin(address)
+        place = origin(address)
         return [
-            (_mark("account", name, origin), self._settings.login_tries),
-            (_mark("address", origin), self._settings.address_tries),
+            (_mark("account", name, place), self._settings.login_tries),
+            (_mark("address", place), self._settings.address_tries),
         ]
 
 
@@ -94,10 +94,14 @@ def _mark(*parts: str) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
-def _origin(address: str) -> str:
+def origin(address: str) -> str:
     """An address, or of IPv6 the network that one customer has."""
     try:
         found = ipaddress.ip_address(address)
     except ValueError:
         return address
-    return str(found) if found.version == 4 else str(ipaddress.ip_network((found, 64), strict=False))
+    if isinstance(found, ipaddress.IPv6Address):
+        if found.ipv4_mapped is None:
+            return str(ipaddress.ip_network((found, 64), strict=False))
+        found = found.ipv4_mapped  # as a socket for both kinds writes it: one client, not all of them
+    return str(found)

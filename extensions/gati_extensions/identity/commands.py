@@ -10,7 +10,6 @@ import sys
 from gati_extensions.identity.names import checked_new
 from gati_extensions.identity.parts import Parts, absent, described, taken
 from gati_extensions.identity.passwords import ADMIN, LONGEST, SHORTEST, set_admin
-from gati_extensions.identity.settings import IdentitySettings
 from gati_extensions.identity.store import accounts
 from gati_extensions.identity.store.accounts import AccountRow
 from gati_registry.errors import Code, RegistryError
@@ -30,11 +29,12 @@ def user_arguments(parser: argparse.ArgumentParser) -> None:
 def signing_key_arguments(parser: argparse.ArgumentParser) -> None:
     """What `signing-key` takes."""
     parser.add_argument("action", choices=("rotate",))
+    parser.add_argument("--revoke", action="store_true", help="tokens signed before end now, not by themselves")
 
 
 async def user(kernel: Kernel, arguments: argparse.Namespace) -> int:
     """Make a user, or change its password or standing. A password that was made up is printed, once."""
-    parts, name, made_up = Parts.build(kernel, IdentitySettings.model_validate({})), arguments.name, None
+    parts, name, made_up = Parts.build(kernel, kernel.settings), arguments.name, None
     if arguments.action in ("create", "password"):
         password = _read_password() if arguments.password_stdin else (made_up := secrets.token_urlsafe(18))
         if arguments.action == "create":
@@ -50,8 +50,8 @@ async def user(kernel: Kernel, arguments: argparse.Namespace) -> int:
 
 
 async def signing_key(kernel: Kernel, arguments: argparse.Namespace) -> int:
-    """Sign tokens with a new key. Those signed before stay good."""
-    kid = await Parts.build(kernel, IdentitySettings.model_validate({})).tokens.rotate()
+    """Sign tokens with a new key. Those signed before stay good, unless they are revoked."""
+    kid = await Parts.build(kernel, kernel.settings).tokens.rotate(revoke=arguments.revoke)
     _print(arguments, {"kid": kid}, f"tokens are signed with the new key {kid}")
     return 0
 

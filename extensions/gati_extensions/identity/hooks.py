@@ -14,16 +14,22 @@ import os
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from gati_extensions.identity import grants, secret
 from gati_extensions.identity.backoff import Backoff
+from gati_extensions.identity.certificates import store as certificates
+from gati_extensions.identity.passkeys.ceremony import LOGIN, Passkeys
+from gati_extensions.identity.passkeys.model import Proof
 from gati_extensions.identity.passwords import ADMIN, Passwords, stored_of_admin
+from gati_extensions.identity.publishers import store as publishers
+from gati_extensions.identity.publishers.store import Exchanged
 from gati_extensions.identity.revision import Revision
 from gati_extensions.identity.sessions import Sessions
-from gati_extensions.identity.store import accounts, credentials, totp
+from gati_extensions.identity.store import accounts, credentials, factors, links, totp
 from gati_extensions.identity.store.accounts import AccountRow
 from gati_extensions.identity.tokens import Tokens
+from gati_extensions.identity.vault import Vault
 from gati_registry.domain.access import UNBOUNDED
 from gati_registry.errors import Code, RegistryError
 from gati_registry.extension import Clock, Database, Grant, Identity, Request, Transaction
@@ -57,6 +63,27 @@ class Standing:
     until: int
 
 
+class PasswordSource(Protocol):
+    """Whoever checks the passwords of accounts that have none here. `lasts` is for how many milliseconds it is
+    believed about one that was right."""
+
+    lasts: int
+
+    async def login(self, name: str, password: str, address: str) -> AccountRow | None:
+        """The account of a name and password; None if they are wrong.
+
+        Raises:
+            Unavailable: it does not say.
+        """
+
+    async def decoy(self, name: str) -> None:
+        """Take as long as for a password that is wrong.
+
+        Raises:
+            Unavailable: as `login`.
+        """
+
+
 class Authenticator:
     """`extension.Authenticator` for all credentials of this extension."""
 
@@ -69,6 +96,7 @@ class Authenticator:
         backoff: Backoff,
         tokens: Tokens,
         sessions: Sessions,
+        vault: Vault,
         *,
         lenient: bool,
     ) -> None:
@@ -79,11 +107,15 @@ class Authenticator:
         self._backoff = backoff
         self._tokens = tokens
         self._sessions = sessions
+        self._vault = vault
+        self.passkeys = Passkeys(database, clock)
         self._lenient = lenient
         self._secret = os.urandom(32)
         self._known: OrderedDict[str, Known] = OrderedDict()
         self._verified: OrderedDict[str, str] = OrderedDict()
+        self._elsewhere: OrderedDict[str, tuple[int, int]] = OrderedDict()
         self._noted: OrderedDict[str, int] = OrderedDict()
+        self.directory: PasswordSource | None = None
         self._notes: set[asyncio.Task[None]] = set()
 
     async def authenticate(self, request: Request) -> Identity | None:
@@ -92,11 +124,11 @@ class Authenticator:
             key = request.header(b"x-api-key")
             if key is None:
                 return await self._of_session(request)
-            header = f"Bearer {key}" if key.startswith(secret.KEY) else ""
+            header = f"Bearer {key}" if key.startswith((secret.KEY, secret.EXCHANGED)) else ""
         # A password or key stays in no memory of ours; a token may, it ends soon, and hashing it is half of all work.
         mark = header if header.startswith("Bearer ey") else self._hashed(header)
         now = self._clock.now()
-        identity = await self._recall(mark, now)
+        identity = await self.recall(mark, now)
         if identity is None:
             state = self._database.revision(), await self._revision.get()
             found = await self._look_up(header, mark, request, now)
@@ -105,7 +137,7 @@ class Authenticator:
                     raise wrong()
                 return None
             identity = found[0]
-            self._remember(mark, Known(identity, found[1], *state))
+            self.remember(mark, Known(identity, found[1], *state))
         if identity.credential is not None and identity.credential.startswith("k_"):
             self._note(identity.credential, 0, now, credentials.key_used)
         return identity
@@ -113,7 +145,8 @@ class Authenticator:
     def _hashed(self, text: str) -> str:
         return hashlib.blake2b(text.encode(), key=self._secret, digest_size=16).hexdigest()
 
-    async def _recall(self, mark: str, now: int) -> Identity | None:
+    async def recall(self, mark: str, now: int) -> Identity | None:
+        """What was found out of some credentials, while nothing changed."""
         known = self._known.get(mark)
         if known is None or now >= known.until:
             return None
@@ -125,7 +158,8 @@ class Authenticator:
         found = known.identity
         return None if found.name == ADMIN and found.method == "password" and found.grants is None else found
 
-    def _remember(self, mark: str, known: Known) -> None:
+    def remember(self, mark: str, known: Known) -> None:
+        """Keep what was found out; `mark` stands for the credentials."""
         self._known[mark] = known
         self._known.move_to_end(mark)
         if len(self._known) > REMEMBERED:
@@ -135,6 +169,8 @@ class Authenticator:
         scheme, _, value = header.partition(" ")
         scheme, value = scheme.lower(), value.strip()
         if scheme == "bearer":
+            if value.startswith(secret.EXCHANGED):
+                return await self._of_exchanged(value)
             return await (self.of_key(value) if value.startswith(secret.KEY) else self._of_token(value))
         basic = _basic(value) if scheme == "basic" else None
         if basic is None:
@@ -142,46 +178,77 @@ class Authenticator:
         name, password = basic
         if password.startswith(secret.KEY):
             return await self.of_key(password, name)
+        if password.startswith(secret.EXCHANGED):
+            return await self._of_exchanged(password, name)
         account = await self.of_password(name, password, request.address, mark=mark)
-        return (_identity(account, "password", verified_at=now), NEVER) if account is not None else None
+        until = self._elsewhere[mark][1] if mark in self._elsewhere else NEVER
+        return (_identity(account, "password", verified_at=now), until) if account is not None else None
 
     # --- passwords ----------------------------------------------------------------------------------------------
 
     async def of_password(
-        self, name: str, password: str, address: str, *, mark: str | None = None, code: str | None = None
+        self,
+        name: str,
+        password: str,
+        address: str,
+        *,
+        mark: str | None = None,
+        code: str | None = None,
+        passkey: Proof | None = None,
+        purpose: tuple[str, str] = (LOGIN, ""),
+        first: bool = False,
     ) -> AccountRow | None:
         """The account of a name and password; None for a name that has none.
 
-        `mark` stands for credentials that may be remembered, `code` is a one-time password or a recovery code.
+        `mark` stands for credentials that may be remembered, `code` is a one-time password or a recovery code,
+        `passkey` answers a challenge of that purpose and session; with `first` the password alone is looked at.
 
         Raises:
             RegistryError: UNAUTHORIZED, or TOOMANYREQUESTS where too many were wrong.
         """
 
-        async def work(tx: Transaction) -> tuple[AccountRow | None, str | None, bool]:
+        async def work(tx: Transaction) -> tuple[AccountRow | None, str | None, bool, bool]:
             account = await accounts.find(tx, name)
             if account is None or account.kind != "user":
-                return None, None, False
+                return None, None, False, account is None
             stored = await stored_of_admin(tx) if account.name == ADMIN else account.password
-            return account, stored, await totp.is_on(tx, account.id)
+            elsewhere = self.directory is not None and await links.has(tx, account.id, "ldap")
+            return account, stored, await factors.is_on(tx, account.id), elsewhere
 
         if "\0" in name or len(name) > 255 or len(password) > 1024:
             return None
-        account, stored, second = await self._database.read(work)
+        account, stored, second, elsewhere = await self._database.read(work)
+        if elsewhere and self.directory is not None:
+            found = await self._of_directory(self.directory, name, password, address, mark)
+            if first:
+                return found
+            if await self._database.read(lambda tx: factors.is_on(tx, found.id)):
+                await self.second_factor(found, address, code, passkey, purpose)
+            await self._backoff.succeeded(name, address)
+            return found
         if self._lenient and stored is None:
             return None  # an open registry is sent leftovers of other logins, and keeps no secret of who is there
         remembered = self._is_verified(mark, stored)
         if not remembered:
             try:
                 await self._backoff.check(name, address)
+                # Requests that come at once with the same credentials wait for the first of them.
+                right = await self.passwords.verify(
+                    password,
+                    stored,
+                    lambda: self._is_verified(mark, stored),
+                    lambda: self._backoff.check(name, address),
+                    lambda: self._backoff.failed(name, address),
+                )
             except RegistryError:
                 if self._lenient:
                     return None
                 raise
-            # Requests that come at once with the same credentials wait for the first of them.
-            right = await self.passwords.verify(password, stored, lambda: self._is_verified(mark, stored))
             if not right or account is None or stored is None or not account.active:
-                await self._backoff.failed(name, address)
+                if right:
+                    await self._backoff.failed(name, address)
+                if self.directory is not None:
+                    await self.directory.decoy(name)
                 if stored is None:
                     return None
                 raise wrong()
@@ -193,27 +260,67 @@ class Authenticator:
         assert stored is not None
         if not account.active:
             raise wrong()
+        if first:
+            return account  # nothing has succeeded yet that would end a series of wrong codes
         if second:
-            await self.second_factor(account, address, code)
+            await self.second_factor(account, address, code, passkey, purpose)
         if not remembered:
             await self._backoff.succeeded(name, address)
+        return account
+
+    async def _of_directory(
+        self, directory: PasswordSource, name: str, password: str, address: str, mark: str | None
+    ) -> AccountRow:
+        """The account of a name whose password is the directory's, or nobody's; a second factor is not looked at."""
+        now, known = self._clock.now(), self._elsewhere.get(mark or "")
+        account = None
+        if known is not None and now < known[1]:
+            account_id = known[0]
+            account = await self._database.read(lambda tx: accounts.get(tx, account_id))
+        if account is None:
+            await self._backoff.check(name, address)
+            await self.passwords.verify(password, None)  # as long as for a password that is kept here
+            account = await directory.login(name, password, address)
+            if account is None:
+                await self._backoff.failed(name, address)
+                raise wrong()
+            if mark is not None:
+                self._elsewhere[mark] = account.id, now + directory.lasts
+                if len(self._elsewhere) > REMEMBERED:
+                    self._elsewhere.popitem(last=False)
+        if not account.active:
+            raise wrong()
         return account
 
     def _is_verified(self, mark: str | None, stored: str | None) -> bool:
         return mark is not None and stored is not None and self._verified.get(mark) == stored
 
-    async def second_factor(self, account: AccountRow, address: str, code: str | None) -> None:
-        """Spend a code of the account's second factor.
+    async def second_factor(
+        self,
+        account: AccountRow,
+        address: str,
+        code: str | None,
+        passkey: Proof | None = None,
+        purpose: tuple[str, str] = (LOGIN, ""),
+    ) -> None:
+        """Spend a code or a challenge of the account's second factor.
 
         Raises:
             RegistryError: UNAUTHORIZED.
         """
+        if passkey is not None:
+            await self._backoff.check(account.name, address)
+            if not await self.passkeys.proven(account, *purpose, passkey):
+                await self._backoff.failed(account.name, address)
+                raise RegistryError(Code.UNAUTHORIZED, "the passkey does not answer the challenge; begin again")
+            return
         if code is None:
             raise RegistryError(
                 Code.UNAUTHORIZED, "this account has a second factor: log in with an API key, or in the browser"
             )
+        await self._backoff.check(account.name, address)  # also whoever has a session may try only so many
         now = self._clock.now()
-        if not await self._revision.write(lambda tx: totp.spend(tx, account.id, code, now)):
+        if not await self._revision.write(lambda tx: totp.spend(tx, self._vault, account.id, code, now)):
             await self._backoff.failed(account.name, address)
             raise RegistryError(Code.UNAUTHORIZED, "the code is wrong or was used before; wait for the next one")
 
@@ -248,6 +355,25 @@ class Authenticator:
             verified_at=key.created_at,
         )
         return identity, key.expires_at or NEVER
+
+    async def _of_exchanged(self, text: str, name: str | None = None) -> tuple[Identity, int]:
+        """In whose name a build's token acts, and until when; both as `of_key`."""
+        if not secret.is_well_formed(text, secret.EXCHANGED):
+            raise wrong()
+        hashed = secret.hashed(text)
+
+        async def work(tx: Transaction) -> tuple[Exchanged, AccountRow] | None:
+            found = await publishers.find_exchanged(tx, hashed)
+            account = await accounts.get(tx, found.publisher.account_id) if found is not None else None
+            return (found, account) if found is not None and account is not None else None
+
+        found = await self._database.read(work)
+        if found is None or not found[1].active or self._clock.now() >= found[0].expires_at:
+            raise wrong()
+        exchanged, account = found
+        if name is not None and name not in (account.name, "gati"):
+            raise wrong()
+        return identity_of_exchanged(exchanged, account), exchanged.expires_at
 
     def _note(self, credential: str, since: int, now: int, write: Note) -> None:
         """Note a credential's use, but not each."""
@@ -305,6 +431,12 @@ class Authenticator:
         elif kind == "r":
             refresh = await credentials.get_refresh(tx, credential)
             return await self.standing(tx, refresh.key_id, now) if refresh is not None else None
+        elif kind == "c":
+            return await _standing_of_certificate(tx, credential)
+        elif kind == "x":
+            exchanged = await publishers.get_exchanged(tx, credential)
+            if exchanged is not None and now < exchanged.expires_at:
+                return Standing(bounds_of_exchanged(exchanged), exchanged.expires_at)
         elif kind == "s":
             session = await credentials.get_session(tx, credential)
             if session is not None and self._sessions.lasts(session, now):
@@ -319,7 +451,7 @@ class Authenticator:
             return None
         mark = self._hashed(cookie)
         now = self._clock.now()
-        identity = await self._recall(mark, now)
+        identity = await self.recall(mark, now)
         if identity is None:
             state = self._database.revision(), await self._revision.get()
             found = await self._sessions.find(cookie, now)
@@ -327,7 +459,7 @@ class Authenticator:
                 return None  # it has ended: as if there were none
             session, account = found
             identity = _identity(account, "session", credential=session.id, verified_at=session.created_at)
-            self._remember(mark, Known(identity, self._sessions.until(session), *state))
+            self.remember(mark, Known(identity, self._sessions.until(session), *state))
         self._sessions.guard(request, cookie)
         if identity.credential is not None:
             self._note(identity.credential, identity.verified_at, now, credentials.session_seen)
@@ -337,6 +469,32 @@ class Authenticator:
 def wrong() -> RegistryError:
     """One answer for all that is wrong with credentials: it tells nothing of who is there."""
     return RegistryError(Code.UNAUTHORIZED, "the credentials are wrong; log in again")
+
+
+async def _standing_of_certificate(tx: Transaction, credential: str) -> Standing | None:
+    mapping_id, _, fingerprint = credential.partition(".")
+    mapping = await certificates.get(tx, mapping_id)
+    if mapping is None or await certificates.is_revoked(tx, fingerprint):
+        return None
+    return Standing(grants.of_key(mapping.scopes, mapping.path), NEVER)
+
+
+def bounds_of_exchanged(exchanged: Exchanged) -> tuple[Grant, ...]:
+    """One repository, and what a build may do there."""
+    return grants.of_token(
+        [{"type": "repository", "name": exchanged.publisher.repository, "actions": exchanged.actions}]
+    )
+
+
+def identity_of_exchanged(exchanged: Exchanged, account: AccountRow) -> Identity:
+    """Who a build is."""
+    return _identity(
+        account,
+        "trusted-publisher",
+        credential=exchanged.id,
+        bounds=bounds_of_exchanged(exchanged),
+        verified_at=exchanged.created_at,
+    )
 
 
 def _identity(

@@ -30,6 +30,7 @@ def jobs(parts: Parts) -> list[Job]:
                 begun=now - settings.session_max * 1000,
                 retired=now - RETIRED,
                 attempts=now - FORGET,
+                ended=now,
             )
         )
 

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, AwareDatetime, Field
 
 from gati_extensions.identity.grants import checked_path, scope_word
 from gati_extensions.identity.names import Name, NewName
+from gati_extensions.identity.passkeys.model import PasskeyView, Proof
 from gati_extensions.identity.passwords import LONGEST, SHORTEST
 from gati_registry.extension import Model, Page, Paging
 
@@ -95,6 +96,7 @@ class PasswordChange(Model):
     current: Annotated[str, Field(max_length=LONGEST)] | None = None
     new: Password
     code: Annotated[str, Field(max_length=40)] | None = Field(None, description="Where there is a second factor.")
+    passkey: Proof | None = Field(None, description="The same, by a challenge of `passkeys/proof`.")
 
 
 class Me(Model):
@@ -140,6 +142,8 @@ class Export(Model):
     keys: list[KeyView]
     sessions: list[SessionView]
     logins: list[LoginView]
+    links: list[LinkView]
+    passkeys: list[PasskeyView]
     second_factor: bool
 
 
@@ -248,11 +252,13 @@ class KeyQuery(Paging):
 
 
 class Login(Model):
-    """Name and password; `code` is a one-time password or a recovery code, where there is a second factor."""
+    """Name and password. Where there is a second factor: `code` is a one-time password or a recovery code, `passkey`
+    answers a challenge of `login/passkey`."""
 
     name: Annotated[str, Field(max_length=200)]
     password: Annotated[str, Field(max_length=LONGEST)]
     code: Annotated[str, Field(max_length=40)] | None = None
+    passkey: Proof | None = None
 
 
 class LoggedIn(Model):
@@ -279,6 +285,18 @@ class LoginView(Model):
 
     id: str
     client: str
+    created_at: str
+    used_at: str
+
+
+class LinkView(Model):
+    """An identity elsewhere that an account logs in by."""
+
+    id: str
+    provider: str
+    issuer: str
+    subject: str
+    label: str
     created_at: str
     used_at: str
 
@@ -316,6 +334,12 @@ class Code(Model):
     """A one-time password or, to log in or to do without, a recovery code."""
 
     code: Annotated[str, Field(max_length=40)]
+
+
+class Confirmation(Code):
+    """The first code of a new second factor; where there is a passkey already, also that."""
+
+    passkey: Proof | None = Field(None, description="By a challenge of `passkeys/proof`.")
 
 
 class RecoveryCodes(Model):

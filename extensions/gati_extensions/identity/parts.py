@@ -17,6 +17,7 @@ from gati_extensions.identity.settings import IdentitySettings
 from gati_extensions.identity.store import accounts, orgs
 from gati_extensions.identity.store.accounts import AccountRow
 from gati_extensions.identity.tokens import Tokens
+from gati_extensions.identity.vault import Vault
 from gati_registry.errors import Code, RegistryError
 from gati_registry.extension import Access, Action, Call, Caller, Change, Decision, Kernel, Operation, Transaction
 from gati_registry.values.reference import RepositoryName
@@ -32,6 +33,7 @@ class Parts:
     passwords: Passwords
     tokens: Tokens
     sessions: Sessions
+    vault: Vault
     authenticator: Authenticator
 
     @classmethod
@@ -39,7 +41,8 @@ class Parts:
         """Put it together."""
         database, clock = kernel.database, kernel.clock
         revision, passwords = Revision(database), Passwords()
-        tokens = Tokens(database, revision, clock, settings.token_ttl)
+        vault = Vault(settings.secret_key_file, kernel.folder)
+        tokens = Tokens(database, revision, clock, vault, settings.token_ttl)
         sessions = Sessions(database, settings)
         authenticator = Authenticator(
             database,
@@ -49,9 +52,10 @@ class Parts:
             Backoff(database, clock, settings),
             tokens,
             sessions,
+            vault,
             lenient=kernel.open,
         )
-        return cls(kernel, settings, revision, passwords, tokens, sessions, authenticator)
+        return cls(kernel, settings, revision, passwords, tokens, sessions, vault, authenticator)
 
     # --- who calls ----------------------------------------------------------------------------------------------
 

@@ -6,10 +6,11 @@ The administrator's is a fact of the core (scrypt), so that it works with and wi
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
 from gati_registry.errors import Code, RegistryError
@@ -58,24 +59,46 @@ class Passwords:
         """What is stored of the administrator's password, in the core's form."""
         return await self._one_at_a_time(lambda: _scrypt_text(password))
 
-    async def verify(self, password: str, stored: str | None, known: Callable[[], bool] = lambda: False) -> bool:
+    async def verify(
+        self,
+        password: str,
+        stored: str | None,
+        known: Callable[[], bool] = lambda: False,
+        check: Callable[[], Awaitable[None]] | None = None,
+        failed: Callable[[], Awaitable[None]] | None = None,
+    ) -> bool:
         """Whether the password fits; without a stored one it takes as long and does not.
 
-        `known` is asked when its turn has come: whether another request has found out meanwhile that it does.
+        `known` is asked when its turn has come: whether another request has found out meanwhile that it does. Then
+        `check` is: guesses that wait in line together are to feel what became of those before them, which `failed`
+        notes.
 
         Raises:
-            RegistryError: TOOMANYREQUESTS.
+            RegistryError: TOOMANYREQUESTS, and what `check` raises.
         """
-        return await self._one_at_a_time(lambda: known() or self._verify(password, stored))
+        async with self._in_turn():
+            if known():
+                return True
+            if check is not None:
+                await check()
+            right = await asyncio.to_thread(self._verify, password, stored)
+            if not right and failed is not None:
+                await failed()
+            return right
 
     async def _one_at_a_time(self, work: Callable[[], T]) -> T:
+        async with self._in_turn():
+            return await asyncio.to_thread(work)
+
+    @contextlib.asynccontextmanager
+    async def _in_turn(self) -> AsyncIterator[None]:
         if self._waiting >= self._most_waiting:
             message = "too many logins at once; try again"
             raise RegistryError(Code.TOOMANYREQUESTS, message, headers={"Retry-After": "2"})
         self._waiting += 1
         try:
             async with self._turn:
-                return await asyncio.to_thread(work)
+                yield
         finally:
             self._waiting -= 1
 

@@ -1,4 +1,4 @@
-"""Secrets that the registry makes: API keys, refresh tokens, sessions, invitations.
+"""Secrets that the registry makes: API keys, refresh tokens, sessions, invitations, tokens of builds, codes of devices.
 
     gati_<30 characters of 62><6 of checksum>
 
@@ -14,6 +14,7 @@ import secrets
 import zlib
 
 KEY, REFRESH, SESSION, INVITATION = "gati_", "gatir_", "gatis_", "gatii_"
+EXCHANGED, DEVICE = "gatix_", "gatid_"
 
 _ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 _LENGTH, _CHECK = 30, 6

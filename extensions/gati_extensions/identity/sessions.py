@@ -24,7 +24,7 @@ COOKIE = "gati_session"
 SECURE_COOKIE = "__Host-gati_session"
 """Browsers take this prefix only over https, without a domain and for the whole site."""
 
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 class Sessions:
@@ -41,10 +41,12 @@ class Sessions:
         if header is None:
             return None
         # HTTP/2 may send several cookie headers, which are joined by commas instead of semicolons.
-        for part in header.replace(",", ";").split(";"):
-            name, _, value = part.strip().partition("=")
-            if name in (COOKIE, SECURE_COOKIE) and secret.is_well_formed(value, secret.SESSION):
-                return value
+        parts = [part.strip().partition("=") for part in header.replace(",", ";").split(";")]
+        # Another host of our domain can plant the plain name beside the other one, not that one.
+        for wanted in (SECURE_COOKIE, COOKIE):
+            for name, _, value in parts:
+                if name == wanted and secret.is_well_formed(value, secret.SESSION):
+                    return value
         return None
 
     async def find(self, cookie: str, now: int) -> tuple[Session, AccountRow] | None:
@@ -75,13 +77,13 @@ class Sessions:
         Raises:
             RegistryError: DENIED.
         """
-        if request.method in _SAFE:
+        if request.method in SAFE:
             return
         if not hmac.compare_digest((request.header(b"x-csrf-token") or "").encode(), csrf_token(cookie).encode()):
             raise RegistryError(
                 Code.DENIED, "send the session's token in X-CSRF-Token; GET /v2/_ext/identity/me tells it"
             )
-        if not _is_same_origin(request):
+        if not is_same_origin(request):
             raise RegistryError(Code.DENIED, "the request comes from another site")
 
     def set_cookie(self, value: str, *, secure: bool) -> str:
@@ -96,7 +98,8 @@ def csrf_token(cookie: str) -> str:
     return hashlib.sha256(f"csrf:{cookie}".encode()).hexdigest()[:40]
 
 
-def _is_same_origin(request: Request) -> bool:
+def is_same_origin(request: Request) -> bool:
+    """Whether a browser's request comes from our own pages."""
     site, origin = request.header(b"sec-fetch-site"), request.header(b"origin")
     if site is not None:
         return site == "same-origin"

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 from pydantic.config import JsonDict
 
-from gati_registry.extension import Model
+from gati_extensions.identity.federation.settings import FederationSettings
+from gati_extensions.identity.ldap.settings import LdapSettings
 
 _SECONDS: JsonDict = {"unit": "seconds"}
 _TRIES: JsonDict = {"unit": "tries"}
 
 
-class IdentitySettings(Model):
+class IdentitySettings(LdapSettings, FederationSettings):
     """Accounts, credentials and tokens."""
 
     signup: Literal["open", "invite", "closed"] = Field(
@@ -27,6 +29,12 @@ class IdentitySettings(Model):
         description="Age at which the key that signs tokens is replaced.",
         json_schema_extra=_SECONDS,
     )
+    secret_key_file: Path | None = Field(
+        None,
+        description="File of the key that seals signing keys and one-time secrets in the database: 32 random bytes in "
+        "base64 (`openssl rand -base64 32`), the same on all replicas. Absent: `identity.key` in the data folder, made "
+        "at the start; with PostgreSQL: nothing is sealed.",
+    )
     refresh_idle: int = Field(
         90 * 86400, ge=60, description="A refresh token not used for so long ends.", json_schema_extra=_SECONDS
     )
@@ -38,6 +46,22 @@ class IdentitySettings(Model):
         ge=60,
         description="A browser session ends after so long at the latest.",
         json_schema_extra=_SECONDS,
+    )
+    device_key_ttl: int = Field(
+        90 * 86400,
+        ge=3600,
+        description="Life of the key that a device gets when somebody confirms its code.",
+        json_schema_extra=_SECONDS,
+    )
+    audience: str | None = Field(
+        None,
+        min_length=1,
+        max_length=300,
+        description="Audience that a build's token must be for, to be exchanged. Absent: a name that no other registry "
+        "has; `GET /v2/_ext/identity/exchange` tells it.",
+    )
+    issuer_ca: Path | None = Field(
+        None, description="Authorities that issuers' certificates are checked with, PEM. Absent: the machine's."
     )
     invitation_ttl: int = Field(7 * 86400, ge=60, description="Life of an invitation.", json_schema_extra=_SECONDS)
     login_tries: int = Field(

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from gati_extensions.identity import grants
 from gati_extensions.identity.revision import Revision
 from gati_extensions.identity.store import credentials
+from gati_extensions.identity.vault import Vault, signing_key
 from gati_registry.errors import Code, RegistryError
 from gati_registry.extension import Clock, Database, Grant, Identity, Transaction
 
@@ -64,8 +65,9 @@ class Claims:
 class Tokens:
     """Signs and verifies."""
 
-    def __init__(self, database: Database, revision: Revision, clock: Clock, ttl: int) -> None:
+    def __init__(self, database: Database, revision: Revision, clock: Clock, vault: Vault, ttl: int) -> None:
         self._database = database
+        self._vault = vault
         self._revision = revision
         self._clock = clock
         self.ttl = ttl
@@ -176,19 +178,23 @@ class Tokens:
             for key in (await self._keys()).values()
         ]
 
-    async def rotate(self, older_than: int = 0) -> str | None:
+    async def rotate(self, older_than: int = 0, *, revoke: bool = False) -> str | None:
         """Sign with a new key, if the present one was made `older_than` milliseconds ago; its id.
 
-        Tokens signed before stay good.
+        Tokens signed before stay good until they end by themselves; with `revoke` they end now, on other replicas
+        within a second.
         """
         kid, pem = await asyncio.to_thread(_generate)
+        sealed = await asyncio.to_thread(self._vault.seal, pem, signing_key(kid))
         now = self._clock.now()
 
         async def work(tx: Transaction) -> bool:
             newest = next(iter(await credentials.signing_keys(tx)), None)
             if newest is not None and older_than and newest[2] > now - older_than:
                 return False
-            await credentials.add_signing_key(tx, kid, pem, now)
+            await credentials.add_signing_key(tx, kid, sealed, now)
+            if revoke:
+                await credentials.drop_signing_keys(tx, but=kid)
             return True
 
         return kid if await self._revision.write(work) else None
@@ -211,15 +217,27 @@ class Tokens:
         if known is None and _KID.fullmatch(kid):
             # Another replica may have made it since we looked: its tokens are good at once.
             rows = await self._database.read(credentials.signing_keys)
-            known = next((_load(*row) for row in rows if row[0] == kid), None)
+            known = next((key for row in rows if row[0] == kid and (key := self._load(*row)) is not None), None)
         return known
 
     async def _keys(self) -> dict[str, SigningKey]:
         number = await self._revision.get()
         if self._kept is None or self._kept[0] != number:
             rows = await self._database.read(credentials.signing_keys)
-            self._kept = (number, {row[0]: _load(*row) for row in rows})
+            self._kept = (number, {row[0]: key for row in rows if (key := self._load(*row)) is not None})
         return self._kept[1]
+
+    def _load(self, kid: str, sealed: str, created_at: int, retired_at: int | None) -> SigningKey | None:
+        """A key as it is stored; None where it was sealed with a key that is not here."""
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        pem = self._vault.open(sealed, signing_key(kid))
+        if pem is None:
+            return None
+        private = load_pem_private_key(pem.encode(), None)
+        assert isinstance(private, Ed25519PrivateKey)
+        return SigningKey(kid, private, private.public_key(), created_at, retired_at)
 
 
 def _generate() -> tuple[str, str]:
@@ -230,12 +248,3 @@ def _generate() -> tuple[str, str]:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return secrets.token_hex(8), pem.decode()
-
-
-def _load(kid: str, pem: str, created_at: int, retired_at: int | None) -> SigningKey:
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-    from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-    private = load_pem_private_key(pem.encode(), None)
-    assert isinstance(private, Ed25519PrivateKey)
-    return SigningKey(kid, private, private.public_key(), created_at, retired_at)

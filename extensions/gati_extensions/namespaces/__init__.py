@@ -8,16 +8,16 @@ from gati_registry.extension import Contribution, Extension, Job, Kernel, Operat
 
 def contribute(kernel: Kernel, settings: NamespacesSettings) -> Contribution:
     """What the extension adds, in each worker."""
+    from gati_extensions.guarded import WebFetcher
     from gati_extensions.namespaces.dns import DnsResolver
-    from gati_extensions.namespaces.fetch import WebFetcher
     from gati_extensions.namespaces.hooks import (
         ADDING,
         REMOVING,
         Drafts,
         DraftsForMembers,
+        GiveBack,
         QuotaGate,
         Resemblance,
-        give_back,
     )
     from gati_extensions.namespaces.recount import Recount
     from gati_extensions.namespaces.routes import registry_routes, repository_routes
@@ -31,7 +31,7 @@ def contribute(kernel: Kernel, settings: NamespacesSettings) -> Contribution:
     for_members = DraftsForMembers(kernel.database)
     verifier = Verifier(DnsResolver(settings.resolver), WebFetcher(), settings)
     doors = Doors(kernel, tree, accounts, settings, verifier, for_members.changes)
-    recount = Recount(kernel.database, tree)
+    recount = Recount(kernel.database, tree, settings)
     of_registry, of_repository = registry_routes(doors), repository_routes(doors)
     if kernel.open:
         # Everything is allowed, so nobody is counted: it is made good at the first start that is not open.
@@ -46,8 +46,9 @@ def contribute(kernel: Kernel, settings: NamespacesSettings) -> Contribution:
             (on(Operation.TAG_MOVE), drafts.guard),
             (on(Operation.STATE_CHANGE), Resemblance(settings)),
         ],
-        projections=[(on(*REMOVING), give_back), (on(Operation.MANIFEST_PUT), drafts.note)],
+        projections=[(on(*REMOVING), GiveBack(settings)), (on(Operation.MANIFEST_PUT), drafts.note)],
         pull_gates=[for_members],
+        members_only=[for_members],
         admissions=[traffic.admit],
         aliases=[tree.aliases],
         observers=[traffic.observe],

@@ -85,10 +85,19 @@ class Namespaces(Protocol):
         """All rules of the identity anywhere."""
 
     async def exists(self, tx: Transaction, path: str) -> bool:
-        """Whether there is a repository or a namespace of this name."""
+        """Whether there is a namespace of this name, or a repository with something published in it."""
 
     async def policy(self, path: str, name: str) -> Policy | None:
         """The policy of a name that holds at a path: the one set nearest to it."""
+
+    async def policy_in(self, tx: Transaction, path: str, name: str) -> Policy | None:
+        """The same within a transaction."""
+
+    async def drafts(self, tx: Transaction, repository: str) -> frozenset[str]:
+        """Digests of the repository's drafts."""
+
+    async def drafts_among(self, tx: Transaction, repositories: Sequence[str]) -> frozenset[tuple[str, str]]:
+        """(repository, digest) of the drafts of many."""
 
     async def labels(self, path: str) -> Mapping[str, str]:
         """The labels at a path, its ancestors' included; nearer ones win."""

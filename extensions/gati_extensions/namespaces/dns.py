@@ -12,7 +12,7 @@ import struct
 from collections.abc import Sequence
 from pathlib import Path
 
-from gati_extensions.namespaces.ports import Lookup
+from gati_extensions.guarded import Lookup
 
 TIMEOUT = 3.0
 """Seconds for one question."""

@@ -18,6 +18,44 @@ async def is_draft(tx: Transaction, repository: str, digest: str) -> bool:
     return row is not None
 
 
+MANIFESTS = (
+    "EXISTS (SELECT 1 FROM namespaces_draft AS draft WHERE draft.repository = {repository} AND draft.digest = {digest})"
+)
+"""A condition on manifests: it is one."""
+
+
+async def any_in(tx: Transaction, repository: str) -> bool:
+    """Whether the repository has one."""
+    return (
+        await tx.one("SELECT 1 FROM namespaces_draft WHERE repository = :repository LIMIT 1", repository=repository)
+        is not None
+    )
+
+
+async def needed_elsewhere(tx: Transaction, repository: str, digest: str) -> bool:
+    """Whether something published in the repository refers to the blob."""
+    row = await tx.one(
+        "SELECT 1 FROM repository JOIN reference ON reference.repository_id = repository.id"  # noqa: S608
+        " JOIN manifest ON manifest.id = reference.manifest_id"
+        " WHERE repository.name = :repository AND reference.digest = :digest"
+        f" AND NOT {MANIFESTS.format(repository='repository.name', digest='manifest.digest')} LIMIT 1",
+        repository=repository,
+        digest=digest,
+    )
+    return row is not None
+
+
+async def any_published(tx: Transaction, repository: str) -> bool:
+    """Whether the repository has a manifest that is none."""
+    row = await tx.one(
+        "SELECT 1 FROM repository JOIN manifest ON manifest.repository_id = repository.id"  # noqa: S608
+        " WHERE repository.name = :repository"
+        f" AND NOT {MANIFESTS.format(repository='repository.name', digest='manifest.digest')} LIMIT 1",
+        repository=repository,
+    )
+    return row is not None
+
+
 async def add(tx: Transaction, repository: str, digest: str, author: str, now: int) -> None:
     """It is one from now on."""
     await tx.run(

@@ -10,8 +10,13 @@ from gati_extensions.namespaces.standing import Tree
 from gati_extensions.namespaces.tree import root
 from gati_registry.errors import Code
 from gati_registry.extension import SERVE, Change, Database, Operation, Pull, Refusal, Transaction, Verdict
+from gati_registry.values.digest import Digest
+from gati_registry.values.reference import RepositoryName
 
 ADDING = (Operation.BLOB_COMMIT, Operation.BLOB_MOUNT, Operation.MANIFEST_PUT)
+REMEMBERED = 20_000
+"""Repositories of which it is known whether they have drafts."""
+
 REMOVING = (Operation.BLOB_DELETE, Operation.MANIFEST_DELETE)
 
 
@@ -26,17 +31,16 @@ class QuotaGate:
         if not change.new:
             return None
         name, is_manifest = change.repository, change.operation is Operation.MANIFEST_PUT
-        paths = await usage.counted(tx, name)
-        if not paths or paths[0] != root(name):
-            await usage.begin(tx, root(name))
-            paths = [root(name), *paths]
-        manifests = await usage.hold(tx, name, change.size, int(is_manifest))
-        if manifests is None:
+        counted = await usage.joined(tx, name)
+        if counted is None:
+            await usage.begin(tx, self._settings, root(name))
             await renames.taken(tx, name)
             await usage.add_repository(tx, name, (await self._tree.visibility(tx, name))[0])
-            manifests = await usage.hold(tx, name, change.size, int(is_manifest))
-        first = is_manifest and manifests == 1
-        exceeded = await usage.take(tx, self._settings, paths, change.size, int(first))
+            counted = await usage.joined(tx, name)
+            assert counted is not None
+        await usage.hold(tx, name, change.size)
+        first = is_manifest and not counted.artifact and await usage.becomes_artifact(tx, name)
+        exceeded = await usage.take(tx, self._settings, counted.paths, change.size, int(first))
         return _refusal(exceeded) if exceeded is not None else None
 
 
@@ -56,17 +60,22 @@ def _refusal(found: usage.Exceeded) -> Refusal:
     )
 
 
-async def give_back(tx: Transaction, change: Change) -> None:
+class GiveBack:
     """A projection: what is deleted is free again."""
-    is_manifest = change.operation is Operation.MANIFEST_DELETE
-    held = await usage.repository(tx, change.repository)
-    if held is None:
-        return
-    manifests = await usage.hold(tx, change.repository, -change.size, -int(is_manifest))
-    last = is_manifest and held[1] > 0 and manifests == 0
-    await usage.give_back(tx, await usage.counted(tx, change.repository), change.size, int(last))
-    if is_manifest and change.digest is not None:
-        await drafts.drop(tx, change.repository, change.digest)
+
+    def __init__(self, settings: NamespacesSettings) -> None:
+        self._settings = settings
+
+    async def __call__(self, tx: Transaction, change: Change) -> None:
+        name, is_manifest = change.repository, change.operation is Operation.MANIFEST_DELETE
+        counted = await usage.joined(tx, name)
+        if counted is None:
+            return
+        await usage.hold(tx, name, -change.size)
+        last = is_manifest and counted.artifact and await usage.ends_as_artifact(tx, name)
+        await usage.give_back(tx, self._settings, counted.paths, change.size, int(last))
+        if is_manifest and change.digest is not None:
+            await drafts.drop(tx, name, change.digest)
 
 
 class Drafts:
@@ -114,11 +123,25 @@ class Drafts:
 
 
 class DraftsForMembers:
-    """A pull gate: drafts are for members."""
+    """A pull gate and a rule: drafts are for members, and so are blobs that nothing else needs."""
+
+    manifests = drafts.MANIFESTS
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.changes = Counter(database, "drafts")
+        self._drafting: dict[str, bool] = {}  # whether a repository has drafts, as of
+        self._revision = -1
+
+    async def blob(self, repository: RepositoryName, digest: Digest) -> bool:
+        number = await self.changes.get()
+        if number != self._revision or len(self._drafting) > REMEMBERED:
+            self._drafting, self._revision = {}, number
+        kept = self._drafting
+        drafting = kept.get(repository)
+        if drafting is None:
+            drafting = kept[repository] = await self._database.read(lambda tx: drafts.any_in(tx, repository))
+        return drafting and not await self._database.read(lambda tx: drafts.needed_elsewhere(tx, repository, digest))
 
     async def version(self) -> str:
         return str(await self.changes.get())

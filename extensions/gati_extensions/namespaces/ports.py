@@ -6,10 +6,6 @@ from collections.abc import Sequence
 from typing import Protocol
 
 
-class Lookup(Exception):
-    """The outside did not answer, or not usably; the message says why."""
-
-
 class Resolver(Protocol):
     """The domain name system."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from gati_extensions.namespaces import store, usage
+from gati_extensions.namespaces.settings import NamespacesSettings
 from gati_extensions.namespaces.standing import Tree
 from gati_extensions.namespaces.tree import root
 from gati_registry.extension import Database, Transaction
@@ -10,13 +11,28 @@ from gati_registry.extension import Database, Transaction
 BATCH = 100
 """Repositories or namespaces in one transaction."""
 
+# One statement, that is, one snapshot: pushes under way are in all of these sums or in none.
+_MISSING = (
+    "SELECT CAST("
+    " (SELECT COALESCE(sum(blob.size), 0) FROM link JOIN blob ON blob.id = link.blob_id"
+    " WHERE link.repository_id = repository.id)"
+    " + (SELECT COALESCE(sum(manifest.size), 0) FROM manifest WHERE manifest.repository_id = repository.id)"
+    " - (SELECT COALESCE(sum(held.bytes), 0) FROM namespaces_held AS held WHERE held.name = own.name)"
+    " - own.bytes AS BIGINT),"
+    " CASE WHEN EXISTS (SELECT 1 FROM manifest WHERE manifest.repository_id = repository.id) THEN 1 ELSE 0 END,"
+    " own.artifact"
+    " FROM namespaces_repository AS own JOIN repository ON repository.name = own.name WHERE own.name = :name"
+)
+"""Bytes that are missing in what is counted of a repository; whether it is an artifact, whether it counts as one."""
+
 
 class Recount:
     """A job; also brings in repositories from the time before this extension was enabled."""
 
-    def __init__(self, database: Database, tree: Tree) -> None:
+    def __init__(self, database: Database, tree: Tree, settings: NamespacesSettings) -> None:
         self._database = database
         self._tree = tree
+        self._settings = settings
 
     async def __call__(self) -> None:
         """Count everything, a few repositories at a time."""
@@ -30,7 +46,7 @@ class Recount:
             after = gone[-1]
         after = ""
         while paths := await self._database.scan(lambda tx: _names(tx, "namespaces_usage", "path", after)):  # noqa: B023
-            await self._database.write(lambda tx: _usage(tx, paths))
+            await self._database.write(lambda tx: self._usage(tx, paths))
             after = paths[-1]
 
     async def left_out(self) -> list[str]:
@@ -47,37 +63,37 @@ class Recount:
 
     async def _repositories(self, tx: Transaction, names: list[str]) -> None:
         for name in names:
+            await usage.begin(tx, self._settings, root(name))
             visibility = (await self._tree.visibility(tx, name))[0]
             await usage.add_repository(tx, name, visibility)
-            await usage.begin(tx, root(name))
-            # The row first, as in `usage.recount`.
-            await usage.hold(tx, name, 0, 0)
             await tx.run(
-                "UPDATE namespaces_repository SET visibility = :visibility,"
-                " bytes = (SELECT CAST(COALESCE(sum(blob.size), 0) AS BIGINT) FROM repository"
-                " JOIN link ON link.repository_id = repository.id"
-                " JOIN blob ON blob.id = link.blob_id WHERE repository.name = :name)"
-                " + (SELECT CAST(COALESCE(sum(manifest.size), 0) AS BIGINT) FROM repository"
-                " JOIN manifest ON manifest.repository_id = repository.id WHERE repository.name = :name),"
-                " manifests = (SELECT count(*) FROM repository"
-                " JOIN manifest ON manifest.repository_id = repository.id WHERE repository.name = :name)"
-                " WHERE namespaces_repository.name = :name",
+                "UPDATE namespaces_repository SET visibility = :visibility"
+                " WHERE name = :name AND visibility <> :visibility",
                 name=name,
                 visibility=visibility,
             )
+            row = await tx.one(_MISSING, name=name)
+            if row is None:
+                continue
+            if row[0]:
+                await usage.hold(tx, name, row[0])
+            if row[1] > row[2]:
+                await usage.becomes_artifact(tx, name)
+            elif row[1] < row[2]:
+                await usage.ends_as_artifact(tx, name)
 
     async def _gone(self, tx: Transaction, names: list[str]) -> None:
         listed, values = store.within(names, "n")
-        await tx.run(
-            f"DELETE FROM namespaces_repository WHERE name IN {listed}"  # noqa: S608 - parameters' names
-            " AND NOT EXISTS (SELECT 1 FROM repository WHERE repository.name = namespaces_repository.name)",
-            **values,
-        )
+        for table in ("namespaces_repository", "namespaces_held"):
+            await tx.run(
+                f"DELETE FROM {table} WHERE name IN {listed}"  # noqa: S608 - own names, and parameters'
+                f" AND NOT EXISTS (SELECT 1 FROM repository WHERE repository.name = {table}.name)",
+                **values,
+            )
 
-
-async def _usage(tx: Transaction, paths: list[str]) -> None:
-    for path in paths:
-        await usage.recount(tx, path)
+    async def _usage(self, tx: Transaction, paths: list[str]) -> None:
+        for path in paths:
+            await usage.recount(tx, self._settings, path)
 
 
 async def _names(tx: Transaction, table: str, column: str, after: str) -> list[str]:

@@ -43,7 +43,7 @@ async def move(
     if len(names) > MOST:
         raise RegistryError(Code.CONFLICT, f"more than {MOST} repositories at once; move parts of it")
     await _move_settings(tx, source, target, keep=root(source) == root(target))
-    await usage.begin(tx, root(target))
+    await usage.begin(tx, settings, root(target))
     for old in names:
         new = target + old.removeprefix(source)
         if not await tx.repositories.rename(RepositoryName(old), RepositoryName(new)):
@@ -91,17 +91,17 @@ async def _move_settings(tx: Transaction, source: str, target: str, *, keep: boo
             after=len(source) + 1,
             **values,
         )
-    for table in {"member", "role", "policy", "usage"} - set(moved):
+    for table in {"member", "role", "policy", "usage", "spare"} - set(moved):
         await tx.run(f"DELETE FROM namespaces_{table} WHERE {where}", **values)  # noqa: S608 - own names
 
 
 async def _move_counts(tx: Transaction, tree: Tree, settings: NamespacesSettings, old: str, new: str) -> None:
-    held = await usage.repository(tx, old)
+    held = await usage.holds(tx, old)
     await tx.run("UPDATE namespaces_draft SET repository = :new WHERE repository = :old", old=old, new=new)
     if held is None:
         return
-    size, artifacts = held[0], int(held[1] > 0)
-    await usage.give_back(tx, await usage.counted(tx, old), size, artifacts)
+    size, artifacts = held[0], int(held[1])
+    await usage.give_back(tx, settings, await usage.counted(tx, old), size, artifacts)
     exceeded = await usage.take(tx, settings, await usage.counted(tx, new), size, artifacts)
     if exceeded is not None:
         raise RegistryError(
@@ -109,7 +109,9 @@ async def _move_counts(tx: Transaction, tree: Tree, settings: NamespacesSettings
             f"the quota of {exceeded.path} is {exceeded.limit} {exceeded.what}, of which {exceeded.used} are used",
             detail={"namespace": exceeded.path, "quota": exceeded.what, "limit": exceeded.limit, "used": exceeded.used},
         )
-    await tx.run("DELETE FROM namespaces_repository WHERE name = :new", new=new)
+    for table in ("repository", "held"):
+        await tx.run(f"DELETE FROM namespaces_{table} WHERE name = :new", new=new)  # noqa: S608 - own names
+    await tx.run("UPDATE namespaces_held SET name = :new WHERE name = :old", old=old, new=new)
     await tx.run(
         "UPDATE namespaces_repository SET name = :new, visibility = :visibility WHERE name = :old",
         old=old,

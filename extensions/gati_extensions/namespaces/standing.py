@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from gati_extensions.identity.api import Account, Accounts
-from gati_extensions.namespaces import store
+from gati_extensions.namespaces import drafts, store
 from gati_extensions.namespaces.aliases import Aliases
 from gati_extensions.namespaces.api import Policy, Rule, Standing
 from gati_extensions.namespaces.conditions import Condition
@@ -16,9 +16,6 @@ from gati_extensions.namespaces.store import CustomRole, Member
 from gati_extensions.namespaces.tree import FIXED, line, owner, root
 from gati_registry.extension import Identity, Kernel, Transaction
 from gati_registry.values.reference import RepositoryName
-
-MAX_INHERITED = 16
-"""Roles that one role may inherit from, over all steps."""
 
 
 class Tree:
@@ -60,7 +57,8 @@ class Tree:
         return found
 
     async def exists(self, tx: Transaction, path: str) -> bool:
-        if await tx.repositories.find(RepositoryName(path)) is not None or path in FIXED:
+        # What is only drafts is for members, who are not asked this: to others it is not there.
+        if path in FIXED or await drafts.any_published(tx, path):
             return True
         if await store.node(tx, path) is not None:
             return True
@@ -68,8 +66,17 @@ class Tree:
         return owning is not None and root(path) == path and await self._owner_exists(tx, *owning)
 
     async def policy(self, path: str, name: str) -> Policy | None:
-        found = await self._database.read(lambda tx: store.policies(tx, line(path)))
+        return await self._database.read(lambda tx: self.policy_in(tx, path, name))
+
+    async def policy_in(self, tx: Transaction, path: str, name: str) -> Policy | None:
+        found = await store.policies(tx, line(path))
         return next((Policy(n, p, enforcement, body) for p, n, enforcement, body in found if n == name), None)
+
+    async def drafts(self, tx: Transaction, repository: str) -> frozenset[str]:
+        return frozenset(digest for _, digest in await store.drafts_among(tx, [repository]))
+
+    async def drafts_among(self, tx: Transaction, repositories: Sequence[str]) -> frozenset[tuple[str, str]]:
+        return await store.drafts_among(tx, repositories)
 
     async def labels(self, path: str) -> Mapping[str, str]:
         nodes = await self._database.read(lambda tx: store.nodes(tx, line(path)))
@@ -125,6 +132,8 @@ class Tree:
         if owning is None:
             return []
         kind, name = owning
+        if account.kind == kind == "org":  # it acts itself where nobody does: builds that an owner trusts
+            return [Rule(root(path), "admin", "owner", "allow", BUILT_IN["admin"])] if account.name == name else []
         if kind == "user":
             if account.kind != "user" or account.name != name:
                 return []
@@ -150,7 +159,7 @@ def expand(member: Member, via: str, custom: Iterable[CustomRole]) -> list[Rule]
     rules: list[Rule] = []
     seen: set[str] = set()
     waiting = [member.role]
-    while waiting and len(seen) <= MAX_INHERITED:
+    while waiting:  # ends: there are only so many roles, and each counts once
         name = waiting.pop()
         if name in seen:
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -56,13 +57,26 @@ def within(values: Iterable[object], prefix: str) -> tuple[str, dict[str, object
 
 async def revision(tx: Transaction, name: str) -> int:
     """How often this kind of thing was changed."""
-    row = await tx.one("SELECT number FROM namespaces_revision WHERE name = :name", name=name)
+    row = await tx.one(
+        "SELECT CAST(COALESCE(sum(number), 0) AS BIGINT) FROM namespaces_revision"
+        " WHERE name = :name OR (name > :name || ' ' AND name < :name || '!')",
+        name=name,
+    )
     return row[0] if row is not None else 0
 
 
 async def changed(tx: Transaction, name: str) -> None:
-    """It was changed."""
-    await tx.run("UPDATE namespaces_revision SET number = number + 1 WHERE name = :name", name=name)
+    """It was changed. Counted in a row that no other transaction is using: pushes do not wait for each other."""
+    free = " FOR UPDATE SKIP LOCKED" if tx.concurrent else ""
+    counted = await tx.run(
+        "UPDATE namespaces_revision SET number = number + 1 WHERE name = (SELECT name FROM namespaces_revision"
+        f" WHERE name = :name OR (name > :name || ' ' AND name < :name || '!') LIMIT 1{free})",
+        name=name,
+    )
+    if not counted:
+        await tx.run(
+            "INSERT INTO namespaces_revision (name, number) VALUES (:part, 1)", part=f"{name} {secrets.token_hex(8)}"
+        )
 
 
 async def set_flag(tx: Transaction, name: str, value: int) -> None:
@@ -126,8 +140,9 @@ async def has_below(tx: Transaction, path: str) -> bool:
     """Whether a repository at or below the path holds anything, or a namespace below it has settings."""
     low, high = below(path)
     row = await tx.one(
-        "SELECT 1 FROM namespaces_repository WHERE (name = :path OR (name > :low AND name < :high))"
-        " AND (bytes > 0 OR manifests > 0)",
+        "SELECT 1 FROM namespaces_repository AS own WHERE (name = :path OR (name > :low AND name < :high))"
+        " AND (artifact = 1 OR bytes + (SELECT COALESCE(sum(held.bytes), 0) FROM namespaces_held AS held"
+        " WHERE held.name = own.name) > 0)",
         path=path,
         low=low,
         high=high,
@@ -355,3 +370,16 @@ async def verified_names(tx: Transaction) -> list[str]:
     """Names of accounts that have proved who they are."""
     rows = await tx.all("SELECT DISTINCT path FROM namespaces_verification WHERE verified_at IS NOT NULL LIMIT 10000")
     return [row[0].rpartition("/")[2] for row in rows]
+
+
+# --- drafts -----------------------------------------------------------------------------------------------------
+
+
+async def drafts_among(tx: Transaction, repositories: Sequence[str]) -> frozenset[tuple[str, str]]:
+    """(repository, digest) of all drafts of some repositories."""
+    found: list[tuple[str, str]] = []
+    for start in range(0, len(repositories), 400):
+        listed, values = within(repositories[start : start + 400], "r")
+        rows = await tx.all(f"SELECT repository, digest FROM namespaces_draft WHERE repository IN {listed}", **values)
+        found += [(row[0], row[1]) for row in rows]
+    return frozenset(found)

@@ -62,14 +62,16 @@ class Traffic:
         if access.repository is None or decision is not Decision.ALLOW:
             return None
         path = root(access.repository)
-        self._count(path, 0, 1)
         exceeded = self._exceeded.get(path)
         if exceeded is None or identity.admin:
+            self._count(path, 0, 1)
             return None
         now = self._clock.now()
         if exceeded[0] != month_of(now):
             del self._exceeded[path]
+            self._count(path, 0, 1)
             return None
+        self._count(path, 0, 0)  # refused, so not a call; but it is asked again whether the month is still used up
         return Refusal(
             Code.TOOMANYREQUESTS,
             f"{path} has used up its {exceeded[1]} of this month; wait for the next or ask its administrators for more",
@@ -79,9 +81,12 @@ class Traffic:
 
     async def observe(self, events: Sequence[Event]) -> None:
         """The observer."""
+        served: dict[str, int] = {}
         for event in events:
             if event.operation is Operation.PULL and event.repository:
-                self._count(root(event.repository), event.size, 0)
+                served[event.repository] = served.get(event.repository, 0) + event.sent
+        for repository, size in served.items():
+            self._count(root(repository), size, 0)
 
     def _count(self, path: str, size: int, calls: int) -> None:
         counts = self._waiting.get(path)
@@ -107,7 +112,7 @@ class Traffic:
         month = month_of(self._clock.now())
 
         async def work(tx: Transaction) -> dict[str, str]:
-            found = {path: await self._add(tx, path, month, counts) for path, counts in counted.items()}
+            found = {path: await self._add(tx, path, month, counts) for path, counts in sorted(counted.items())}
             return {path: what for path, what in found.items() if what is not None}
 
         try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hmac
 import re
 
-from gati_extensions.namespaces.ports import Fetcher, Lookup, Resolver
+from gati_extensions.guarded import Lookup
+from gati_extensions.namespaces.ports import Fetcher, Resolver
 from gati_extensions.namespaces.settings import NamespacesSettings
 from gati_extensions.namespaces.store import Proof
 from gati_registry.errors import Code, RegistryError

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from gati_registry.domain.access import ANONYMOUS, NOTHING, Access, Action, Decision, Identity, Visible
 from gati_registry.errors import Code, RegistryError
-from gati_registry.ports import Authenticator, Authorizer, Request
+from gati_registry.ports import Authenticator, Authorizer, Request, Steady
 
 _READING = frozenset({Action.PULL, Action.CATALOG})
 
@@ -46,6 +46,9 @@ class Bounded:
         if identity.grants is not None and not identity.bounded(access):
             return Decision.CHALLENGE
         return await self._inner.decide(identity, access)
+
+    def steady(self, identity: Identity, access: Access) -> bool:
+        return isinstance(self._inner, Steady) and self._inner.steady(identity, access)
 
     async def visible(self, identity: Identity) -> Visible:
         found = await self._inner.visible(identity)

@@ -14,6 +14,9 @@ class OpenAuthorizer:
     async def decide(self, identity: Identity, access: Access) -> Decision:
         return Decision.ALLOW
 
+    def steady(self, identity: Identity, access: Access) -> bool:
+        return True
+
     async def visible(self, identity: Identity) -> Visible:
         return EVERYTHING
 

@@ -71,7 +71,8 @@ class Event(NamedTuple):
     """An operation that has happened, for reactions and observers. One is made for every pull: a tuple takes a third of
     a frozen dataclass's time.
 
-    `id` is the same at every delivery: a reaction that has seen it does nothing. `time` is in milliseconds, UTC.
+    `id` is the same at every delivery: a reaction that has seen it does nothing. `time` is in milliseconds, UTC. `size`
+    is the content's, `sent` what went out of it: less for a part, or where the client went away.
     """
 
     id: str
@@ -84,6 +85,7 @@ class Event(NamedTuple):
     artifact_type: str | None = None
     subject: str | None = None
     size: int = 0
+    sent: int = 0
     actor: str | None = None
     actor_id: int | None = None
     credential: str | None = None

@@ -54,7 +54,7 @@ def parse(data: bytes, content_type: str | None) -> Manifest:
         raise _schema1()
     if declared is not None and not declared.endswith("json"):
         return Manifest(declared, (), (), None, None, {})
-    document = _load(data)
+    document = load_json(data)
     if document.get("schemaVersion") == 1 and "fsLayers" in document:
         raise _schema1()
     own = document.get("mediaType")
@@ -96,7 +96,12 @@ def _no_constant(name: str) -> Any:
     raise invalid("", f"holds {name}, which is not JSON")
 
 
-def _load(data: bytes) -> dict[str, Any]:
+def load_json(data: bytes, depth: int = MAX_DEPTH) -> dict[str, Any]:
+    """A JSON object as it may come from outside: UTF-8, no key twice, no NaN, nested no deeper than `depth`.
+
+    Raises:
+        RegistryError: MANIFEST_INVALID.
+    """
     try:
         document = json.loads(data.decode("utf-8"), object_pairs_hook=_unique, parse_constant=_no_constant)
     except UnicodeDecodeError as error:
@@ -104,18 +109,18 @@ def _load(data: bytes) -> dict[str, Any]:
     except json.JSONDecodeError as error:
         raise invalid("", f"is not JSON: {error.msg} at line {error.lineno} column {error.colno}") from None
     except RecursionError:
-        raise invalid("", f"is nested deeper than {MAX_DEPTH} levels") from None
+        raise invalid("", f"is nested deeper than {depth} levels") from None
     except ValueError:  # an integer of more digits than Python converts
         raise invalid("", "holds a number that is too long") from None
     if not isinstance(document, dict):
         raise invalid("", "must be a JSON object")
-    _check_depth(document)
+    _check_depth(document, depth)
     return document
 
 
-def _check_depth(document: Any) -> None:
+def _check_depth(document: Any, depth: int) -> None:
     level = [document]
-    for _ in range(MAX_DEPTH):
+    for _ in range(depth):
         below: list[Any] = []
         for value in level:
             children = value.values() if isinstance(value, dict) else value
@@ -123,7 +128,7 @@ def _check_depth(document: Any) -> None:
         if not below:
             return
         level = below
-    raise invalid("", f"is nested deeper than {MAX_DEPTH} levels")
+    raise invalid("", f"is nested deeper than {depth} levels")
 
 
 def _guess(document: dict[str, Any]) -> str:

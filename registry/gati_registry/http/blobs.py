@@ -8,9 +8,10 @@ import secrets
 from gati_registry.errors import Code, RegistryError
 from gati_registry.http.conditions import not_modified, range_applies
 from gati_registry.http.exchange import Exchange, Header
+from gati_registry.http.members import Members
 from gati_registry.http.warnings import warnings
 from gati_registry.ports import BlobReader, BlobRow, Redirects
-from gati_registry.service.blobs import BlobService
+from gati_registry.service.blobs import BlobService, unknown_blob
 from gati_registry.values.byterange import ByteRange, RangeNotSatisfiable, parse_range
 from gati_registry.values.digest import Digest
 
@@ -21,13 +22,14 @@ CHUNK = 256 * 1024
 class BlobEndpoints:
     """Handlers of one resource. With `redirects`, a GET is answered with where the bytes are."""
 
-    def __init__(self, service: BlobService, redirects: Redirects | None = None) -> None:
+    def __init__(self, service: BlobService, members: Members, redirects: Redirects | None = None) -> None:
         self._service = service
+        self._members = members
         self._redirects = redirects
 
     async def get(self, exchange: Exchange) -> None:
         """The blob, a part of it, or several."""
-        digest = Digest.parse(exchange.reference)
+        digest = await self._asked(exchange)
         row = await self._service.find(exchange.name, digest)
         headers = _headers(digest)
         if row.condemned:
@@ -36,10 +38,11 @@ class BlobEndpoints:
             await exchange.answer(304, headers)
             return
         if await self._redirected(exchange, row, headers):
-            exchange.served = row
+            exchange.served, exchange.sent = row, row.size
             return
         ranges = _ranges(exchange, row)
         reader = await self._service.open(row)
+        exchange.served = row  # as far as the client takes it
         try:
             if ranges is None:
                 headers += [(b"content-type", b"application/octet-stream"), (b"content-length", b"%d" % row.size)]
@@ -56,9 +59,14 @@ class BlobEndpoints:
                 await _send(exchange, reader, part, more=False)
             else:
                 await _send_parts(exchange, reader, ranges, row.size, headers)
-            exchange.served = row
         finally:
             reader.close()
+
+    async def _asked(self, exchange: Exchange) -> Digest:
+        digest = Digest.parse(exchange.reference)
+        if await self._members.hides(exchange, exchange.scope["gati.identity"], exchange.name, digest):
+            raise unknown_blob(digest)
+        return digest
 
     async def _redirected(self, exchange: Exchange, row: BlobRow, headers: list[Header]) -> bool:
         if self._redirects is None or row.stored_name is None:
@@ -72,7 +80,7 @@ class BlobEndpoints:
 
     async def head(self, exchange: Exchange) -> None:
         """The blob's size; and a promise that it stays for a while."""
-        digest = Digest.parse(exchange.reference)
+        digest = await self._asked(exchange)
         row = await self._service.promise(exchange.name, digest)
         headers = _headers(digest)
         if not_modified(exchange, digest):

@@ -23,6 +23,7 @@ from urllib.parse import unquote
 
 from gati_registry.errors import Code, RegistryError
 from gati_registry.http.exchange import ClientDisconnected, Message, Receive, Scope, Send
+from gati_registry.http.memo import MEMO, Memo
 from gati_registry.http.observe.labels import method_of, route_of
 from gati_registry.http.observe.logs import Access, AccessLog, request_id
 from gati_registry.http.observe.metrics import Metrics
@@ -94,11 +95,14 @@ class Edge:
                 await receive()
                 await send({"type": "websocket.close"})
             return
-        _take_absolute_form(scope)
+        if scope["raw_path"][:1] != b"/":
+            _take_absolute_form(scope)
         exchange = _Exchange(self, scope, receive, send)
         self.requests.add(exchange)
         try:
-            refusal = self._refusal(scope) or exchange.ambiguity()
+            refusal = None
+            if not exchange.about.sane or len(self.requests) > self.max_concurrent:
+                refusal = self._refusal(scope) or exchange.ambiguity()
             if refusal is None:
                 await self.app(scope, exchange.receive, exchange.send)
             else:
@@ -113,7 +117,29 @@ class Edge:
             self.requests.discard(exchange)
             exchange.finish()
 
+    def about(self, scope: Scope) -> _About:
+        """What a request's head says to the edge."""
+        memo: Memo | None = scope.get(MEMO)
+        if memo is not None and memo.about is not None:
+            known: _About = memo.about
+            return known
+        about = _About(scope)
+        about.sane = self._unfit(scope) is None and about.problem is None
+        if memo is not None:
+            memo.about = about
+        return about
+
     def _refusal(self, scope: Scope) -> RegistryError | None:
+        if (unfit := self._unfit(scope)) is not None:
+            return unfit
+        if len(self.requests) > self.max_concurrent and scope["path"] not in _ALWAYS_ANSWERED:
+            self.metrics.add("gati_request_refused_total")
+            return RegistryError(
+                Code.UNAVAILABLE, "too many requests at once; retry later", headers={"Retry-After": "1"}
+            )
+        return None
+
+    def _unfit(self, scope: Scope) -> RegistryError | None:
         target: bytes = scope["raw_path"]
         if not target.startswith(b"/"):
             return RegistryError(Code.UNSUPPORTED, "request target is not a path", status=400)
@@ -121,11 +147,6 @@ class Edge:
             return RegistryError(Code.UNSUPPORTED, f"request target longer than {LONGEST_TARGET} bytes", status=414)
         if sum(map(len, _flatten(scope["headers"]))) > self.max_header_bytes:
             return RegistryError(Code.UNSUPPORTED, f"headers longer than {self.max_header_bytes} bytes", status=431)
-        if len(self.requests) > self.max_concurrent and scope["path"] not in _ALWAYS_ANSWERED:
-            self.metrics.add("gati_request_refused_total")
-            return RegistryError(
-                Code.UNAVAILABLE, "too many requests at once; retry later", headers={"Retry-After": "1"}
-            )
         return None
 
     async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -190,11 +211,37 @@ def _take_absolute_form(scope: Scope) -> None:
         scope["path"] = unquote(scope["raw_path"].decode("ascii"))
 
 
+class _About:
+    """What a head says to the edge; the same for all requests that begin with the same bytes."""
+
+    __slots__ = ("agent", "bodiless", "headers", "http1", "method", "problem", "request_id", "sane")
+
+    def __init__(self, scope: Scope) -> None:
+        self.headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = self.headers.get(b"x-request-id")
+        self.request_id = given.decode("ascii") if given is not None and _SANE_ID(given) else None
+        self.http1 = str(scope["http_version"]).startswith("1")
+        self.method = method_of(scope["method"])
+        self.agent = self.headers.get(b"user-agent", b"").decode("latin-1")
+        self.bodiless = scope["method"] in _BODILESS or self.headers.get(b"content-length") == b"0"
+        self.problem = self._ambiguity(scope) if self.http1 else None
+        self.sane = False  # neither refused as such nor ambiguous
+
+    def _ambiguity(self, scope: Scope) -> str | None:
+        """Where a proxy before us could see another end of this request (RFC 9112 sections 3.2, 6.1 and 11.2)."""
+        coding = self.headers.get(b"transfer-encoding")
+        if coding is not None and (b"content-length" in self.headers or coding.strip().lower() != b"chunked"):
+            return "the body's framing is ambiguous; send Content-Length or Transfer-Encoding: chunked"
+        if scope["http_version"] == "1.1" and sum(name == b"host" for name, _ in scope["headers"]) != 1:
+            return "exactly one Host header is needed"
+        return None
+
+
 class _Exchange:
     """One request and its answer, seen from outside."""
 
     __slots__ = (
-        "_edge", "_receive", "_send", "bytes_in", "bytes_out", "closing", "complete", "gone", "headers", "id",
+        "_edge", "_receive", "_send", "about", "bytes_in", "bytes_out", "closing", "complete", "gone", "headers", "id",
         "scope", "stalled", "start", "started", "status", "task", "unread", "waiting",
     )  # fmt: skip
 
@@ -203,32 +250,25 @@ class _Exchange:
         self._receive = receive
         self._send = send
         self.scope = scope
-        self.headers = dict(scope["headers"])
-        given = self.headers.get(b"x-request-id")
-        self.id = given.decode("ascii") if given is not None and _SANE_ID(given) else edge.new_id()
+        self.about = about = edge.about(scope)
+        self.headers = about.headers
+        self.id = about.request_id or edge.new_id()
         request_id.set(self.id)  # for this request's task alone
         self.task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment]
         self.start = time.perf_counter()
         self.status = 0
         self.bytes_in = self.bytes_out = 0
         self.waiting = 0.0  # since when a transfer waits for the client; 0: it does not
-        self.unread = scope["method"] not in _BODILESS and self.headers.get(b"content-length") != b"0"
+        self.unread = not about.bodiless
         self.closing = False  # the connection ends after the answer
         self.started = self.complete = self.gone = self.stalled = False
 
     def ambiguity(self) -> RegistryError | None:
-        """Whether a proxy before us could see another end of this request (RFC 9112 sections 3.2, 6.1 and 11.2)."""
-        if not self._is_http1():
-            return None
-        coding, problem = self.headers.get(b"transfer-encoding"), None
-        if coding is not None and (b"content-length" in self.headers or coding.strip().lower() != b"chunked"):
-            problem = "the body's framing is ambiguous; send Content-Length or Transfer-Encoding: chunked"
-        elif self.scope["http_version"] == "1.1" and sum(name == b"host" for name, _ in self.scope["headers"]) != 1:
-            problem = "exactly one Host header is needed"
-        if problem is None:
+        """Why the connection must end without the request being looked at."""
+        if self.about.problem is None:
             return None
         self.closing = True
-        return RegistryError(Code.UNSUPPORTED, problem, status=400)
+        return RegistryError(Code.UNSUPPORTED, self.about.problem, status=400)
 
     async def receive(self) -> Message:
         """The application's `receive`."""
@@ -257,7 +297,7 @@ class _Exchange:
         if message["type"] == "http.response.body":
             self.bytes_out += len(message.get("body", b""))
             if not message.get("more_body", False):
-                if self.unread and self._is_http1():
+                if self.unread and self.about.http1:
                     await self._answer_early(message)
                 else:
                     self.waiting = self._edge.now
@@ -276,14 +316,11 @@ class _Exchange:
         self.started = True
         self.status = message["status"]
         headers = [*message.get("headers", ()), (b"x-request-id", self.id.encode())]
-        if (self.closing or self._edge.draining or (self.unread and self._must_close())) and self._is_http1():
+        if (self.closing or self._edge.draining or (self.unread and self._must_close())) and self.about.http1:
             self.closing = True
             headers.append((b"connection", b"close"))
         # A new message: the application may use its own for many answers.
         await self._send({"type": "http.response.start", "status": self.status, "headers": headers})
-
-    def _is_http1(self) -> bool:
-        return str(self.scope["http_version"]).startswith("1")
 
     def _must_close(self) -> bool:
         """Whether the rest of the body is too long to be read only to keep the connection."""
@@ -355,7 +392,7 @@ class _Exchange:
         seconds = time.perf_counter() - self.start
         status = self.status or 499
         method, path = scope["method"], scope["path"]
-        edge.metrics.request(route_of(scope), method_of(method), status, seconds, self.bytes_in, self.bytes_out)
+        edge.metrics.request(route_of(scope), self.about.method, status, seconds, self.bytes_in, self.bytes_out)
         if (edge.log_reads if method in _READS and status < 400 else edge.log_infos) or status >= 500:
             client = scope.get("client")
             if forwarded := scope.get("gati.client"):
@@ -364,15 +401,14 @@ class _Exchange:
                 Access(
                     time.time() - seconds, self.id, client[0] if client else "", method, path,
                     scope["query_string"].decode("latin-1"), scope["http_version"], status, seconds,
-                    self.bytes_in, self.bytes_out, self.headers.get(b"user-agent", b"").decode("latin-1"),
-                    self.complete,
+                    self.bytes_in, self.bytes_out, self.about.agent, self.complete,
                 )
             )  # fmt: skip
         if edge.tracer is not None and edge.tracer.keep(status):
             self._trace(seconds, status)
 
     def _trace(self, seconds: float, status: int) -> None:
-        method, route = method_of(self.scope["method"]), route_of(self.scope)
+        method, route = self.about.method, route_of(self.scope)
         attributes: dict[str, Any] = {
             # Source: OpenTelemetry semantic conventions, HTTP server spans.
             "http.request.method": method,

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs
 from gati_registry.domain.access import ANONYMOUS, Caller
 from gati_registry.domain.upload import size_mismatch
 from gati_registry.errors import Code, RegistryError
+from gati_registry.http.memo import MEMO, Memo
 from gati_registry.http.observe.logs import request_id
 from gati_registry.ports import BlobRow, ManifestRow
 from gati_registry.values.reference import RepositoryName
@@ -23,6 +24,9 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Header = tuple[bytes, bytes]
+
+CERTIFICATE = "gati.certificate"
+"""Where servers put a connection's client certificate (DER) in a request's scope, once TLS has checked it."""
 
 _BODILESS = frozenset({204, 304})
 _NOWHERE = RepositoryName("")
@@ -36,8 +40,8 @@ class Exchange:
     """A request with the means to answer it. `name` and `reference` are the path's parts as the router split it."""
 
     __slots__ = (
-        "_headers", "_query", "began", "extra", "method", "name", "path", "receive", "reference", "scope", "send",
-        "served", "started",
+        "_headers", "_query", "began", "extra", "held", "memo", "method", "name", "path", "receive", "reference",
+        "scope", "send", "sent", "served", "started",
     )  # fmt: skip
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -46,7 +50,10 @@ class Exchange:
         self.send = send
         self.method: str = scope["method"]
         self.began = time.monotonic()
-        self._headers: dict[bytes, bytes] | None = None
+        # What requests with the same head share, and what of it was decided on: see `http.memo`.
+        self.memo: Memo = scope.get(MEMO) or Memo()
+        self.held: dict[str, Any] = {}
+        self._headers = self.memo.headers
         self.path = ""
         self.name = _NOWHERE
         self.reference = ""
@@ -55,6 +62,8 @@ class Exchange:
         self.extra: list[Header] = []
         # What content the answer carried, for observers.
         self.served: ManifestRow | BlobRow | None = None
+        # Bytes of the answer's body, sent by whomever.
+        self.sent = 0
         self._query: dict[str, list[str]] | None = None
 
     # --- request ------------------------------------------------------------------------------------------------
@@ -62,12 +71,12 @@ class Exchange:
     def header(self, name: bytes) -> str | None:
         """A header by its lower-case name; None if absent. Repeated ones are joined by commas."""
         if self._headers is None:
-            self._headers = {}
+            joined: dict[bytes, str] = {}
             for key, value in self.scope["headers"]:
-                earlier = self._headers.get(key)
-                self._headers[key] = value if earlier is None else earlier + b", " + value
-        found = self._headers.get(name)
-        return None if found is None else found.decode("latin-1")
+                text = value.decode("latin-1")
+                joined[key] = f"{joined[key]}, {text}" if key in joined else text
+            self._headers = self.memo.headers = joined
+        return self._headers.get(name)
 
     @property
     def address(self) -> str:
@@ -87,7 +96,7 @@ class Exchange:
     @property
     def certificate(self) -> bytes | None:
         """The client's certificate (DER), if the listener asked for one."""
-        found: bytes | None = self.scope.get("gati.certificate")
+        found: bytes | None = self.scope.get(CERTIFICATE)
         return found
 
     @property
@@ -126,7 +135,18 @@ class Exchange:
         if status not in _BODILESS:
             headers.append((b"content-length", b"%d" % (len(body) if length is None else length)))
         await self.start(status, headers)
-        await self.send({"type": "http.response.body", "body": b"" if self.method == "HEAD" else body})
+        if self.method == "HEAD":
+            body = b""
+        self.sent += len(body)
+        await self.send({"type": "http.response.body", "body": body})
+
+    async def ready(self, status: int, headers: tuple[Header, ...], body: bytes) -> None:
+        """The whole answer, made before: Content-Length is among its headers, HEAD's has no body."""
+        self.started = True
+        more = (*headers, *self.extra) if self.extra else headers
+        self.sent += len(body)
+        await self.send({"type": "http.response.start", "status": status, "headers": more})
+        await self.send({"type": "http.response.body", "body": body})
 
     async def start(self, status: int, headers: list[Header]) -> None:
         """Begin an answer whose body follows by `part`."""
@@ -136,6 +156,7 @@ class Exchange:
 
     async def part(self, body: bytes, *, more: bool) -> None:
         """A piece of the body."""
+        self.sent += len(body)
         await self.send({"type": "http.response.body", "body": body, "more_body": more})
 
     async def fail(self, error: RegistryError) -> None:

@@ -6,17 +6,26 @@ import json
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
-from typing import Any
+from typing import Any, NamedTuple
 
 from gati_registry.domain.access import Access, Action, Decision, Identity
 from gati_registry.domain.paging import Cursor, Page, link
 from gati_registry.http.exchange import Exchange, Header
 from gati_registry.http.extensions import Routes, discovery
-from gati_registry.ports import Authorizer
+from gati_registry.http.members import Members
+from gati_registry.ports import Authorizer, Steady
 from gati_registry.service.lists import ListService
 from gati_registry.values.digest import Digest
 from gati_registry.values.mediatype import OCI_INDEX
 from gati_registry.values.reference import RepositoryName
+
+
+class _CatalogPage(NamedTuple):
+    """A page of the catalog as one caller sees it."""
+
+    identity: Identity
+    headers: tuple[Header, ...]
+    body: bytes
 
 
 class ListEndpoints:
@@ -26,12 +35,14 @@ class ListEndpoints:
         self,
         service: ListService,
         authorizer: Authorizer,
+        members: Members,
         *,
         page_size: int,
         extensions: Sequence[tuple[str, str, Routes]] = (),
     ) -> None:
         self._service = service
         self._authorizer = authorizer
+        self._members = members
         self._page_size = page_size
         self._extensions = extensions
         self._discovery = discovery(extensions)
@@ -44,30 +55,51 @@ class ListEndpoints:
     async def tags(self, exchange: Exchange) -> None:
         """A page of tags."""
         repository, cursor = exchange.name, self._cursor(exchange)
-        page = await self._service.tags(repository, cursor)
+        page = await self._service.tags(repository, cursor, await self._members.hidden_from(exchange))
         path = f"/v2/{repository}/tags/list"
         await _json(exchange, {"name": repository, "tags": list(page.items)}, _next(path, cursor, page))
 
     async def catalog(self, exchange: Exchange) -> None:
         """A page of the repositories that the caller may pull from."""
+        identity: Identity = exchange.scope["gati.identity"]
+        kept: _CatalogPage | None = exchange.held.get("page")
+        if kept is None or kept.identity is not identity:
+            kept = await self._catalog(exchange, identity)
+        await exchange.ready(200, kept.headers, b"" if exchange.method == "HEAD" else kept.body)
+
+    async def _catalog(self, exchange: Exchange, identity: Identity) -> _CatalogPage:
+        """The page; held for requests with the same head if all decisions on its names hold for them."""
         # A token for the catalog has no scope for each repository in it: what its owner may pull is what counts.
-        identity: Identity = exchange.scope["gati.identity"].owner
+        owner = identity.owner
+        steady = isinstance(self._authorizer, Steady)
 
         async def visible(name: RepositoryName) -> bool:
-            return (
-                await self._authorizer.decide(identity, Access(Action.PULL, name, request=exchange)) is Decision.ALLOW
-            )
+            nonlocal steady
+            access = Access(Action.PULL, name, request=exchange)
+            decision = await self._authorizer.decide(owner, access)
+            steady = steady and self._authorizer.steady(owner, access)  # type: ignore[attr-defined]  # it is `Steady`
+            return decision is Decision.ALLOW
 
         cursor = self._cursor(exchange)
-        page = await self._service.catalog(cursor, await self._authorizer.visible(identity), visible)
-        await _json(exchange, {"repositories": list(page.items)}, _next("/v2/_catalog", cursor, page))
+        page = await self._service.catalog(cursor, await self._authorizer.visible(owner), visible)
+        body = _encoded({"repositories": list(page.items)})
+        headers = (
+            *_next("/v2/_catalog", cursor, page),
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+        )
+        made = _CatalogPage(identity, headers, body)
+        if steady:
+            exchange.held["page"] = made
+        return made
 
     async def referrers(self, exchange: Exchange) -> None:
         """An image index of what refers to a digest."""
         repository, subject = exchange.name, Digest.parse(exchange.reference)
         artifact_type = exchange.query("artifactType") or None
+        hidden = await self._members.hidden_from(exchange)
         body, following = await self._service.referrers(
-            repository, subject, artifact_type, exchange.query("last") or ""
+            repository, subject, artifact_type, exchange.query("last") or "", hidden
         )
         headers: list[Header] = [(b"content-type", OCI_INDEX.encode())]
         if artifact_type is not None:
@@ -111,4 +143,8 @@ def _next(path: str, cursor: Cursor, page: Page[str]) -> list[Header]:
 
 async def _json(exchange: Exchange, document: Any, headers: list[Header]) -> None:
     headers.append((b"content-type", b"application/json"))
-    await exchange.answer(200, headers, json.dumps(document, separators=(",", ":")).encode())
+    await exchange.answer(200, headers, _encoded(document))
+
+
+def _encoded(document: Any) -> bytes:
+    return json.dumps(document, separators=(",", ":")).encode()

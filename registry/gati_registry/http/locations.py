@@ -3,11 +3,13 @@
 A `Location` is absolute under the configured public URL, or under what a trusted proxy says of the client's request;
 else it is a relative reference, which is right whatever stands in front.
 
-Sources: RFC 7239 (Forwarded); distribution-spec, section "Pulling manifests" (length of names).
+Sources: RFC 7239 (Forwarded); RFC 9440 (Client-Cert); distribution-spec, section "Pulling manifests" (length of names).
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import ipaddress
 import re
 from collections.abc import Sequence
@@ -25,8 +27,9 @@ _FORWARDED_FOR = re.compile(r'(?:^|[;,])\s*for\s*=\s*(?:"([^"]*)"|([^;,"\s]*))',
 class Locations:
     """Makes `Location` values."""
 
-    def __init__(self, public_url: str | None, trusted: Sequence[Network]) -> None:
+    def __init__(self, public_url: str | None, trusted: Sequence[Network], *, client_cert: bool = False) -> None:
         self._public_url = public_url
+        self._client_cert = client_cert
         self._trusted = tuple(trusted)
         # Whether there may be proxies whose word counts.
         self.proxied = bool(self._trusted)
@@ -54,6 +57,21 @@ class Locations:
             if not any(address in network for network in self._trusted):
                 return str(address)
         return None
+
+    def certificate(self, exchange: Exchange) -> bytes | None:
+        """The client's certificate (DER): that of the connection, or of a proxy that is believed, what it says.
+
+        Source: RFC 9440 section 2.
+        """
+        if not (self._client_cert and self._from_proxy(exchange)):
+            return exchange.certificate
+        header = exchange.header(b"client-cert")
+        if header is None:
+            return None
+        try:
+            return base64.b64decode(header.strip().removeprefix(":").removesuffix(":"), validate=True)
+        except binascii.Error:
+            return None
 
     def origin(self, exchange: Exchange) -> str:
         """Scheme and host as the client sees them; empty where only a relative reference is sure to be right."""

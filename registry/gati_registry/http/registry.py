@@ -5,14 +5,16 @@ from __future__ import annotations
 import itertools
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any, NamedTuple
 
-from gati_registry.domain.access import ANONYMOUS, Access, Action, Decision
+from gati_registry.clock import SystemClock
+from gati_registry.domain.access import ANONYMOUS, Access, Action, Decision, Identity
 from gati_registry.domain.events import Event, Operation
 from gati_registry.errors import Code, RegistryError
 from gati_registry.http.blobs import BlobEndpoints
-from gati_registry.http.exchange import ClientDisconnected, Exchange, Receive, Scope, Send
+from gati_registry.http.exchange import CERTIFICATE, ClientDisconnected, Exchange, Receive, Scope, Send
 from gati_registry.http.extensions import MARK, ExtensionRouter
 from gati_registry.http.lists import ListEndpoints
 from gati_registry.http.locations import Locations, host_of
@@ -21,7 +23,7 @@ from gati_registry.http.observe.logs import request_id
 from gati_registry.http.routes import MAX_PATH, Endpoint, Resource, Table, method_not_allowed, not_found
 from gati_registry.http.uploads import UploadEndpoints
 from gati_registry.http.warnings import warnings
-from gati_registry.ports import Admission, Alias, Authenticator, Authorizer
+from gati_registry.ports import Admission, Alias, Authenticator, Authorizer, Clock, Steady
 from gati_registry.service.manifests import unknown_repository
 from gati_registry.service.observers import Observers
 from gati_registry.values.reference import RepositoryName
@@ -75,6 +77,26 @@ def _reading(endpoint: Endpoint) -> dict[str, Endpoint]:
     return {"GET": endpoint, "HEAD": endpoint}
 
 
+class _Found(NamedTuple):
+    """Where a request leads: follows from its head alone."""
+
+    endpoint: Endpoint
+    pattern: str
+    path: str
+    name: RepositoryName
+    reference: str
+    reads: bool  # and changes nothing
+    told: dict[str, str]  # what observers are told of a pull
+
+
+class _Admitted(NamedTuple):
+    """A caller from an address, and what may be done."""
+
+    address: str
+    identity: Identity
+    access: Access
+
+
 class RegistryApp:
     """ASGI application for everything under `/v2/`, and for the root routes of extensions."""
 
@@ -89,13 +111,19 @@ class RegistryApp:
         *,
         admissions: Sequence[Admission] = (),
         aliases: Sequence[Alias] = (),
+        revision: Callable[[], bytes | None] = lambda: None,
+        clock: Clock | None = None,
     ) -> None:
+        """`revision` is the database's: what was decided is held only as long as that stands still."""
+        self._revision = revision
+        self._clock = clock or SystemClock()
         self._admissions = tuple(admissions)
         self._aliases = tuple(aliases)
         self._table = endpoints
         self._extensions = extensions
         self._authenticator = authenticator
         self._authorizer = authorizer
+        self._steady = authorizer if isinstance(authorizer, Steady) else None
         self._observers = observers
         # Ids of events that no other process makes.
         self._events = f"{uuid.uuid4().hex}-"
@@ -106,6 +134,7 @@ class RegistryApp:
         exchange = Exchange(scope, receive, send)
         if self._locations.proxied:
             scope["gati.client"] = self._locations.client(exchange)
+            scope[CERTIFICATE] = self._locations.certificate(exchange)
         try:
             await self._answer(exchange)
         except RegistryError as error:
@@ -116,27 +145,44 @@ class RegistryApp:
             await exchange.fail(error)
         except ClientDisconnected:
             scope["gati.disconnected"] = True
+            if exchange.served is not None and self._observers.watching:  # it has had some of it
+                self._tell(exchange, Operation.PULL, 200, _asked(exchange))
 
     async def _answer(self, exchange: Exchange) -> None:
+        memo = exchange.memo
+        found: _Found | None = memo.found
+        if found is None:
+            found = memo.found = await self._find(exchange)
+            if found is None:
+                return
+        endpoint, pattern, exchange.path, exchange.name, exchange.reference, reads, told = found
+        exchange.scope["gati.route"] = pattern
+        if reads:
+            exchange.held = memo.held(self._revision(), self._clock.now())
+            await self._enter(exchange, endpoint)
+        else:
+            await self._admit(exchange, Access(endpoint.action, exchange.name or None, request=exchange))
+        if self._aliases and endpoint.action is Action.PULL and exchange.name:
+            await self._resolve(exchange)
+        # Only now is the name's form told from its existence: whoever may not ask learns neither.
+        await endpoint.handler(exchange)
+        if exchange.served is not None and self._observers.watching:
+            self._tell(exchange, Operation.PULL, 200, told)
+
+    async def _find(self, exchange: Exchange) -> _Found | None:
+        """The endpoint; None where an extension has answered."""
         raw: bytes = exchange.scope.get("raw_path") or exchange.scope["path"].encode()
         if len(raw) + len(exchange.scope["query_string"]) > MAX_PATH:
             raise RegistryError(Code.UNSUPPORTED, f"the request's path and query exceed {MAX_PATH} bytes", status=414)
         exchange.path = raw.decode("latin-1")
         if not exchange.path.startswith("/v2"):
             await self._extension(exchange, exchange.path, root=True)
-            return
+            return None
         path = exchange.path.removeprefix("/v2").removeprefix("/")
         if MARK in path and (path.startswith(MARK) or f"/{MARK}" in path) and path not in _OWN:
             await self._extension(exchange, path, root=False)
-            return
-        endpoint = self._find(exchange, path)
-        await self._admit(exchange, Access(endpoint.action, exchange.name or None, request=exchange))
-        if self._aliases and endpoint.action is Action.PULL and exchange.name:
-            await self._resolve(exchange)
-        # Only now is the name's form told from its existence: whoever may not ask learns neither.
-        await endpoint.handler(exchange)
-        if exchange.served is not None and self._observers.watching:
-            self._tell(exchange, Operation.PULL, 200, {})
+            return None
+        return self._match(exchange, path)
 
     async def _extension(self, exchange: Exchange, path: str, *, root: bool) -> None:
         found = self._extensions.find_root(path, exchange) if root else self._extensions.find(path, exchange)
@@ -149,17 +195,21 @@ class RegistryApp:
 
     async def _resolve(self, exchange: Exchange) -> None:
         """Read a repository under an earlier name. Within the registry: not every client follows a redirect here."""
-        asked = exchange.name
-        for alias in self._aliases:
-            exchange.name = await alias(exchange.name)
-        if exchange.name != asked:
-            exchange.extra = warnings([f"{asked} was renamed to {exchange.name}; use the new name"])
+        asked, current = exchange.name, exchange.held.get("name")
+        if current is None:
+            current = asked
+            for alias in self._aliases:
+                current = await alias(current)
+            exchange.held["name"] = current
+        if current != asked:
+            exchange.name = current
+            exchange.extra = warnings([f"{asked} was renamed to {current}; use the new name"])
 
-    def _find(self, exchange: Exchange, path: str) -> Endpoint:
+    def _match(self, exchange: Exchange, path: str) -> _Found:
         found = self._table.match(path)
         if found is None:
             raise not_found()
-        resource, name, exchange.reference = found
+        resource, name, reference = found
         exchange.scope["gati.route"] = resource.pattern
         if name:
             exchange.name = RepositoryName.parse(name, host=host_of(exchange))
@@ -168,7 +218,25 @@ class RegistryApp:
         endpoint = resource.methods.get(exchange.method)
         if endpoint is None:
             raise method_not_allowed(resource)
-        return endpoint
+        reads = exchange.method in _READS
+        return _Found(endpoint, resource.pattern, exchange.path, exchange.name, reference, reads, _asked(exchange))
+
+    async def _enter(self, exchange: Exchange, endpoint: Endpoint) -> None:
+        """Admit a request that changes nothing."""
+        held, address = exchange.held, exchange.address
+        admitted: _Admitted | None = held.get("admitted")
+        if admitted is not None and admitted.address == address:
+            # Decided a moment ago, and the same for every such request: only what counts requests is asked again.
+            exchange.scope["gati.access"] = admitted.access
+            exchange.scope["gati.identity"] = admitted.identity
+            if self._admissions:
+                await self._count(exchange, admitted.identity, admitted.access, Decision.ALLOW)
+            return
+        access = Access(endpoint.action, exchange.name or None, request=exchange)
+        await self._admit(exchange, access)
+        identity: Identity = exchange.scope["gati.identity"]
+        if self._steady is not None and self._steady.steady(identity, access):
+            held["admitted"] = _Admitted(address, identity, Access(access.action, access.repository))
 
     async def _admit(self, exchange: Exchange, access: Access) -> None:
         """Decide before anything is looked up; the handler finds the identity in the scope.
@@ -185,10 +253,7 @@ class RegistryApp:
             raise
         exchange.scope["gati.identity"] = identity
         decision = await self._authorizer.decide(identity, access)
-        for admission in self._admissions:
-            refusal = await admission(exchange, identity, access, decision)
-            if refusal is not None:
-                raise refusal.error()
+        await self._count(exchange, identity, access, decision)
         if decision is Decision.ALLOW:
             return
         if decision is Decision.CHALLENGE:
@@ -198,35 +263,49 @@ class RegistryApp:
             raise unknown_repository(RepositoryName(access.repository))
         raise RegistryError(Code.DENIED, detail={"action": access.action.value, "resource": access.repository})
 
+    async def _count(self, exchange: Exchange, identity: Identity, access: Access, decision: Decision) -> None:
+        for admission in self._admissions:
+            refusal = await admission(exchange, identity, access, decision)
+            if refusal is not None:
+                raise refusal.error()
+
     def _challenge(self, exchange: Exchange, accesses: Sequence[Access]) -> str:
         exchange.scope["gati.origin"] = self._locations.origin(exchange)
         return self._authorizer.challenge(accesses, exchange)
 
     def _tell(self, exchange: Exchange, operation: Operation, status: int, detail: dict[str, str]) -> None:
-        # In every pull's way: no more is made of it here than the event itself.
+        # In every pull's way: no more is made of it here than the event itself, whose fields stand in their order
+        # because naming them would take four times as long.
         served, identity = exchange.served, exchange.scope.get("gati.identity", ANONYMOUS)
-        self._observers.tell(
-            Event(
-                id=f"{self._events}{next(self._numbers):x}",
-                operation=operation,
-                repository=exchange.name or detail.get("resource", ""),
-                time=int(time.time() * 1000),
-                digest=served.digest if served is not None else None,
-                tag=exchange.reference if served is not None and ":" not in exchange.reference else None,
-                media_type=getattr(served, "media_type", None),
-                size=served.size if served is not None else 0,
-                actor=identity.name,
-                actor_id=identity.id,
-                credential=identity.credential,
-                method=identity.method,
-                address=exchange.address,
-                user_agent=exchange.header(b"user-agent") or "",
-                request_id=request_id.get(),
-                status=status,
-                duration_ms=(time.monotonic() - exchange.began) * 1000,
-                detail={"method": exchange.method, "path": exchange.path[:1000], **detail},
-            )
+        reference = exchange.reference
+        values: tuple[Any, ...] = (
+            f"{self._events}{next(self._numbers):x}",
+            operation,
+            exchange.name or detail.get("resource", ""),
+            int(time.time() * 1000),
+            served.digest if served is not None else None,
+            reference if served is not None and ":" not in reference else None,
+            getattr(served, "media_type", None),
+            None,  # artifact_type
+            None,  # subject
+            served.size if served is not None else 0,
+            exchange.sent,
+            identity.name,
+            identity.id,
+            identity.credential,
+            identity.method,
+            exchange.address,
+            exchange.header(b"user-agent") or "",
+            request_id.get(),
+            status,
+            (time.monotonic() - exchange.began) * 1000,
+            detail,
         )
+        self._observers.tell(Event._make(values))
+
+
+def _asked(exchange: Exchange) -> dict[str, str]:
+    return {"method": exchange.method, "path": exchange.path[:1000]}
 
 
 def _refused(exchange: Exchange, error: RegistryError) -> dict[str, str]:
@@ -234,8 +313,9 @@ def _refused(exchange: Exchange, error: RegistryError) -> dict[str, str]:
     access: Access | None = exchange.scope.get("gati.access")
     offered = exchange.header(b"authorization") is not None or exchange.header(b"x-api-key") is not None
     asked = {"action": access.action.value, "resource": access.repository or ""} if access is not None else {}
-    return {"code": error.code.name, "credentials": "offered" if offered else "none", **asked}
+    return {**_asked(exchange), "code": error.code.name, "credentials": "offered" if offered else "none", **asked}
 
 
+_READS = frozenset({"GET", "HEAD"})
 _TOLD = frozenset({401, 403, 429})
 _OWN = frozenset({"_ext/openapi.json", "_ext/docs"})

@@ -9,6 +9,7 @@ from gati_registry.domain.upload import Upload, received_range
 from gati_registry.errors import Code, RegistryError
 from gati_registry.http.exchange import Exchange, Header, RequestBody
 from gati_registry.http.locations import Locations
+from gati_registry.http.members import Members
 from gati_registry.ports import Authorizer
 from gati_registry.service.uploads import UploadService
 from gati_registry.values.byterange import ByteRange, parse_content_range
@@ -22,8 +23,11 @@ Count = Callable[[str], None]
 class UploadEndpoints:
     """Handlers of the two upload resources."""
 
-    def __init__(self, service: UploadService, locations: Locations, authorizer: Authorizer, count: Count) -> None:
+    def __init__(
+        self, service: UploadService, locations: Locations, authorizer: Authorizer, members: Members, count: Count
+    ) -> None:
         self._service = service
+        self._members = members
         self._locations = locations
         self._authorizer = authorizer
         self._count = count
@@ -87,14 +91,17 @@ class UploadEndpoints:
         except RegistryError:
             return False
         identity: Identity = exchange.scope["gati.identity"]
-        # A token reaches as far as its scopes, its owner perhaps further.
-        owner = identity.owner
+        # A token reaches as far as its scopes, its owner perhaps further: who names the source is asked to get a token
+        # for it. Whoever holds a narrow token must not get at a blob of another repository by leaving that name out.
+        owner = identity.owner if source else identity
         for candidate in candidates:
             access = Access(Action.PULL, candidate, request=exchange)
             if await self._authorizer.decide(owner, access) is not Decision.ALLOW:
                 continue
             if source and await self._authorizer.decide(identity, access) is not Decision.ALLOW:
                 raise self._wider(exchange, [Access(Action.PUSH, repository), access])
+            if await self._members.hides(exchange, owner, candidate, digest):
+                continue
             if await self._service.mount(repository, digest, candidate, exchange.caller):
                 return True
         return False

@@ -26,16 +26,18 @@ class ListService:
     def __init__(self, metadata: Metadata, page_size: int) -> None:
         self._metadata = metadata
         self._page_size = page_size
-        self._pages: RevisionCache[tuple[str, str, str | None, str], tuple[bytes, str | None]] = RevisionCache(
-            metadata.revision, CACHED_PAGES
+        self._pages: RevisionCache[tuple[str, str, str | None, str, str | None], tuple[bytes, str | None]] = (
+            RevisionCache(metadata.revision, CACHED_PAGES)
         )
-        self._tags: RevisionCache[tuple[str, Cursor], Sequence[str]] = RevisionCache(metadata.revision, CACHED_NAMES)
+        self._tags: RevisionCache[tuple[str, Cursor, str | None], Sequence[str]] = RevisionCache(
+            metadata.revision, CACHED_NAMES
+        )
         self._names: RevisionCache[tuple[str, int, Visible], Sequence[tuple[str, bool]]] = RevisionCache(
             metadata.revision, CACHED_NAMES
         )
 
-    async def tags(self, repository: RepositoryName, cursor: Cursor) -> Page[str]:
-        """A page of a repository's tags in bytewise order.
+    async def tags(self, repository: RepositoryName, cursor: Cursor, hidden: str | None = None) -> Page[str]:
+        """A page of a repository's tags in bytewise order, without those of manifests that are `hidden`.
 
         Raises:
             RegistryError: NAME_UNKNOWN.
@@ -45,9 +47,9 @@ class ListService:
             repository_id = await tx.repositories.find(repository)
             if repository_id is None:
                 raise unknown_repository(repository)
-            return await tx.tags.page(repository_id, cursor.last, cursor.limit + 1) if cursor.limit else ()
+            return await tx.tags.page(repository_id, cursor.last, cursor.limit + 1, hidden) if cursor.limit else ()
 
-        found = await self._tags.get((repository, cursor), lambda: self._metadata.read(work))
+        found = await self._tags.get((repository, cursor, hidden), lambda: self._metadata.read(work))
         return Page(found[: cursor.limit], more=len(found) > cursor.limit)
 
     async def catalog(
@@ -71,7 +73,12 @@ class ListService:
         return Page(items[: cursor.limit], more=len(items) > cursor.limit)
 
     async def referrers(
-        self, repository: RepositoryName, subject: Digest, artifact_type: str | None, after: str
+        self,
+        repository: RepositoryName,
+        subject: Digest,
+        artifact_type: str | None,
+        after: str,
+        hidden: str | None = None,
     ) -> tuple[bytes, str | None]:
         """An image index of manifests whose subject is `subject`; with the digest after which the next page begins.
 
@@ -80,10 +87,12 @@ class ListService:
 
         async def load() -> tuple[bytes, str | None]:
             found = await self._metadata.scan(
-                lambda tx: tx.manifests.referrers(repository, subject, artifact_type, after, self._page_size + 1)
+                lambda tx: tx.manifests.referrers(
+                    repository, subject, artifact_type, after, self._page_size + 1, hidden
+                )
             )
             fitting = min(rules.fitting([text for _, text in found]), self._page_size)
             body = rules.index([text for _, text in found[:fitting]])
             return body, (found[fitting - 1][0] if len(found) > fitting else None)
 
-        return await self._pages.get((repository, subject, artifact_type, after), load)
+        return await self._pages.get((repository, subject, artifact_type, after, hidden), load)

@@ -255,11 +255,9 @@ class UploadService:
             blob = await tx.blobs.find(source, digest)
             if blob is None:
                 return False
-            heard = self._hooks.hears(Operation.BLOB_MOUNT)
-            new = heard and await tx.blobs.find(repository, digest) is None
             repository_id = await tx.repositories.ensure(repository, now)
-            await tx.blobs.link(repository_id, blob.id, now)
-            if heard:
+            new = await tx.blobs.link(repository_id, blob.id, now)
+            if self._hooks.hears(Operation.BLOB_MOUNT):
                 await self._hooks.commit(
                     tx,
                     Change(
@@ -410,8 +408,6 @@ class UploadService:
         now: int,
     ) -> _Outcome:
         """Store the blob unless it is there, link it, and tell the hooks."""
-        heard = self._hooks.hears(Operation.BLOB_COMMIT)
-        new = heard and await tx.blobs.find(repository, digest) is None
         existing = await tx.blobs.stored(digest)
         if existing is not None:
             blob_id = existing.id
@@ -420,8 +416,8 @@ class UploadService:
         else:
             blob_id = await tx.blobs.add(digest, size, content.stored_name, content.data, now)
         repository_id = await tx.repositories.ensure(repository, now)
-        await tx.blobs.link(repository_id, blob_id, now, fresh=existing is None)
-        if heard:
+        new = await tx.blobs.link(repository_id, blob_id, now, fresh=existing is None)
+        if self._hooks.hears(Operation.BLOB_COMMIT):
             await self._hooks.commit(
                 tx,
                 Change(

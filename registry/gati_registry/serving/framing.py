@@ -215,13 +215,13 @@ def answer_head(status: int, headers: Iterable[Header], *, bodiless: bool, old: 
         ValueError: a header that is none, or that would split the answer.
     """
     lines = [_STATUS_LINES[status]]
-    count = 2
     length = None
     said = False
     for name, value in headers:
-        start, special = _start(name)
-        lines += (start, value, CRLF)
-        count += 1
+        line, special = _line(name, value) if name in _UNIQUE else _repeated(name, value)
+        lines.append(line)
+        if not special:
+            continue
         if special == b"content-length":
             if length is not None or not _LENGTH(value):
                 raise ValueError("an answer needs one Content-Length that is a number")
@@ -234,15 +234,23 @@ def answer_head(status: int, headers: Iterable[Header], *, bodiless: bool, old: 
         length = UNTIL_CLOSE if old else CHUNKED
         if not old:
             lines.append(b"transfer-encoding: chunked\r\n")
-            count += 1
     if closes and not said:
         lines.append(b"connection: close\r\n")
-        count += 1
     lines.append(CRLF)
-    data = b"".join(lines)
-    if data.translate(None, _TEXT) != CRLF * count:
+    return AnswerHead(b"".join(lines), 0 if bodiless or length is None else length, closes or said)
+
+
+def _line(name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    """A header's line, and the lower-case name of one that says something about the body or the connection."""
+    start, special = _start(name)
+    if value.translate(None, _TEXT):
         raise ValueError("an answer's header has a control character or a line end in its value")
-    return AnswerHead(data, 0 if bodiless or length is None else length, closes or said)
+    return b"%s%s\r\n" % (start, value), special
+
+
+# Most headers are those of an answer before, and need no second look; the others would only push them out.
+_repeated = functools.lru_cache(maxsize=4096)(_line)
+_UNIQUE = frozenset({b"x-request-id", b"location", b"docker-upload-uuid"})
 
 
 # Names are few: each is checked once.

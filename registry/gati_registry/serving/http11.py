@@ -17,7 +17,9 @@ from typing import Any, cast
 from gati_registry.http.exchange import Receive, Scope, Send
 from gati_registry.serving import framing
 from gati_registry.serving.framing import Header, Malformed
+from gati_registry.serving.heads import Heads
 from gati_registry.serving.request import Request
+from gati_registry.serving.tls import client_certificate
 
 Address = tuple[str, int] | None
 Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
@@ -48,6 +50,7 @@ class Worker:
     draining: bool = False
     connections: set[Http11] = field(default_factory=set)
     tasks: set[asyncio.Task[None]] = field(default_factory=set)  # of requests
+    heads: Heads = field(default_factory=Heads)  # of plain connections
 
     def drain(self) -> None:
         """Close what is idle now, and all else after its answer."""
@@ -66,6 +69,9 @@ class Http11(asyncio.Protocol):
         self.over: asyncio.Future[None] = loop.create_future()
         """Done when the connection is closed and nothing runs on it."""
         self.scheme = "http"
+        self.certificate: bytes | None = None
+        """The client's, DER; checked in the handshake."""
+        self.heads = worker.heads
         self.client: Address = None
         self.server: Address = None
         self._request: Request | None = None  # that is being answered
@@ -85,6 +91,9 @@ class Http11(asyncio.Protocol):
         """The connection is open."""
         self.transport = cast(asyncio.Transport, transport)
         self.scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
+        self.certificate = client_certificate(transport.get_extra_info("ssl_object"))
+        if self.scheme == "https":
+            self.heads = Heads()  # what the client's certificate proves holds on its own connection
         self.client = _address(transport.get_extra_info("peername"))
         self.server = _address(transport.get_extra_info("sockname"))
         self.worker.connections.add(self)
@@ -155,7 +164,7 @@ class Http11(asyncio.Protocol):
                     self._buffer += data
                 self._searched = len(data)
                 return
-            request = Request(self, framing.parse_head(bytes(data[:end])))
+            request = Request(self, self.heads.parse(bytes(data[:end])))
             if data is self._buffer:
                 del self._buffer[:end]
             elif len(data) > end:

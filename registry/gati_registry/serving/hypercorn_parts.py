@@ -44,8 +44,10 @@ from hypercorn.protocol.h2 import H2Protocol
 from hypercorn.protocol.http_stream import HTTPStream
 
 from gati_registry.http.edge import GONE
+from gati_registry.http.exchange import CERTIFICATE
 from gati_registry.serving.gathering import GatheringTransport
 from gati_registry.serving.http11 import Http11, Worker
+from gati_registry.serving.tls import client_certificate
 
 logger = logging.getLogger(__name__)
 
@@ -94,6 +96,8 @@ class Stream(HTTPStream):
 
     def _with_own_receive(self, app: Any) -> Any:
         async def run(scope: Any, _receive: Any, send: Any, sync_spawn: Any, call_soon: Any) -> None:
+            if self._protocol.certificate is not None:
+                scope[CERTIFICATE] = self._protocol.certificate
             await app(scope, self._receive, send, sync_spawn, call_soon)
 
         return run
@@ -118,6 +122,9 @@ class Http2(H2Protocol):
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
+        connection: Connection = self.send.__self__  # type: ignore[attr-defined]
+        # The client's, DER; checked in the handshake.
+        self.certificate = client_certificate(connection.writer.get_extra_info("ssl_object"))
         self.connection.local_settings[h2.settings.SettingCodes.INITIAL_WINDOW_SIZE] = HTTP2_STREAM_WINDOW
         self.connection.local_settings.acknowledge()
         # Streams whose client has not ended its side.

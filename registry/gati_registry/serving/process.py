@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import gc
 import resource
 import signal
 
@@ -23,6 +24,16 @@ def tune_allocator() -> None:
         mallopt(M_MMAP_THRESHOLD, 512 * MIB)
         mallopt(M_TRIM_THRESHOLD, 512 * MIB)
         mallopt(M_TOP_PAD, 16 * MIB)
+
+
+def tune_collector() -> None:
+    """Let the cycle collector run every 20,000 new objects instead of 700, and not over what is there at the start.
+
+    Nothing on a request's way makes cycles, but every request makes objects that live for a second: lines of the log,
+    events. At a few thousand requests a second they were looked at again and again (a tenth of a small GET's time).
+    """
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def raise_descriptor_limit() -> None:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from gati_registry.http.edge import GONE
-from gati_registry.http.exchange import Message, Scope
-from gati_registry.serving.framing import CHUNKED, CONTINUE, CRLF, UNTIL_CLOSE, AnswerHead, Chunks, Head, answer_head
+from gati_registry.http.exchange import CERTIFICATE, Message, Scope
+from gati_registry.serving.framing import CHUNKED, CONTINUE, CRLF, UNTIL_CLOSE, AnswerHead, Chunks, answer_head
 
 if TYPE_CHECKING:
+    from gati_registry.serving.heads import Known
     from gati_registry.serving.http11 import Http11
 
 logger = logging.getLogger(__name__)
 
 _BODILESS = frozenset({204, 304})
-_ASGI = {"spec_version": "2.1", "version": "3.0"}
 
 
 class Request:
@@ -28,7 +27,8 @@ class Request:
         "_old", "_rest", "_silent", "_told_end", "_waiter", "ended", "scope", "started", "waiting",
     )  # fmt: skip
 
-    def __init__(self, connection: Http11, head: Head) -> None:
+    def __init__(self, connection: Http11, known: Known) -> None:
+        head = known.head
         self._connection = connection
         self._method = head.method
         self._closes = head.closes
@@ -47,24 +47,15 @@ class Request:
         self._silent = False  # it has no body, whatever the application says
         self._rest = 0  # bytes of its body that are to come, or CHUNKED or UNTIL_CLOSE
         self._complete = False
-        path, _, query = head.target.partition(b"?")
-        text = path.decode("ascii")
-        self.scope: Scope = {
-            "type": "http",
-            "http_version": head.version,
-            "asgi": _ASGI,
-            "method": head.method,
+        self.scope: Scope = known.scope | {
             "scheme": connection.scheme,
-            "path": unquote(text) if "%" in text else text,
-            "raw_path": path,
-            "query_string": query,
-            "root_path": "",
-            "headers": head.headers,
             "client": connection.client,
             "server": connection.server,
             "state": connection.worker.state.copy(),
             "extensions": {},
         }
+        if connection.certificate is not None:
+            self.scope[CERTIFICATE] = connection.certificate
 
     async def run(self) -> None:
         """Run the application; an answer that it leaves unfinished ends the connection."""

@@ -32,7 +32,36 @@ def tls_context(settings: Settings) -> ssl.SSLContext | None:
         ) from None
     except ValueError:
         raise SettingsError("tls.key: is encrypted; name a key without a passphrase") from None
+    if settings.tls.client_ca is not None:
+        _ask_clients(context, settings)
     return context
+
+
+def _ask_clients(context: ssl.SSLContext, settings: Settings) -> None:
+    """Ask clients for a certificate; whoever shows one that is not good does not get in, needed or not."""
+    required = settings.tls.client_auth == "required"
+    context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
+    # A resumed session is not verified again: whoever's certificate has ended meanwhile would come in by it.
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
+    for name, file in (("tls.client_ca", settings.tls.client_ca), ("tls.client_crl", settings.tls.client_crl)):
+        if file is None:
+            continue
+        try:
+            context.load_verify_locations(file)
+        except OSError as error:
+            reason = error.strerror if not isinstance(error, ssl.SSLError) else (error.reason or "not PEM")
+            raise SettingsError(f"{name}: {reason}; name a PEM file ({file})") from None
+    if not context.get_ca_certs():
+        raise SettingsError(f"tls.client_ca: holds no certificate of an authority ({settings.tls.client_ca})")
+    if settings.tls.client_crl is not None:
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+
+
+def client_certificate(tls: ssl.SSLObject | None) -> bytes | None:
+    """The certificate (DER) that the client of a connection showed; it was checked in the handshake."""
+    # Not asked for, it is not checked: then Python tells of none.
+    return tls.getpeercert(binary_form=True) if tls is not None else None
 
 
 def speaks_http2(settings: Settings) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 import uvloop
 
 from gati_registry.serving.application import ApplicationFactory
+from gati_registry.serving.process import tune_collector
 from gati_registry.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -82,6 +83,7 @@ def run_worker(
         app = create_app(settings)
 
         async def until_stopped() -> None:
+            tune_collector()
             ready()
             await stop.wait()
             app.drain()

@@ -57,6 +57,15 @@ class Tls(Section):
 
     cert: Path | None = _setting(None, "Certificate chain, PEM. Needs `tls.key`.")
     key: Path | None = _setting(None, "Private key of the certificate, PEM, without a passphrase.")
+    client_ca: Path | None = _setting(
+        None, "Authorities that clients' certificates are checked with, PEM; absent: clients are asked for none."
+    )
+    client_auth: Literal["optional", "required"] = _setting(
+        "optional", "Whether a client needs a certificate to connect at all. Needs `tls.client_ca`."
+    )
+    client_crl: Path | None = _setting(
+        None, "Revocation lists of these authorities, PEM, one of each; read at the start. Needs `tls.client_ca`."
+    )
     min_version: Literal["1.2", "1.3"] = _setting("1.2", "Oldest TLS version that is accepted.")
 
 
@@ -201,6 +210,11 @@ class Proxy(Section):
 
     trusted: Networks = _setting(
         (), "Networks whose `Forwarded` and `X-Forwarded-*` headers are believed, e.g. `10.0.0.0/8`."
+    )
+    client_cert: bool = _setting(
+        False,
+        "Believe `Client-Cert` (RFC 9440) of these, too: the client's certificate, which the proxy has checked. The "
+        "proxy must remove the header where a client sends it.",
     )
 
 
@@ -354,6 +368,10 @@ class Settings(Section):
         if (self.tls.cert is None) != (self.tls.key is None):
             missing, given = ("tls.key", "tls.cert") if self.tls.key is None else ("tls.cert", "tls.key")
             raise ValueError(f"{missing}: needed beside {given}; name both files or neither")
+        if self.tls.client_ca is not None and self.tls.cert is None:
+            raise ValueError("tls.client_ca: needs tls.cert and tls.key; clients show certificates over TLS alone")
+        if self.tls.client_ca is None and (self.tls.client_crl is not None or self.tls.client_auth == "required"):
+            raise ValueError("tls.client_ca: needed beside tls.client_auth and tls.client_crl; name the authorities")
         if (self.s3.encryption == "sse-kms") != (self.s3.kms_key is not None):
             raise ValueError("s3.kms_key: goes with s3.encryption sse-kms; set both or neither")
         if self.s3.redirect:

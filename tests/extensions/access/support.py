@@ -126,7 +126,7 @@ def configured(folder: Path, **settings: Any) -> Settings:
     password.write_text(ADMIN_PASSWORD)
     flags = {
         "data": str(folder / "data"),
-        "extensions": "identity,namespaces,access",
+        "extensions": "identity,namespaces,access,kinds,resolve",
         "admin_password_file": str(password),
         "identity.signup": "open",
         **settings,

@@ -51,10 +51,14 @@ async def test_who_could_not_have_it_uploads(site: World, bob: User) -> None:
     assert (await mount(await site.token(site.with_headers(basic("bob", secret)), SCOPE))).status == 202
 
 
-async def test_without_a_source_the_owner_counts(site: World, bob: User) -> None:
-    token = await site.token(bob, SCOPE)
-    assert (await mount(token, None)).status == 201
-    assert (await mount(token, None, sha256(b"nowhere"))).status == 202
+async def test_without_a_source_the_token_counts(site: World, bob: User) -> None:
+    """Who got hold of a narrow token, and knows a digest, gets nothing out of its owner's other repositories."""
+    narrow, wide = await site.token(bob, SCOPE), await site.token(bob, SCOPE, f"repository:{SOURCE}:pull")
+    assert (await mount(narrow, None)).status == 202
+    assert (await bob.get(f"/v2/{TARGET}/blobs/{sha256(LAYER)}")).status == 404
+    assert (await mount(wide, None, sha256(b"nowhere"))).status == 202
+    assert (await mount(wide, None)).status == 201
+    assert (await mount(bob, None)).status == 201
 
 
 async def test_the_catalog_by_token(site: World, bob: User) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import os
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,6 +163,8 @@ def configured(folder: Path, metadata_url: str | None = None, **identity: Any) -
     """Settings with this extension alone; `identity` is its section."""
     password = folder / "password"
     password.write_text(ADMIN_PASSWORD)
+    if metadata_url is not None:  # replicas share no folder
+        identity.setdefault("secret_key_file", str(key_file(folder / "secret.key")))
     flags = {
         "data": str(folder / "data"),
         "extensions": "identity",
@@ -170,6 +173,13 @@ def configured(folder: Path, metadata_url: str | None = None, **identity: Any) -
         **{f"identity.{name}": value for name, value in identity.items()},
     }
     return load(flags, environment={}, extensions=loader.sections).settings
+
+
+def key_file(path: Path) -> Path:
+    """A file of a key that seals secrets; the one that is there, or a new one."""
+    if not path.exists():
+        path.write_bytes(base64.b64encode(os.urandom(32)) + b"\n")
+    return path
 
 
 @contextlib.asynccontextmanager

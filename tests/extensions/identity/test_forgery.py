@@ -15,6 +15,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from gati_extensions.identity.vault import Vault
 from tests.core.support import FakeClock
 from tests.extensions.identity.support import Site, claims_of, prepared, worker
 
@@ -99,10 +100,12 @@ FORGERIES: dict[str, Forge] = {
 
 
 async def signing_key(site: Site) -> tuple[str, Ed25519PrivateKey]:
-    """The key that signs, as only the database knows it."""
+    """The key that signs, as only the database and the key beside it tell."""
     row = await site.registry.metadata.read(lambda tx: tx.one("SELECT kid, private FROM identity_signing_key"))
     assert row is not None
-    key = serialization.load_pem_private_key(row[1].encode(), None)
+    pem = Vault(None, site.registry.settings.data).open(row[1], f"identity_signing_key:{row[0]}")
+    assert pem is not None
+    key = serialization.load_pem_private_key(pem.encode(), None)
     assert isinstance(key, Ed25519PrivateKey)
     return row[0], key
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from gati_extensions.identity.backoff import Backoff
 from gati_extensions.identity.hooks import Authenticator
 from gati_extensions.identity.passwords import Passwords
+from gati_extensions.identity.settings import IdentitySettings
 from gati_registry.errors import Code, RegistryError
 from tests.core.support import FakeClock
 from tests.extensions.identity.support import PASSWORD, Site, prepared, worker
@@ -146,3 +148,29 @@ async def test_on_an_open_registry_leftovers_do_not_matter(folder: Path, clock: 
         for header in ("Bearer x", "Bearer gati_x", "Basic x", "Negotiate x"):
             left = Api(Client(registry.app, {"Authorization": header}))
             assert (await left.get("/v2/")).status == 200
+
+
+async def test_guesses_at_once_are_slowed_like_one_after_the_other(site: Site) -> None:
+    """Those that stood in line when the fifth was wrong are not looked at any more."""
+    await site.nobody.sign_up("alice")
+    before = verifications(site)
+    answers = await asyncio.gather(*(site.user("alice", f"wrong password {n}").get("/v2/") for n in range(40)))
+    statuses = [answer.status for answer in answers]
+    assert (statuses.count(401), statuses.count(429)) == (5, 35)
+    assert verifications(site) == before + 5
+
+
+async def test_clients_of_a_socket_for_both_kinds_of_addresses_are_told_apart(site: Site, clock: FakeClock) -> None:
+    """One that guesses must not lock out all others: `::ffff:a.b.c.d` is an address, not a network of one customer."""
+    backoff = Backoff(site.registry.metadata, clock, IdentitySettings.model_validate({}))
+    for number in range(200):
+        await backoff.failed(f"user-{number}", "::ffff:192.0.2.1")
+    for address in ("::ffff:192.0.2.1", "192.0.2.1"):
+        with pytest.raises(RegistryError):
+            await backoff.check("alice", address)
+    await backoff.check("alice", "::ffff:192.0.2.2")
+    for number in range(200):
+        await backoff.failed(f"user-{number}", "2001:db8:1:2::1")
+    with pytest.raises(RegistryError):
+        await backoff.check("alice", "2001:db8:1:2:ffff::2")
+    await backoff.check("alice", "2001:db8:1:3::1")

@@ -233,3 +233,26 @@ async def test_codes_are_not_guessed(site: Site, clock: FakeClock) -> None:
         assert (await site.nobody.post("login", guess)).status == 401
     right = {"name": "alice", "password": PASSWORD, "code": totp.at(clock.now() // 1000)}
     assert (await site.nobody.post("login", right)).status == 429
+
+
+async def test_codes_are_not_guessed_by_who_has_a_session(site: Site, clock: FakeClock) -> None:
+    """A stolen session must not do away with the second factor."""
+    totp, _ = await second_factor(site, clock)
+    clock.advance(30)
+    cookie, token = await log_in(site, code=totp.at(clock.now() // 1000))
+    ours = Api(site.client({"Cookie": cookie, "X-CSRF-Token": token, **SAME}))
+    for number in range(5):
+        assert (await ours.post("me/second-factor/remove", {"code": f"{number:06}"})).status == 401
+    clock.advance(0.5)
+    assert (await ours.post("me/second-factor/remove", {"code": totp.at(clock.now() // 1000 + 30)})).status == 429
+
+
+async def test_a_planted_cookie_does_not_take_the_place_of_a_secure_one(site: Site) -> None:
+    """Another host of the same domain can set the plain name, not the one with the prefix."""
+    await site.nobody.sign_up("alice")
+    await site.nobody.sign_up("mallory")
+    own, _ = await log_in(site)
+    other = await site.nobody.post("login", {"name": "mallory", "password": PASSWORD})
+    planted = other.headers["set-cookie"].partition(";")[0]
+    for cookies in (f"{planted}; __Host-{own}", f"__Host-{own}; {planted}"):
+        assert (await browser(site, cookies).get("me")).json()["account"]["name"] == "alice"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.core.support import INDEX, image, index
+from tests.core.support import IMAGE, INDEX, descriptor, image, index, sha256
 from tests.extensions.access.support import CONFIG, LAYER, World
 
 pytestmark = pytest.mark.anyio
@@ -66,7 +66,7 @@ async def test_an_index_is_published_with_its_manifests(drafting: World) -> None
 
 async def test_a_publisher_who_pushes_the_same_publishes_it(drafting: World) -> None:
     assert (await drafting.user("carol").push(REPOSITORY, "v1", LAYER)).status == 201
-    assert (await drafting.nobody.pull(REPOSITORY, "v1")).status == 404
+    assert (await drafting.user("bob").pull(REPOSITORY, "v1")).status == 404
     assert (await drafting.user("alice").push(REPOSITORY, "v1", LAYER)).status == 201
     assert (await drafting.nobody.pull(REPOSITORY, "v1")).status == 200
 
@@ -79,3 +79,58 @@ async def test_roles_of_tags(site: World) -> None:
         await alice.done("PUT", "namespaces/users/alice/members/user/carol", {"role": role})
         answer = await carol.client.push_manifest(REPOSITORY, "stable", image(CONFIG, LAYER))
         assert answer.status == expected, role
+
+
+async def test_nothing_tells_others_of_it(drafting: World) -> None:
+    """Neither lists nor blobs: to who is no member a repository is what is published in it."""
+    alice, carol = drafting.user("alice"), drafting.user("carol")
+    published = (await alice.push(REPOSITORY, "v1", b"one")).headers["docker-content-digest"]
+    await carol.push(REPOSITORY, "v2", b"two")
+    signature = image(CONFIG, LAYER, subject=descriptor(image(CONFIG, b"one"), IMAGE))
+    assert (await carol.client.push_blob(REPOSITORY, LAYER)).status == 201
+    pushed = await carol.client.push_manifest(REPOSITORY, sha256(signature), signature)
+    assert pushed.status == 201
+    tags, referrers = f"/v2/{REPOSITORY}/tags/list", f"/v2/{REPOSITORY}/referrers/{published}"
+    for member in (alice, carol):
+        assert (await member.get(tags)).json()["tags"] == ["v1", "v2"]
+        assert [found["digest"] for found in (await member.get(referrers)).json()["manifests"]] == [sha256(signature)]
+        for blob in (b"one", b"two", CONFIG, LAYER):
+            assert (await member.get(f"/v2/{REPOSITORY}/blobs/{sha256(blob)}")).status == 200
+    for stranger in (drafting.user("bob"), drafting.nobody):
+        assert (await stranger.get(tags)).json()["tags"] == ["v1"]
+        assert (await stranger.get(f"{tags}?n=1&last=v1")).json()["tags"] == []
+        assert (await stranger.get(referrers)).json()["manifests"] == []
+        for method in ("GET", "HEAD"):
+            for blob, status in ((b"one", 200), (CONFIG, 200), (b"two", 404), (LAYER, 404)):
+                answer = await stranger.call(method, f"/v2/{REPOSITORY}/blobs/{sha256(blob)}")
+                assert answer.status == status, (method, blob)
+    hidden = await drafting.nobody.get(f"/v2/{REPOSITORY}/blobs/{sha256(b'two')}")
+    absent = await drafting.nobody.get(f"/v2/{REPOSITORY}/blobs/{sha256(b'none')}")
+    assert hidden.body.replace(sha256(b"two").encode(), sha256(b"none").encode()) == absent.body
+    # Nor by way of a mount, from where it is or from wherever.
+    for source in (f"&from={REPOSITORY}", ""):
+        target = f"/v2/users/bob/app/blobs/uploads/?mount={sha256(b'two')}{source}"
+        assert (await drafting.user("bob").client.request("POST", target)).status == 202
+    await alice.done("POST", f"/v2/{REPOSITORY}/_ext/namespaces/drafts/{sha256(signature)}/publish")
+    assert len((await drafting.nobody.get(referrers)).json()["manifests"]) == 1
+    assert (await drafting.nobody.get(f"/v2/{REPOSITORY}/blobs/{sha256(LAYER)}")).status == 200
+    assert (await drafting.nobody.get(tags)).json()["tags"] == ["v1"]
+
+
+async def test_a_repository_of_drafts_alone_is_not_there(drafting: World) -> None:
+    alice, bob, carol, nobody = (
+        *(drafting.user(name) for name in ("alice", "bob", "carol")), drafting.nobody,
+    )  # fmt: skip
+    digest = (await carol.push(REPOSITORY, "v1")).headers["docker-content-digest"]
+    for member in (alice, carol):
+        assert (await member.get("/v2/_catalog")).json()["repositories"] == [REPOSITORY]
+    assert (await bob.get("/v2/_catalog")).json()["repositories"] == []
+    paths = ("tags/list", "manifests/v1", f"manifests/{digest}", f"blobs/{sha256(LAYER)}", f"referrers/{digest}")
+    for path in paths:
+        for stranger, status in ((bob, 404), (nobody, 401)):
+            found, absent = [await stranger.get(f"/v2/users/alice/{name}/{path}") for name in ("app", "apx")]
+            assert (found.status, absent.status) == (status, status), path
+            assert found.body.replace(b"/app", b"/apx") == absent.body
+    await alice.done("POST", f"/v2/{REPOSITORY}/_ext/namespaces/drafts/{digest}/publish")
+    assert (await bob.get("/v2/_catalog")).json()["repositories"] == [REPOSITORY]
+    assert (await nobody.get(f"/v2/{REPOSITORY}/tags/list")).json()["tags"] == ["v1"]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from gati_extensions.namespaces.traffic import INTERVAL
 from gati_extensions.namespaces.usage import usage
-from tests.core.support import FakeClock, image, sha256
+from tests.core.support import Answer, FakeClock, image, sha256
 from tests.extensions.access.support import CONFIG, LAYER, User, World, populate, world
 
 pytestmark = pytest.mark.anyio
@@ -118,6 +118,27 @@ async def test_what_was_pushed_while_open_is_counted_later(folder: Path) -> None
         assert (await site.nobody.pull("library/app")).status == 200
 
 
+async def until(status: int, ask: Callable[[], Awaitable[Answer]]) -> Answer:
+    """Ask until the answer has this status: workers learn of the month's use every few seconds."""
+    async with asyncio.timeout(60):
+        while True:
+            answer = await ask()
+            if answer.status == status:
+                return answer
+            await asyncio.sleep(0.1)
+
+
+async def traffic(site: World, path: str, what: str, enough: int) -> int:
+    """What is counted of a namespace's month, once it is so much: workers add it up every few seconds."""
+    async with asyncio.timeout(60):
+        while True:
+            await site.registry.observers.flush()
+            found = await site.admin.done("GET", f"namespaces/{path}/quota")
+            if found[what]["used"] >= enough:
+                return int(found[what]["used"])
+            await asyncio.sleep(0.1)
+
+
 async def test_a_month_of_calls(folder: Path, clock: FakeClock) -> None:
     async with world(folder, clock) as site:
         await populate(site, "alice", "bob")
@@ -125,11 +146,38 @@ async def test_a_month_of_calls(folder: Path, clock: FakeClock) -> None:
         await site.admin.done("PUT", "namespaces/users/alice/quota", {"calls": 10})
         for _ in range(10):
             assert (await site.nobody.pull("users/alice/app")).status == 200
-        await asyncio.sleep(INTERVAL * 1.5)
-        refused = await site.nobody.pull("users/alice/app")
-        assert (refused.status, refused.codes) == (429, ["TOOMANYREQUESTS"])
+        refused = await until(429, lambda: site.nobody.pull("users/alice/app"))
+        assert refused.codes == ["TOOMANYREQUESTS"]
+        counted = await traffic(site, "users/alice", "calls", 10)
         assert 0 < int(refused.headers["retry-after"]) <= 31 * 86400
-        found = await site.admin.done("GET", "namespaces/users/alice/quota")
-        assert found["calls"]["used"] >= 10
+        # What is refused is no call: more of them leave the month as it is.
+        for _ in range(50):
+            assert (await site.nobody.pull("users/alice/app")).status == 429
+        await site.admin.done("PUT", "namespaces/users/alice/quota", {"calls": counted + 20})
+        await until(200, lambda: site.nobody.pull("users/alice/app"))
+        await site.admin.done("PUT", "namespaces/users/alice/quota", {"calls": 10})
+        refused = await until(429, lambda: site.nobody.pull("users/alice/app"))
         clock.advance(int(refused.headers["retry-after"]))
         assert (await site.nobody.pull("users/alice/app")).status == 200
+
+
+async def test_bandwidth_is_what_was_sent(site: World) -> None:
+    """A part counts as a part, a HEAD not at all, a download that was broken off as far as it came."""
+    alice, blob = site.user("alice"), b"x" * 2_000_000
+    assert (await alice.client.push_blob("users/alice/app", blob)).status == 201
+    target = f"/v2/users/alice/app/blobs/{sha256(blob)}"
+    await alice.client.request("HEAD", target)
+    part = await alice.client.get(target, Range="bytes=100-1099")
+    assert (part.status, len(part.body)) == (206, 1000)
+    assert await traffic(site, "users/alice", "bandwidth", 1000) == 1000
+    broken = alice.client.begin("GET", target)
+    broken.feed(b"", more=False)
+    await broken.breaks_off(after=300_000)
+    so_far = await traffic(site, "users/alice", "bandwidth", 301_000)
+    assert so_far < len(blob)
+    whole = await alice.client.get(target)
+    assert len(whole.body) == len(blob)
+    assert await traffic(site, "users/alice", "bandwidth", so_far + len(blob)) == so_far + len(blob)
+    await site.admin.done("PUT", "namespaces/users/alice/quota", {"bandwidth": 10})
+    refused = await until(429, lambda: alice.client.get(target, Range="bytes=0-0"))
+    assert refused.json()["errors"][0]["detail"] == {"namespace": "users/alice", "quota": "bandwidth"}

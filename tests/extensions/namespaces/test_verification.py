@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import http.server
+import ipaddress
 import ssl
 import struct
 import threading
@@ -14,10 +15,9 @@ from typing import cast
 
 import pytest
 
+from gati_extensions.guarded import Lookup, WebFetcher, is_public
 from gati_extensions.namespaces.dns import DnsResolver, parse
-from gati_extensions.namespaces.fetch import WebFetcher, is_public
 from gati_extensions.namespaces.names import one_edit, resembled
-from gati_extensions.namespaces.ports import Lookup
 from gati_extensions.namespaces.settings import NamespacesSettings
 from gati_extensions.namespaces.store import Proof
 from gati_extensions.namespaces.verify import Verifier
@@ -29,6 +29,8 @@ from tests.support.server import free_port
 __all__ = ["certificate"]
 
 pytestmark = pytest.mark.anyio
+
+LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 
 
 class Zone(asyncio.DatagramProtocol):
@@ -210,7 +212,7 @@ def web(certificate: tuple[Path, Path]) -> Iterator[tuple[int, ssl.SSLContext]]:
 
 async def test_an_organization_is_verified(web: tuple[int, ssl.SSLContext]) -> None:
     port, context = web
-    fetcher = WebFetcher(context, private=True)
+    fetcher = WebFetcher(context, networks=LOOPBACK)
     settings = NamespacesSettings.model_validate({"github_url": f"https://127.0.0.1:{port}"})
     verifier = Verifier(DnsResolver(), fetcher, settings)
     assert await verifier.found(Proof("orgs/acme", "github", "acme", "token", 0, None))
@@ -219,8 +221,8 @@ async def test_an_organization_is_verified(web: tuple[int, ssl.SSLContext]) -> N
     for path in ("/long", "/away"):
         with pytest.raises(Lookup):
             await fetcher.fetch(f"https://127.0.0.1:{port}{path}", 4096)
-    with pytest.raises(Lookup):
-        await WebFetcher(private=True).fetch(f"https://127.0.0.1:{port}/long", 10_000)  # a certificate nobody believes
+    with pytest.raises(Lookup):  # a certificate that nobody believes
+        await WebFetcher(networks=LOOPBACK).fetch(f"https://127.0.0.1:{port}/long", 10_000)
 
 
 # --- names ------------------------------------------------------------------------------------------------------

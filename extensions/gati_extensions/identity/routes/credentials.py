@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gati_extensions.identity import model, secret
 from gati_extensions.identity.parts import Parts, absent, described, require_full, taken, view
-from gati_extensions.identity.store import accounts, credentials, orgs
+from gati_extensions.identity.store import accounts, credentials, links, orgs
 from gati_extensions.identity.store.accounts import AccountRow
 from gati_extensions.identity.store.credentials import Key
 from gati_registry.errors import Code, RegistryError
@@ -55,7 +55,7 @@ class CredentialRoutes:
         text = secret.make(secret.KEY)
 
         async def work(tx: Transaction) -> tuple[Key, AccountRow]:
-            account = await self._own(tx, call, wanted.account, operator=operator)
+            account = await self.own(tx, call, wanted.account, operator=operator)
             if account.kind == "robot" and "operate" in scopes:
                 raise RegistryError(Code.DENIED, "a robot does not operate the server")
             if await credentials.count_keys(tx, account.id) >= MOST_KEYS:
@@ -74,7 +74,7 @@ class CredentialRoutes:
         operator = await self._parts.operates(call)
 
         async def work(tx: Transaction) -> model.Keys:
-            account = await self._own(tx, call, query.account, operator=operator)
+            account = await self.own(tx, call, query.account, operator=operator)
             rows = await credentials.keys(tx, account.id, query.cursor, query.limit + 1)
             items = [key_view(key, account.name) for key in rows[: query.limit]]
             return model.Keys(items=items, next=items[-1].id if len(rows) > query.limit else None)
@@ -117,15 +117,10 @@ class CredentialRoutes:
         """A key of the caller's or of one of the caller's robots; those of others are not there."""
         key_id = call.parameters["id"]
         key = await credentials.get_key(tx, key_id)
-        account = await accounts.get(tx, key.account_id) if key is not None else None
+        account = await self.owned(tx, call, key.account_id, operator=operator) if key is not None else None
         if key is None or account is None:
             raise absent("key", key_id)
-        try:
-            return key, await self._own(tx, call, account.name, operator=operator)
-        except RegistryError as error:
-            if error.code is Code.UNAUTHORIZED:
-                raise
-            raise absent("key", key_id) from None
+        return key, account
 
     async def _note_key(self, tx: Transaction, call: Call, action: str, key: Key, account: AccountRow) -> None:
         described = {"account": account.name, "scopes": list(key.scopes), "path": key.path}
@@ -218,7 +213,7 @@ class CredentialRoutes:
 
     # --- inside -------------------------------------------------------------------------------------------------
 
-    async def _own(self, tx: Transaction, call: Call, name: str, *, operator: bool) -> AccountRow:
+    async def own(self, tx: Transaction, call: Call, name: str, *, operator: bool) -> AccountRow:
         """The caller, or a robot that the caller may manage."""
         caller = await self._parts.caller(tx, call)
         if name in ("", caller.name):
@@ -228,6 +223,16 @@ class CredentialRoutes:
             raise absent("robot of yours called", name)
         await self._owner(tx, call, robot.owner, operator=operator)
         return robot
+
+    async def owned(self, tx: Transaction, call: Call, account_id: int, *, operator: bool) -> AccountRow | None:
+        """The same by number; None for an account of others, which is as if it were not there."""
+        account = await accounts.get(tx, account_id)
+        try:
+            return await self.own(tx, call, account.name, operator=operator) if account is not None else None
+        except RegistryError as error:
+            if error.code is Code.UNAUTHORIZED:
+                raise
+            return None
 
     async def _owner(self, tx: Transaction, call: Call, name: str, *, operator: bool) -> AccountRow:
         """The caller, or an organization that the caller owns."""
@@ -267,4 +272,17 @@ def login_view(row: credentials.Refresh) -> model.LoginView:
     """A client program's login as it is answered."""
     return model.LoginView(
         id=row.id, client=row.client, created_at=model.time_of(row.created_at), used_at=model.time_of(row.used_at)
+    )
+
+
+def link_view(link: links.Link) -> model.LinkView:
+    """A link as it is answered."""
+    return model.LinkView(
+        id=link.id,
+        provider=link.provider,
+        issuer=link.issuer,
+        subject=link.subject,
+        label=link.label,
+        created_at=model.time_of(link.created_at),
+        used_at=model.time_of(link.used_at),
     )

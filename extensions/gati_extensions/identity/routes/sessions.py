@@ -9,9 +9,12 @@ from urllib.parse import quote
 from gati_extensions.identity import model, secret
 from gati_extensions.identity.hooks import wrong
 from gati_extensions.identity.parts import Parts, absent, require_full, view
+from gati_extensions.identity.passkeys.ceremony import PROVE
+from gati_extensions.identity.passkeys.routes import session_of
 from gati_extensions.identity.routes.credentials import session_view
 from gati_extensions.identity.sessions import csrf_token
-from gati_extensions.identity.store import credentials, invitations, totp
+from gati_extensions.identity.store import credentials, factors, invitations, totp
+from gati_extensions.identity.store.accounts import AccountRow
 from gati_extensions.identity.store.credentials import Session
 from gati_registry.errors import Code, RegistryError
 from gati_registry.extension import Action, Answer, Call, Paging, Permission, Route, Transaction
@@ -42,7 +45,15 @@ class SessionRoutes:
             Route("GET", "sessions", own, self.list, "Your browsers' sessions.", query=Paging, answer=pages),
             Route("DELETE", "sessions/{id}", own, self.end, "End a session."),
             Route("POST", "me/second-factor", factor, self.enrol, "Begin a second factor.", answer=model.Enrolment),
-            Route("POST", "me/second-factor/confirm", factor, self.confirm, "Confirm it.", model.Code, answer=codes),
+            Route(
+                "POST",
+                "me/second-factor/confirm",
+                factor,
+                self.confirm,
+                "Confirm it.",
+                model.Confirmation,
+                answer=codes,
+            ),
             Route("POST", "me/second-factor/remove", factor, self.remove, "Do without it.", model.Code),
             Route("POST", "invitations", invite, self.invite, "Invite.", model.NewInvitation, answer=made, status=201),
             Route("GET", "invitations", invite, self.invited, "Invitations.", query=Paging, answer=model.Invitations),
@@ -55,32 +66,24 @@ class SessionRoutes:
         """The answer sets the cookie. An earlier session of this browser stays what it was: log out to end it."""
         wanted: model.Login = call.body
         account = await self._parts.authenticator.of_password(
-            wanted.name, wanted.password, call.caller.address, code=wanted.code
+            wanted.name, wanted.password, call.caller.address, code=wanted.code, passkey=wanted.passkey
         )
         if account is None:
             raise wrong()
-        cookie, now = secret.make(secret.SESSION), self._parts.kernel.clock.now()
-        agent = call.caller.user_agent[:300]
-        session = Session(secret.new_id("s"), account.id, account.epoch, call.caller.address, agent, now, now)
-
-        async def work(tx: Transaction) -> None:
-            await credentials.add_session(tx, session, secret.hashed(cookie), MOST_SESSIONS)
-            await self._parts.note(tx, call.caller, "session", "create", session.id, namespace=account.namespace)
-
-        await self._parts.revision.write(work)
+        session, text, cookie = await begin_session(self._parts, call, account, "password")
         answer = model.LoggedIn(
             account=view(account, private=True),
-            csrf_token=csrf_token(cookie),
+            csrf_token=csrf_token(text),
             expires_at=model.time_of(self._parts.sessions.until(session)),
         )
-        return Answer(200, answer, cookies=(self._cookie(call, cookie),))
+        return Answer(200, answer, cookies=(cookie,))
 
     async def logout(self, call: Call) -> Answer:
         """Ends the session whose cookie was sent."""
         session_id = call.identity.credential if call.identity.method == "session" else None
         if session_id is not None:
             await self._end(call, session_id)
-        return Answer(204, cookies=(self._cookie(call, ""),))
+        return Answer(204, cookies=(session_cookie(self._parts, call, ""),))
 
     async def list(self, call: Call) -> model.SessionsPage:
         """By id."""
@@ -109,9 +112,6 @@ class SessionRoutes:
 
         await self._parts.revision.write(work)
 
-    def _cookie(self, call: Call, value: str) -> str:
-        return self._parts.sessions.set_cookie(value, secure=call.origin.startswith("https:"))
-
     # --- second factor ------------------------------------------------------------------------------------------
 
     async def enrol(self, call: Call) -> model.Enrolment:
@@ -121,7 +121,7 @@ class SessionRoutes:
 
         async def work(tx: Transaction) -> str:
             account = await self._parts.caller(tx, call)
-            if not await totp.enrol(tx, account.id, shared):
+            if not await totp.enrol(tx, self._parts.vault, account.id, shared):
                 raise RegistryError(Code.CONFLICT, "there is a second factor; remove it first")
             return account.name
 
@@ -131,13 +131,18 @@ class SessionRoutes:
     async def confirm(self, call: Call) -> model.RecoveryCodes:
         """From now on the password alone is not enough."""
         require_full(call)
-        wanted: model.Code = call.body
+        wanted: model.Confirmation = call.body
+        holder = await self._parts.kernel.database.read(lambda tx: self._parts.caller(tx, call))
+        if await self._parts.kernel.database.read(lambda tx: factors.is_on(tx, holder.id)):
+            await self._parts.authenticator.second_factor(
+                holder, call.caller.address, None, wanted.passkey, (PROVE, session_of(call))
+            )
         codes = [f"{secrets.token_hex(4)}-{secrets.token_hex(4)}" for _ in range(RECOVERY_CODES)]
         hashes, now = [secret.hashed(code) for code in codes], self._parts.kernel.clock.now()
 
         async def work(tx: Transaction) -> None:
             account = await self._parts.caller(tx, call)
-            if not await totp.confirm(tx, account.id, wanted.code, hashes, now):
+            if not await totp.confirm(tx, self._parts.vault, account.id, wanted.code, hashes, now):
                 raise RegistryError(Code.INVALID, "the code is wrong, or there is nothing to confirm")
             await self._parts.note(
                 tx, call.caller, "second-factor", "create", account.name, namespace=account.namespace
@@ -155,6 +160,7 @@ class SessionRoutes:
 
         async def work(tx: Transaction) -> None:
             await totp.drop(tx, account.id)
+            await factors.removed(tx, account.id)
             await self._parts.note(
                 tx, call.caller, "second-factor", "delete", account.name, namespace=account.namespace
             )
@@ -195,6 +201,27 @@ class SessionRoutes:
             await self._parts.note(tx, call.caller, "invitation", "delete", invitation_id)
 
         await self._parts.revision.write(work)
+
+
+async def begin_session(parts: Parts, call: Call, account: AccountRow, method: str) -> tuple[Session, str, str]:
+    """A session of somebody who has just logged in by `method`; it, its secret, and the cookie's header."""
+    text, now = secret.make(secret.SESSION), parts.kernel.clock.now()
+    agent = call.caller.user_agent[:300]
+    session = Session(secret.new_id("s"), account.id, account.epoch, call.caller.address, agent, now, now)
+
+    async def work(tx: Transaction) -> None:
+        await credentials.add_session(tx, session, secret.hashed(text), MOST_SESSIONS)
+        await parts.note(
+            tx, call.caller, "session", "create", session.id, namespace=account.namespace, after={"method": method}
+        )
+
+    await parts.revision.write(work)
+    return session, text, session_cookie(parts, call, text)
+
+
+def session_cookie(parts: Parts, call: Call, value: str) -> str:
+    """The header that gives the caller's browser a session, or takes it away with an empty value."""
+    return parts.sessions.set_cookie(value, secure=call.origin.startswith("https:"))
 
 
 def _invitation(found: invitations.Invitation) -> model.InvitationView:

@@ -181,7 +181,7 @@ class TokenRoutes:
         refresh: str = "",
     ) -> Answer:
         tokens = self._parts.tokens
-        access = [entry for wanted in grants.parse(scopes) if (entry := await self._granted(identity, wanted))]
+        access = [entry for wanted in grants.parse(scopes) if (entry := await self._granted(call, identity, wanted))]
         if offline and identity.id is not None and identity.method in _LASTING:
             refresh = await self._new_refresh(identity.id, identity, epoch, client)
         service = service or urlsplit(call.origin).netloc
@@ -198,11 +198,12 @@ class TokenRoutes:
             answer["refresh_token"] = refresh
         return Answer(200, json.dumps(answer).encode())
 
-    async def _granted(self, identity: Identity, wanted: grants.Wanted) -> dict[str, Any] | None:
+    async def _granted(self, call: Call, identity: Identity, wanted: grants.Wanted) -> dict[str, Any] | None:
         """The part of a scope that the identity has."""
 
         async def may(action: Action, repository: str | None) -> bool:
-            found = await self._parts.kernel.access.decide(identity, Access(action, repository))
+            access = Access(action, repository, request=call.exchange)  # roles may hold for some addresses only
+            found = await self._parts.kernel.access.decide(identity, access)
             return found is Decision.ALLOW
 
         if wanted.type == "registry":

@@ -5,10 +5,13 @@ from __future__ import annotations
 from gati_extensions.identity import model, secret
 from gati_extensions.identity.hooks import wrong
 from gati_extensions.identity.parts import Parts, absent, described, require_full, taken, view
+from gati_extensions.identity.passkeys import store as passkeys
+from gati_extensions.identity.passkeys.ceremony import PROVE
+from gati_extensions.identity.passkeys.routes import passkey_view, session_of
 from gati_extensions.identity.passwords import ADMIN, set_admin
-from gati_extensions.identity.routes.credentials import key_view, login_view, session_view
+from gati_extensions.identity.routes.credentials import key_view, link_view, login_view, session_view
 from gati_extensions.identity.sessions import csrf_token
-from gati_extensions.identity.store import accounts, credentials, invitations, orgs, totp
+from gati_extensions.identity.store import accounts, credentials, factors, invitations, links, orgs
 from gati_extensions.identity.store.accounts import AccountRow
 from gati_registry.errors import Code, RegistryError
 from gati_registry.extension import Action, Call, Paging, Permission, Route, Transaction
@@ -143,7 +146,7 @@ class UserRoutes:
                 else [model.Bound(actions=sorted(a.value for a in grant.actions), path=grant.path) for grant in bounds],
                 organizations=await _memberships(tx, account.id),
                 teams=await _teams(tx, account.id),
-                second_factor=await totp.is_on(tx, account.id),
+                second_factor=await factors.is_on(tx, account.id),
                 csrf_token=csrf_token(cookie) if cookie is not None else None,
             )
 
@@ -168,7 +171,12 @@ class UserRoutes:
         if wanted.current is None:
             raise RegistryError(Code.INVALID, "send the present password as current")
         proven = await self._parts.authenticator.of_password(
-            account.name, wanted.current, call.caller.address, code=wanted.code
+            account.name,
+            wanted.current,
+            call.caller.address,
+            code=wanted.code,
+            passkey=wanted.passkey,
+            purpose=(PROVE, session_of(call)),
         )
         if proven is None:
             raise wrong()
@@ -190,7 +198,9 @@ class UserRoutes:
                     for session in await credentials.sessions(tx, account.id, "", MOST)
                 ],
                 logins=[login_view(row) for row in await credentials.refreshes(tx, account.id, "", MOST)],
-                second_factor=await totp.is_on(tx, account.id),
+                links=[link_view(link) for link in await links.of_account(tx, account.id)],
+                passkeys=[passkey_view(passkey) for passkey in await passkeys.of_account(tx, account.id)],
+                second_factor=await factors.is_on(tx, account.id),
             )
 
         return await self._parts.kernel.database.scan(work)
@@ -223,6 +233,8 @@ class UserRoutes:
         hashed = await (passwords.hash_of_admin(password) if is_admin else passwords.hash(password))
 
         async def work(tx: Transaction) -> None:
+            if await links.has(tx, account.id, "ldap"):
+                raise RegistryError(Code.CONFLICT, "this account's password is the directory's; change it there")
             if is_admin:
                 await set_admin(tx, hashed)
             else:

@@ -127,13 +127,14 @@ async def set_profile(tx: Transaction, account_id: int, *, email: str | None, di
 
 
 async def set_standing(tx: Transaction, account_id: int, *, admin: bool, active: bool) -> None:
-    """Replace whether it administers the server, and whether it may do anything at all."""
+    """Replace whether it administers the server, and whether it may do anything at all; the last word counts."""
     await tx.run(
         "UPDATE identity_account SET admin = :admin, active = :active WHERE id = :id",
         admin=int(admin),
         active=int(active),
         id=account_id,
     )
+    await tx.run("UPDATE identity_link SET suspended_at = NULL WHERE account_id = :id", id=account_id)
     await changed(tx)
 
 
@@ -156,9 +157,16 @@ async def erase(tx: Transaction, account_id: int, now: int) -> None:
     await end_all(tx, account_id)
     for statement in (
         "DELETE FROM identity_key WHERE account_id = :id",
+        "DELETE FROM identity_publisher WHERE account_id = :id",
+        "DELETE FROM identity_certificate WHERE account_id = :id",
+        "DELETE FROM identity_device WHERE account_id = :id",
         "UPDATE identity_invitation SET email = NULL WHERE used_by = :id",
         "DELETE FROM identity_totp WHERE account_id = :id",
+        "DELETE FROM identity_passkey WHERE account_id = :id",
+        "DELETE FROM identity_challenge WHERE account_id = :id",
         "DELETE FROM identity_recovery WHERE account_id = :id",
+        "DELETE FROM identity_link WHERE account_id = :id",
+        "DELETE FROM identity_given WHERE account_id = :id",
         "DELETE FROM identity_team_member WHERE account_id = :id",
         "DELETE FROM identity_member WHERE account_id = :id OR org_id = :id",
         "DELETE FROM identity_team_member WHERE team_id IN (SELECT id FROM identity_team WHERE org_id = :id)",

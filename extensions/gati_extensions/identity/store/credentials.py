@@ -261,7 +261,7 @@ async def drop_session(tx: Transaction, session_id: str) -> None:
 
 
 async def signing_keys(tx: Transaction) -> list[tuple[str, str, int, int | None]]:
-    """(kid, private key as PEM, created_at, retired_at), the newest first."""
+    """(kid, private key as the vault keeps it, created_at, retired_at), the newest first."""
     return [
         (kid, pem, created_at, retired_at)
         for kid, pem, created_at, retired_at in await tx.all(
@@ -282,15 +282,26 @@ async def add_signing_key(tx: Transaction, kid: str, pem: str, now: int) -> None
     await changed(tx)
 
 
+async def drop_signing_keys(tx: Transaction, *, but: str) -> None:
+    """What they signed ends."""
+    await tx.run("DELETE FROM identity_signing_key WHERE kid <> :but", but=but)
+    await changed(tx)
+
+
 # --- housekeeping -----------------------------------------------------------------------------------------------
 
 
-async def forget(tx: Transaction, *, refresh: int, idle: int, begun: int, retired: int, attempts: int) -> int:
+async def forget(
+    tx: Transaction, *, refresh: int, idle: int, begun: int, retired: int, attempts: int, ended: int
+) -> int:
     """Remove what ended before these times; how many rows."""
     gone = await tx.run("DELETE FROM identity_refresh WHERE used_at < :before", before=refresh)
     gone += await tx.run(
         "DELETE FROM identity_session WHERE seen_at < :idle OR created_at < :begun", idle=idle, begun=begun
     )
+    gone += await tx.run("DELETE FROM identity_device WHERE expires_at < :before", before=ended)
+    gone += await tx.run("DELETE FROM identity_challenge WHERE expires_at < :before", before=ended)
+    gone += await tx.run("DELETE FROM identity_exchange WHERE forget_at < :before", before=ended)
     gone += await tx.run("DELETE FROM identity_signing_key WHERE retired_at < :before", before=retired)
     gone += await tx.run("DELETE FROM identity_attempt WHERE until < :before", before=attempts)
     return gone

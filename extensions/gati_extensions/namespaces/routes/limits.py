@@ -121,8 +121,8 @@ class _Limits:
             if path != root(path):
                 if wanted.bandwidth is not None or wanted.calls is not None:
                     raise RegistryError(Code.INVALID, f"bandwidth and calls are counted for {root(path)} as a whole")
-                await usage.begin(tx, root(path))
-            await usage.begin(tx, path)
+                await usage.begin(tx, self._doors.settings, root(path))
+            await usage.begin(tx, self._doors.settings, path)
             before = await usage.usage(tx, path)
             assert before is not None
             after = replace(
@@ -133,7 +133,7 @@ class _Limits:
                 limit_calls=wanted.calls,
             )
             await self._check_pool(tx, after)
-            await usage.set_limits(tx, path, after)
+            await usage.set_limits(tx, self._doors.settings, after)
             await self._doors.tell(
                 tx, call, path, "quota", action, id=path, before=_limits(before), after=_limits(after)
             )

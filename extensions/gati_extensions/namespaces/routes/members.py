@@ -13,6 +13,9 @@ from gati_extensions.namespaces.tree import line
 from gati_registry.errors import Code, RegistryError
 from gati_registry.extension import Call, Page, Paging, Route, Transaction
 
+MOST_ROLES = 100
+"""Custom roles that are made at one path."""
+
 KINDS = ("user", "robot", "team")
 
 
@@ -103,6 +106,8 @@ class _Members:
         async def work(tx: Transaction) -> None:
             known = {role.name: role for role in reversed(await store.roles(tx, line(path)))}
             before = known.get(name) if name in known and known[name].path == path else None
+            if before is None and sum(role.path == path for role in known.values()) >= MOST_ROLES:
+                raise RegistryError(Code.CONFLICT, f"there are {MOST_ROLES} roles here already; remove some")
             _check_inherited({**known, name: new}, new)
             await store.put_role(tx, new)
             await store.changed(tx, "rules")
@@ -156,18 +161,24 @@ def _check_inherited(known: dict[str, CustomRole], new: CustomRole) -> None:
     Raises:
         RegistryError: INVALID.
     """
-    waiting: list[tuple[str, tuple[str, ...]]] = [(role, (new.name,)) for role in new.inherits]
-    while waiting:
-        name, trail = waiting.pop()
-        if name in trail:
-            raise RegistryError(Code.INVALID, f"inherits: {' inherits '.join((*trail, name))}: a cycle")
-        if name in BUILT_IN:
-            continue
-        if name not in known:
-            raise RegistryError(Code.INVALID, f"inherits: there is no role {name} here")
-        if len(trail) > 8:
-            raise RegistryError(Code.INVALID, "inherits: more than eight roles in a row; make it flatter")
-        waiting += [(role, (*trail, name)) for role in known[name].inherits]
+    trail: list[str] = []
+    done: set[str] = set()
+
+    def visit(role: CustomRole) -> None:
+        trail.append(role.name)
+        for name in role.inherits:
+            if name in trail:
+                raise RegistryError(Code.INVALID, f"inherits: {' inherits '.join((*trail, name))}: a cycle")
+            if name in BUILT_IN or name in done:
+                continue
+            if name not in known:
+                raise RegistryError(Code.INVALID, f"inherits: there is no role {name} here")
+            if len(trail) > 8:
+                raise RegistryError(Code.INVALID, "inherits: more than eight roles in a row; make it flatter")
+            visit(known[name])
+        done.add(trail.pop())
+
+    visit(new)
 
 
 def _item(member: Member) -> MemberItem:

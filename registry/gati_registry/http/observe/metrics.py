@@ -68,6 +68,8 @@ class Metrics:
         self._board, self._index = membership()
         self._traffic: _Traffic = {}
         self._latency: _Latency = {}
+        # Where a request of a route, method and status is counted: one look-up for both.
+        self._rows: dict[tuple[str, str, int], tuple[list[int], list[float]]] = {}
         self._counters: dict[str, float] = {}
         self._gauges: dict[str, float] = {"gati_process_start_time_seconds": time.time()}
         self._resume(self._board.read(self._index))
@@ -94,15 +96,16 @@ class Metrics:
 
     def request(self, route: str, method: str, status: int, seconds: float, bytes_in: int, bytes_out: int) -> None:
         """Count one answered request."""
-        traffic = self._traffic.get((route, method, status))
-        if traffic is None:
-            traffic = self._traffic[route, method, status] = [0, 0, 0]
+        rows = self._rows.get((route, method, status))
+        if rows is None:
+            rows = self._rows[route, method, status] = (
+                self._traffic.setdefault((route, method, status), [0, 0, 0]),
+                self._latency.setdefault((route, method), [0.0] * (len(BUCKETS) + 2)),
+            )
+        traffic, latency = rows
         traffic[0] += 1
         traffic[1] += bytes_in
         traffic[2] += bytes_out
-        latency = self._latency.get((route, method))
-        if latency is None:
-            latency = self._latency[route, method] = [0.0] * (len(BUCKETS) + 2)
         latency[0] += seconds
         latency[1 + bisect_left(BUCKETS, seconds)] += 1
 

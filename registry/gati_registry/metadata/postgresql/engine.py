@@ -3,7 +3,8 @@
 Units of work run on the event loop over a pool of connections: a write in a READ COMMITTED transaction, a short read
 without one, a scan on a snapshot. What one writer at a time gives SQLite for nothing is made here by row locks and by
 running a unit again: after a serialization failure or a deadlock, after a row that it relied on went (a foreign key
-says so), after it was overtaken, and after its connection was lost before COMMIT was sent.
+says so) or one that it was to write came (a unique key does), after it was overtaken, and after its connection was
+lost before COMMIT was sent.
 
 Crash points: before COMMIT is sent nothing of a unit is there; once its answer has come, all of it is. In between
 nobody can know: the caller gets Unavailable and asks again, which every use case bears.
@@ -50,7 +51,13 @@ T = TypeVar("T")
 ATTEMPTS = 20
 """Times that a unit of work is run at most, as long as its time lasts."""
 
-CONFLICTS = (errors.SerializationFailure, errors.DeadlockDetected, errors.ForeignKeyViolation, Overtaken)
+CONFLICTS = (
+    errors.SerializationFailure,
+    errors.DeadlockDetected,
+    errors.ForeignKeyViolation,
+    errors.UniqueViolation,
+    Overtaken,
+)
 """Another transaction came between; the next attempt sees what it did."""
 
 PAUSE = 0.005
@@ -271,6 +278,6 @@ def _final(error: Exception) -> Exception:
     """What the caller is told when there is no time or patience left."""
     if isinstance(error, _Lost):
         return Unavailable("the database does not answer")
-    if isinstance(error, errors.ForeignKeyViolation):
+    if isinstance(error, (errors.ForeignKeyViolation, errors.UniqueViolation)):
         return error  # again and again: no other transaction's doing
     return Unavailable("too many changes at once; nothing was written", retry_after=1)

@@ -50,18 +50,24 @@ class SqlBlobs(Part):
         blob_id: int = row[0]
         return blob_id
 
-    async def link(self, repository_id: int, blob_id: int, now: int, *, fresh: bool = False) -> None:
-        await self._db.run(
+    async def link(self, repository_id: int, blob_id: int, now: int, *, fresh: bool = False) -> bool:
+        values = {"repository_id": repository_id, "blob_id": blob_id, "now": now}
+        made = await self._db.run(
             "INSERT INTO link (repository_id, blob_id, pending_at) VALUES (:repository_id, :blob_id, :now)"
-            " ON CONFLICT (repository_id, blob_id) DO UPDATE SET pending_at = :now, condemned_at = NULL",
-            repository_id=repository_id,
-            blob_id=blob_id,
-            now=now,
+            " ON CONFLICT (repository_id, blob_id) DO NOTHING",
+            **values,
         )
+        if not made and not await self._db.run(
+            "UPDATE link SET pending_at = :now, condemned_at = NULL"
+            " WHERE repository_id = :repository_id AND blob_id = :blob_id",
+            **values,
+        ):
+            raise Overtaken  # it went in between
         if not fresh:
             await self._db.run(
                 "UPDATE blob SET orphaned_at = NULL WHERE id = :blob_id AND orphaned_at IS NOT NULL", blob_id=blob_id
             )
+        return made > 0
 
     async def renew(self, repository: RepositoryName, digest: Digest, now: int) -> bool:
         changed = await self._db.run(

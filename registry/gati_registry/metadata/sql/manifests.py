@@ -130,9 +130,17 @@ class SqlManifests(Part):
         return [Digest(row[0]) for row in rows]
 
     async def referrers(
-        self, repository: RepositoryName, subject: Digest, artifact_type: str | None, after: str, limit: int
+        self,
+        repository: RepositoryName,
+        subject: Digest,
+        artifact_type: str | None,
+        after: str,
+        limit: int,
+        hidden: str | None = None,
     ) -> Sequence[tuple[str, str]]:
         wanted = "" if artifact_type is None else " AND manifest.artifact_type = :artifact_type"
+        if hidden is not None:
+            wanted += f" AND NOT ({hidden.format(repository='repository.name', digest='manifest.digest')})"
         rows = await self._db.all(
             # Sizes first: a descriptor may have megabytes, and only those that fit are ever read.
             "WITH sized AS (SELECT manifest.id, manifest.digest, octet_length(manifest.descriptor) AS size"
@@ -175,11 +183,31 @@ class SqlTags(Part):
         )
         return changed > 0
 
-    async def page(self, repository_id: int, after: str, limit: int) -> Sequence[str]:
+    async def page(self, repository_id: int, after: str, limit: int, hidden: str | None = None) -> Sequence[str]:
+        shown = ""
+        if hidden is not None:
+            condition = hidden.format(repository="repository.name", digest="manifest.digest")
+            shown = (
+                " AND NOT EXISTS (SELECT 1 FROM manifest JOIN repository ON repository.id = manifest.repository_id"
+                f" WHERE manifest.id = tag.manifest_id AND ({condition}))"
+            )
         rows = await self._db.all(
-            "SELECT name FROM tag WHERE repository_id = :repository_id AND name > :after ORDER BY name LIMIT :limit",
+            "SELECT name FROM tag WHERE repository_id = :repository_id"
+            f" AND name > :after{shown} ORDER BY name LIMIT :limit",
             repository_id=repository_id,
             after=after,
+            limit=limit,
+        )
+        return [row[0] for row in rows]
+
+    async def naming(self, repository: RepositoryName, digest: Digest, limit: int) -> Sequence[str]:
+        rows = await self._db.all(
+            "SELECT tag.name FROM repository JOIN manifest"
+            " ON manifest.repository_id = repository.id AND manifest.digest = :digest"
+            " JOIN tag ON tag.manifest_id = manifest.id WHERE repository.name = :repository"
+            " ORDER BY tag.name LIMIT :limit",
+            repository=repository,
+            digest=digest,
             limit=limit,
         )
         return [row[0] for row in rows]

@@ -1,0 +1,1 @@
+"""Logging in by a provider elsewhere: GitHub, Google, any OpenID Connect issuer."""

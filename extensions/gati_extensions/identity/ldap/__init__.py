@@ -1,0 +1,1 @@
+"""Passwords and groups of a directory (LDAP)."""

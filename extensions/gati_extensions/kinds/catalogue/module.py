@@ -1,0 +1,102 @@
+"""Gati modules, in both forms that upstream has: `gati-module.json` and the contracts' ModuleManifest."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from gati_extensions.kinds.fields import (
+    MOST,
+    Capabilities,
+    Dependencies,
+    Manifest,
+    Part,
+    Short,
+    Text,
+    Words,
+    dependencies,
+    facts,
+)
+from gati_extensions.kinds.kind import Facts, Kind
+
+Runtime = Literal["node", "oci", "wasm", "binary", "external"]
+
+
+class Export(Part):
+    """One method and the types it takes and gives."""
+
+    input_ref: Text | None = None
+    output_ref: Text | None = None
+
+
+class Resources(Part):
+    """What it needs to run: `500m`, `512Mi`."""
+
+    cpu: Text = ""
+    mem: Text = ""
+
+
+class Gati(Part):
+    """The `gati` section of `gati-module.json`."""
+
+    type: Text = "module"
+    contracts: Words = Field(default_factory=list)
+    dependencies: Dependencies = Field(default_factory=dict)
+    runtime: Runtime | None = None
+    version: Text = ""
+
+
+class Module(Manifest):
+    """Either form; of the contracts' form all of `id`, `type` and `exports` are needed."""
+
+    id: Short | None = None
+    type: Runtime | None = None
+    exports: Annotated[dict[Short, Export], Field(max_length=MOST)] | None = None
+    capabilities: Capabilities = Field(default_factory=list)
+    resources: Resources | None = None
+    signature: Text = ""
+    gati: Gati | None = None
+
+    @model_validator(mode="after")
+    def _either_form(self) -> Module:
+        if self.gati is None:
+            missing = [name for name in ("id", "type", "exports") if getattr(self, name) is None]
+            if missing:
+                raise ValueError(
+                    f"a module needs either a `gati` section (gati-module.json) or {', '.join(missing)} "
+                    "(the contracts' ModuleManifest)"
+                )
+        return self
+
+
+def _describe(found: Module) -> Facts:
+    gati = found.gati
+    refs = {
+        name: {"input": export.input_ref, "output": export.output_ref} for name, export in (found.exports or {}).items()
+    }
+    return facts(
+        found,
+        type=found.type or (gati.runtime if gati else None) or "node",
+        dependencies=dependencies(gati.dependencies) if gati else (),
+        gati=found.gati_version or (gati.version if gati else ""),
+        words={"contracts": tuple(gati.contracts) if gati else (), "exports": tuple(refs)},
+        details={
+            "id": found.id,
+            "exports": refs,
+            "resources": found.resources.model_dump() if found.resources else {},
+        },
+    )
+
+
+KIND = Kind.own(
+    "module",
+    "A Gati module: JavaScript, OCI image, WebAssembly, binary or external adapter.",
+    Module,
+    _describe,
+    artifact_types=tuple(
+        f"application/vnd.gati.module-{name}.v1" for name in ("node", "oci", "wasm", "binary", "external")
+    ),
+    layers=("application/wasm", "application/vnd.wasm.content.layer.v1+wasm"),
+    aliases=tuple(f"module-{name}" for name in ("node", "oci", "wasm", "binary", "external")),
+)

@@ -1,0 +1,157 @@
+"""Collects what a resolution chooses from: releases of what is asked for, of what those want, and so on.
+
+Only releases that somebody's range admits are followed, so that the rest of the registry does not matter. All in one
+transaction's snapshot; what the caller may not see is not there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gati_extensions.kinds.api import Catalogue, Dependency, Release, Releases
+from gati_extensions.resolve import ranges
+from gati_extensions.resolve.problem import ROOT, TYPES, Environment, Want, label
+from gati_extensions.resolve.ranges import BadRange, Range
+from gati_registry.errors import Code, RegistryError
+from gati_registry.extension import Transaction, Visible
+
+RELEASES = 2000
+"""Of one artifact: the highest."""
+
+_ROOTS = frozenset({"orgs", "users", "library", "system", "local"})
+
+
+@dataclass(slots=True)
+class Gathered:
+    """What there is to choose from."""
+
+    wants: list[Want] = field(default_factory=list)
+    available: dict[str, Releases] = field(default_factory=dict)
+    wanted: dict[str, list[Want]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is looked at."""
+
+    artifacts: int
+    releases: int
+
+
+class Gathering:
+    """One collection. `own` is the caller's namespace, where bare names are looked for first."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        visible: Visible,
+        environment: Environment,
+        overrides: Mapping[str, Range],
+        limits: Limits,
+        own: str | None,
+    ) -> None:
+        self._catalogue = catalogue
+        self._visible = visible
+        self._environment = environment
+        self._overrides = overrides
+        self._limits = limits
+        self._own = own
+        self._names: dict[str, str] = {}
+        self._ranges: dict[str, set[Range]] = {}
+        self._count = 0
+
+    async def run(self, tx: Transaction, requests: Sequence[Dependency]) -> Gathered:
+        """Collect for these requests.
+
+        Raises:
+            RegistryError: INVALID, it is too much.
+        """
+        found = Gathered()
+        wanted = [need for need in requests if self._environment.wants(need)]
+        await self._learn(tx, [need.name for need in wanted])
+        found.wants = [self._want(need, ROOT) for need in wanted]
+        waiting: list[Want] = list(found.wants)
+        while waiting:
+            await self._load(tx, found, waiting)
+            fresh = self._admitted(found, waiting)
+            await self._learn(tx, [need.name for release in fresh for need in self._followed(release)])
+            waiting = []
+            for release in fresh:
+                wants = [self._want(need, label(release)) for need in self._followed(release)]
+                found.wanted[label(release)] = wants
+                waiting += wants
+        return found
+
+    def _followed(self, release: Release) -> Iterable[Dependency]:
+        return (
+            need for need in release.dependencies if need.type in TYPES and self._environment.wants(need)
+        )  # fmt: skip
+
+    def _want(self, need: Dependency, parent: str) -> Want:
+        try:
+            found = ranges.parse(need.constraint or "*")
+        except BadRange:
+            found = Range(need.constraint[:200])  # admits nothing; the explanation shows it as it is
+        return Want(self._names.get(need.name, need.name), found, parent, need.type, need.optional)
+
+    async def _learn(self, tx: Transaction, names: Sequence[str]) -> None:
+        """Find out which repository each name means."""
+        unknown = [name for name in dict.fromkeys(names) if name not in self._names]
+        if not unknown:
+            return
+        meant = {name: self._meanings(name) for name in unknown}
+        there = set(
+            await self._catalogue.existing(
+                tx, list(dict.fromkeys(one for all_ in meant.values() for one in all_)), self._visible
+            )
+        )
+        for name, candidates in meant.items():
+            self._names[name] = next((one for one in candidates if one in there), candidates[0])
+
+    def _meanings(self, name: str) -> list[str]:
+        """Repositories that a name could mean, the first choice first. Source: the table of names in the decisions."""
+        if "/" not in name:
+            return [*([f"{self._own}/{name}"] if self._own else []), f"library/{name}", name]
+        if name.partition("/")[0] in _ROOTS:
+            return [name]
+        return [name, f"orgs/{name}", f"users/{name}"]
+
+    async def _load(self, tx: Transaction, found: Gathered, waiting: Sequence[Want]) -> None:
+        names = [name for name in dict.fromkeys(want.name for want in waiting) if name not in self._ranges]
+        if not names:
+            return
+        if len(self._ranges) + len(names) > self._limits.artifacts:
+            raise RegistryError(
+                Code.INVALID, f"more than {self._limits.artifacts} artifacts would have to be looked at"
+            )
+        self._ranges.update((name, set()) for name in names)
+        seen = await self._catalogue.existing(tx, names, self._visible)
+        for one in await self._catalogue.releases(tx, seen, RELEASES):
+            found.available[one.repository] = one
+            self._count += len(one.releases)
+        if self._count > self._limits.releases:
+            raise RegistryError(Code.INVALID, f"more than {self._limits.releases} releases would have to be looked at")
+
+    def _admitted(self, found: Gathered, waiting: Sequence[Want]) -> list[Release]:
+        """Releases that a range admits which was not seen before, and that were not followed yet."""
+        fresh: dict[str, Release] = {}
+        for want in waiting:
+            range_ = self._overrides.get(want.name, want.range)
+            seen = self._ranges[want.name]
+            if range_ in seen:
+                continue
+            seen.add(range_)
+            available = found.available.get(want.name)
+            for release in available.releases if available is not None else ():
+                name = label(release)
+                if name in found.wanted or name in fresh:
+                    continue
+                if range_.digest or range_.channel:
+                    digest = range_.digest or (available.channels.get(range_.channel) if available else None)
+                    if release.digest != digest:
+                        continue
+                elif not range_.admits(release.version):
+                    continue
+                fresh[name] = release
+        return list(fresh.values())
