@@ -68,9 +68,7 @@ def test_replicas_on_postgresql_and_s3(tmp_path: Path) -> None:
         require(program)
     binaries()
     # Its data lies where PostgreSQL's account may pass, unlike a test's folder.
-    samples, report = _bench(
-        tmp_path, suite="replicas", ours="postgresql-s3-1,postgresql-s3-3", rows="cost,manifest-tag,artifacts"
-    )
+    samples, report = _bench(tmp_path, suite="replicas", ours="postgresql-s3-1,postgresql-s3-3", rows="cost,artifacts")
     cost = {key: values[0] for key, values in samples["rows"]["cost"]["postgresql-s3-1"].items()}
     # What is certain whatever becomes of the code: a pull is one question, only large blobs are in S3.
     assert (cost["get-tag-statements"], cost["get-tag-trips"], cost["get-tag-s3"]) == (1, 1, 0)
@@ -86,9 +84,6 @@ def test_replicas_on_postgresql_and_s3(tmp_path: Path) -> None:
 def test_growth_compares_filled_databases(tmp_path: Path) -> None:
     binaries()
     stock = tmp_path / "stock"
-    samples, _ = _bench(
-        tmp_path, suite="growth", ours="hypercorn-1", rows="growth-start,growth-gc", few=20, many=60, stock=stock
-    )
+    samples, _ = _bench(tmp_path, suite="growth", ours="hypercorn-1", rows="growth-start", few=20, many=60, stock=stock)
     assert samples["rows"]["growth-start"]["hypercorn-1"]["many"][0] > 0
-    assert samples["rows"]["growth-gc"]["hypercorn-1"]["p99-many"][0] > 0
     assert {path.name for path in stock.iterdir()} == {"sqlite-20", "sqlite-60"}, "they stay for the next run"
