@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
@@ -170,14 +171,13 @@ class Understanding:
                 continue
             annotations = layer["annotations"]
             title = annotations.get(_TITLE) or annotations.get("org.cncf.model.filepath") or ""
-            find = lambda digest: self._core.blob(repository, digest)  # noqa: E731 - bound below, at once
             files.append(
                 File(
                     layer["mediaType"],
                     digest,
                     layer["size"],
                     title if isinstance(title, str) else "",
-                    opener(find, digest),
+                    opener(partial(self._core.blob, repository), digest),
                 )
             )
         return Files(files)
