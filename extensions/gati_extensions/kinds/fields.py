@@ -29,7 +29,12 @@ class Part(BaseModel):
     """Base of manifests and their parts. Fields are written in camelCase or as here."""
 
     model_config = ConfigDict(
-        extra="ignore", frozen=True, hide_input_in_errors=True, populate_by_name=True, alias_generator=to_camel
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        populate_by_name=True,
+        alias_generator=to_camel,
+        defer_build=True,  # a kind is built when the first artifact of it comes
     )
 
 

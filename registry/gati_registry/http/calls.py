@@ -29,7 +29,13 @@ _FORM_FIELDS = 100
 class Model(BaseModel):
     """Base of the extension API's models: unknown fields are refused, values never appear in errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, str_strip_whitespace=False)
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        hide_input_in_errors=True,
+        str_strip_whitespace=False,
+        defer_build=True,  # most of them are never asked for in a process: a start need not wait for them
+    )
 
 
 class Page(Model, Generic[T]):
