@@ -14,11 +14,19 @@ class Invalid(Exception):
 
 
 def strict(data: bytes, *, depth: int = manifest.MAX_DEPTH) -> dict[str, Any]:
-    """A JSON object."""
+    """A JSON object whose texts can be stored everywhere and sent to anybody."""
     try:
         document = manifest.load_json(data, depth)
     except RegistryError as error:
         raise Invalid(error.message.removeprefix("manifest invalid: the document ")) from None
+    if b"\\u" in data:  # only an escape can write what is no text
+        text = json.dumps(document, ensure_ascii=False)
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise Invalid("holds half of a surrogate pair, which is no text") from None
+        if "\\u0000" in text:
+            raise Invalid("holds the character U+0000, which databases do not store")
     return document
 
 

@@ -82,10 +82,17 @@ def values(schema: Mapping[str, Any], metadata: Mapping[str, Any]) -> list[tuple
                 if one is not None:
                     found.append((field["path"], json.dumps(one), None))
             elif isinstance(one, int | float):
-                found.append((field["path"], json.dumps(one), float(one)))
+                found.append((field["path"], json.dumps(one)[:MAX_WORD], _float(one)))
             elif isinstance(one, str):
                 found.append((field["path"], one[:MAX_WORD], None))
     return found
+
+
+def _float(number: int | float) -> float | None:
+    try:
+        return float(number)
+    except OverflowError:  # an integer of hundreds of digits
+        return None
 
 
 def _at(document: Any, pointer: str) -> Any:

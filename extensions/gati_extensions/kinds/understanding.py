@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -65,17 +66,17 @@ class Understanding:
             RegistryError: MANIFEST_INVALID, with the pointer of what is wrong.
         """
         try:
-            document = strict(data)
+            document = await asyncio.to_thread(strict, data) if len(data) > INLINE else strict(data)
         except Invalid:
             return Understood(UNKNOWN.name, Facts(), "")  # some other format; the core takes it as it is
         config = _descriptor(document.get("config"))
-        layers = [found for raw in (document.get("layers") or [])[:MAX_LAYERS] if (found := _descriptor(raw))]
+        layers = [found for raw in _listed(document, "layers") if (found := _descriptor(raw))]
         kind = self._kinds.recognise(
             _text(document.get("artifactType")),
             config["mediaType"] if config else None,
             [layer["mediaType"] for layer in layers],
         )
-        if document.get("mediaType") in INDEXES or isinstance(document.get("manifests"), list):
+        if _text(document.get("mediaType")) in INDEXES or isinstance(document.get("manifests"), list):
             return await self._index(repository, document, kind)
         facts = await self._config(repository, kind, config) if config else Facts()
         facts = _annotated(facts, document.get("annotations"))
@@ -87,7 +88,7 @@ class Understanding:
     async def _index(self, repository: RepositoryName, document: dict[str, Any], kind: Kind) -> Understood:
         """Of an index: its own type, else what its first member that says something is; the platforms of all."""
         platforms, members = [], []
-        for raw in (document.get("manifests") or [])[:MAX_LAYERS]:
+        for raw in _listed(document, "manifests"):
             if not isinstance(raw, dict):
                 continue
             platform = raw.get("platform")
@@ -107,7 +108,8 @@ class Understanding:
             found = self._kinds.recognise(_text(data.get("artifactType")), config["mediaType"] if config else None, [])
             if found is not UNKNOWN:
                 kind = found if kind is UNKNOWN else kind
-                facts = await self._config(repository, found, config) if config else facts
+                with suppress(RegistryError):  # the member was pushed before there was anybody to refuse it
+                    facts = await self._config(repository, found, config) if config else facts
                 break
         facts = _annotated(replace(facts, platforms=tuple(dict.fromkeys(platforms))), document.get("annotations"))
         content = ",".join(sorted(str(digest) for digest in members))
@@ -181,6 +183,11 @@ class Understanding:
                 )
             )
         return Files(files)
+
+
+def _listed(document: Mapping[str, Any], name: str) -> list[Any]:
+    found = document.get(name)
+    return found[:MAX_LAYERS] if isinstance(found, list) else []
 
 
 def _described(kind: Kind, data: bytes, ours: bool) -> Facts:

@@ -24,6 +24,8 @@ T = TypeVar("T")
 METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE"})
 _PARAMETER = re.compile(r"\{([a-z_]+)(:path)?\}")
 _FORM_FIELDS = 100
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+"""The escape that JSON writes U+0000 with, unless its backslash is itself escaped."""
 
 
 class Model(BaseModel):
@@ -186,6 +188,8 @@ async def read_body(route: Route, exchange: Exchange) -> BaseModel | None:
     if not (kind == "application/json" or kind.endswith("+json")):
         raise RegistryError(Code.INVALID, "send the body as JSON, with Content-Type: application/json", status=415)
     data = await RequestBody(exchange).whole(route.max_body)
+    if _NUL.search(data) is not None:
+        raise RegistryError(Code.INVALID, "the body holds the character U+0000, which no database stores as text")
     try:
         return route.body.model_validate_json(data)
     except ValidationError as error:
@@ -203,6 +207,8 @@ def read_query(route: Route, exchange: Exchange) -> BaseModel | None:
     values: dict[str, Any] = {}
     for name, info in route.query.model_fields.items():
         found = exchange.queries(info.alias or name)
+        if any("\0" in value for value in found):
+            raise RegistryError(Code.INVALID, f"the query is not valid: /{info.alias or name}: holds a NUL character")
         if found:
             values[info.alias or name] = found if "list" in str(info.annotation) else found[0]
     try:

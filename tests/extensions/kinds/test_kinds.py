@@ -237,3 +237,35 @@ async def test_all_kinds_are_told(site: World) -> None:
     assert found["module"]["manifest"]["required"] == ["name", "version"]
     assert "application/vnd.gati.module.v1" in found["module"]["artifact_types"]
     assert found["image"]["manifest"] is None
+
+
+async def test_odd_shapes_of_manifests_are_let_be(site: World) -> None:
+    alice = site.user("alice")
+    for blob in (b"{}", b'{"architecture": "\\ud800"}', b'{"author": "a\\u0000b"}'):
+        assert (await alice.client.push_blob(ACME, blob)).status == 201
+    oci = "application/vnd.oci.image"
+    for config in (b"{}", b'{"architecture": "\\ud800"}', b'{"author": "a\\u0000b"}'):
+        pushed = await push(alice, ACME, "1.2.3", "image", config, artifact=None, config_type=f"{oci}.config.v1+json")
+        assert pushed.status == 201
+        assert (await alice.call("GET", f"/v2/{ACME}/_ext/kinds/versions/1.2.3")).status == 200
+    for kind, document in (
+        ("a/b", {"mediaType": {"": ""}, "layers": [], "config": {}}),
+        ("a/b", {"layers": {"a": 1}, "manifests": "x", "config": [1], "artifactType": 7}),
+        ("a/b", {"manifests": [1, {"platform": {"os": ["x"]}, "digest": {}}, {"digest": "nope"}]}),
+        ("application/x+json", {"artifactType": "application/vnd.gati.module.v1", "manifests": []}),
+    ):
+        data = json.dumps({"schemaVersion": 2, **document}).encode()
+        assert (await alice.client.push_manifest(ACME, "odd", data, kind)).status == 201, document
+        assert (await alice.call("GET", f"/v2/{ACME}/_ext/kinds/versions/odd")).status == 200
+
+
+async def test_text_that_no_database_stores_is_refused(site: World) -> None:
+    alice = site.user("alice")
+    for text in ("a\\u0000b", "\\ud800"):
+        config = json.dumps(CONFIGS["library"]).replace("A thing.", text).encode()
+        answer = await push(alice, ACME, "1.2.3", "library", config)
+        assert (answer.status, answer.json()["errors"][0]["code"]) == (400, "MANIFEST_INVALID")
+    assert (await push(alice, ACME, "1.2.3", "library", CONFIGS["library"])).status == 201
+    patch = await alice.call("PATCH", f"/v2/{ACME}/_ext/kinds/versions/1.2.3", {"description": "a\0b"})
+    assert patch.status == 400
+    assert (await alice.call("GET", f"/v2/{ACME}/_ext/kinds/channels?cursor=a%00b")).status == 400

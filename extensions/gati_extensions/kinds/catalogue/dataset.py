@@ -14,7 +14,7 @@ class Split(Part):
     """A part of it: train, test, validation."""
 
     name: Short
-    rows: Annotated[int, Field(ge=0)] | None = None
+    rows: Annotated[int, Field(ge=0, le=2**53)] | None = None
     files: Words = Field(default_factory=list)
 
 
@@ -22,7 +22,7 @@ class Dataset(Manifest):
     """The manifest of a dataset."""
 
     format: Text = ""
-    rows: Annotated[int, Field(ge=0)] | None = None
+    rows: Annotated[int, Field(ge=0, le=2**53)] | None = None
     splits: Annotated[list[Split], Field(max_length=MOST)] = Field(default_factory=list)
     fields: Annotated[dict[Short, Any], Field(max_length=MOST)] = Field(default_factory=dict)
     tasks: Words = Field(default_factory=list)
