@@ -15,6 +15,11 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
+def surroundings() -> dict[str, str]:
+    """This process's environment without settings: what is measured is set up by the bench alone."""
+    return {key: value for key, value in os.environ.items() if not key.startswith(("GATI_", "OTEL_"))}
+
+
 def tree(pid: int) -> list[int]:
     """The process and all its descendants, the process itself first."""
     found: list[int] = []

@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.load import Address
+from bench.processes import surroundings
 
 USER, PASSWORD = "admin", "bench-password"
 BASIC = base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode()
@@ -433,7 +434,6 @@ class Server:
         self.launch = self.stack.launch(self.port, self.data, self.home, self.secured)
         for name, text in self.launch.files.items():
             (self.home / name).write_text(text)
-        environment = {key: value for key, value in os.environ.items() if not key.startswith(("GATI_", "OTEL_"))}
         with (self.home / "stderr").open("ab") as log:
             begun = time.perf_counter()
             self._process = subprocess.Popen(
@@ -441,7 +441,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**environment, **self.launch.environment},
+                env={**surroundings(), **self.launch.environment},
                 start_new_session=True,
             )
         while not self._answers():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import os
 import random
 import statistics
 import subprocess
@@ -18,7 +17,7 @@ from bench.artifacts import empty_index
 from bench.filling import CYCLE, Filler, PostgresTarget, SqliteTarget, content, even, repository, tag
 from bench.load import Client, Rate, percentile, request, wrk
 from bench.model import Metric, Row, Scale, Target, Values
-from bench.processes import measured
+from bench.processes import measured, surroundings
 from bench.push import Journal, push_all, push_artifact, push_for, push_manifest
 from bench.stacks import Gati, Server, Shared, Stack, Unsupported
 
@@ -62,7 +61,7 @@ def _database(stack: Stack, home: Path) -> Iterator[tuple[Mapping[str, str], Pat
 
 def _command(words: list[str], data: Path, environment: Mapping[str, str]) -> None:
     command = [sys.executable, "-m", "gati_registry", *words, "--data", str(data)]
-    subprocess.run(command, env={**os.environ, **environment}, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(command, env={**surroundings(), **environment}, check=True, stdout=subprocess.DEVNULL)
 
 
 def _fill(stack: Stack, stock: Stock) -> None:
@@ -258,7 +257,7 @@ def _collect(server: Server, scale: Scale, round_: int, *, stocks: Stocks) -> Va
                 begun = time.perf_counter()
                 collector = subprocess.Popen(
                     [sys.executable, "-m", "gati_registry", "gc", "--data", str(data)],
-                    env={**os.environ, **environment},
+                    env={**surroundings(), **environment},
                     stdout=subprocess.DEVNULL,
                 )
                 journal = push_for(
