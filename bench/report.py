@@ -92,10 +92,14 @@ def verdicts(results: Results) -> Iterator[Verdict]:
                         yield _judge(results, row, metric, target, name)
 
 
+def _is_reached(metric: Metric, target: Target, value: float) -> bool:
+    return value >= target.bound if metric.better == "more" else value <= target.bound
+
+
 def _judge(results: Results, row: Row, metric: Metric, target: Target, stack: str) -> Verdict:
     value = results.median(row, metric, stack)
     if target.versus is None:
-        reached = None if value is None else value <= target.bound
+        reached = None if value is None else _is_reached(metric, target, value)
         return Verdict(row, metric, stack, target, value, "", value, reached)
     peers = {
         peer.name: median
@@ -107,7 +111,7 @@ def _judge(results: Results, row: Row, metric: Metric, target: Target, stack: st
         return Verdict(row, metric, stack, target, value, target.versus, None, None)
     best = (max if metric.better == "more" else min)(peers, key=lambda name: peers[name])
     ratio = value / peers[best] if peers[best] else float("inf")
-    reached = ratio >= target.bound if metric.better == "more" else ratio <= target.bound
+    reached = _is_reached(metric, target, ratio)
     return Verdict(row, metric, stack, target, value, best, ratio, reached)
 
 

@@ -223,10 +223,11 @@ async def move(
     else:
         version = semver.parse(tag)
         await tx.run(
-            "INSERT INTO kinds_tag (repository, tag, digest, version_key, moved_at)"
-            " VALUES (:repository, :tag, :digest, :key, :now) ON CONFLICT (repository, tag)"
+            "INSERT INTO kinds_tag (repository, tag, digest, version_key, release_key, moved_at)"
+            " VALUES (:repository, :tag, :digest, :key, :release, :now) ON CONFLICT (repository, tag)"
             " DO UPDATE SET digest = :digest, moved_at = :now",
-            repository=repository, tag=tag, digest=after, key=version.key if version else None, now=now,
+            repository=repository, tag=tag, digest=after, key=version.key if version else None,
+            release=version.key if version and not version.prerelease else None, now=now,
         )  # fmt: skip
     await tx.run(
         "INSERT INTO kinds_move (repository, tag, moved_at, number, before, after, actor)"
@@ -373,25 +374,28 @@ async def refresh(tx: Transaction, repository: str, now: int, drafts: frozenset[
     )
 
 
+_LOOKED = 50
+"""Versions from the highest that are looked at for one that is neither unpublished nor yanked."""
+
+
 async def _best(tx: Transaction, repository: str, drafts: frozenset[str]) -> Tagged | None:
     """The highest release that is neither a draft, unpublished nor yanked; else the newest tag that is no draft."""
-    versions_ = await tx.all(
-        "SELECT tag.tag, tag.digest FROM kinds_tag AS tag LEFT JOIN kinds_standing AS standing"
-        " ON standing.repository = tag.repository AND standing.tag = tag.tag"
-        " WHERE tag.repository = :repository AND tag.version_key IS NOT NULL AND standing.unpublished IS NULL"
-        " AND standing.yanked IS NULL"
-        # A release comes before every prerelease, whatever their numbers.
-        " ORDER BY CASE WHEN tag.version_key LIKE '%~%' THEN 1 ELSE 0 END DESC, tag.version_key DESC LIMIT :limit",
-        repository=repository,
-        limit=len(drafts) + 1,
-    )
-    others = await tx.all(
-        "SELECT tag, digest FROM kinds_tag WHERE repository = :repository ORDER BY moved_at DESC, tag LIMIT :limit",
-        repository=repository,
-        limit=len(drafts) + 1,
-    )
-    best = next((row[0] for row in [*versions_, *others] if row[1] not in drafts), None)
-    return await tagged(tx, repository, best) if best is not None else None
+    # Each of these reads as many rows from the end of an index as there are drafts and the like, and one.
+    order = (("release_key", True), ("version_key", True), ("moved_at", False))
+    for column, versions_ in order:
+        rows = await tx.all(
+            "SELECT tag.tag, tag.digest, standing.unpublished, standing.yanked FROM kinds_tag AS tag"
+            " LEFT JOIN kinds_standing AS standing"
+            " ON standing.repository = tag.repository AND standing.tag = tag.tag"
+            f" WHERE tag.repository = :repository AND tag.{column} IS NOT NULL"
+            f" ORDER BY tag.{column} DESC LIMIT :limit",
+            repository=repository,
+            limit=len(drafts) + _LOOKED,
+        )
+        for tag, digest, unpublished, yanked in rows:
+            if digest not in drafts and not (versions_ and (unpublished or yanked)):
+                return await tagged(tx, repository, tag)
+    return None
 
 
 async def listed(tx: Transaction, name: str) -> Listed | None:

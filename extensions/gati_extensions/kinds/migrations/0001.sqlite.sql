@@ -33,16 +33,20 @@ CREATE TABLE kinds_artifact (
 CREATE INDEX kinds_artifact_content ON kinds_artifact (content, repository) WHERE content <> '';
 
 -- Tags. Of a version (a tag that is one) `version_key` sorts by precedence; other tags are channels, with NULL.
+-- `release_key` is the same for releases, NULL for prereleases.
 CREATE TABLE kinds_tag (
     repository  TEXT NOT NULL,
     tag         TEXT NOT NULL,
     digest      TEXT NOT NULL,
     version_key TEXT,
+    release_key TEXT,
     moved_at    INTEGER NOT NULL,
     PRIMARY KEY (repository, tag)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX kinds_tag_version ON kinds_tag (repository, version_key) WHERE version_key IS NOT NULL;
 CREATE INDEX kinds_tag_digest ON kinds_tag (repository, digest);
+CREATE INDEX kinds_tag_release ON kinds_tag (repository, release_key) WHERE release_key IS NOT NULL;
+CREATE INDEX kinds_tag_moved ON kinds_tag (repository, moved_at);
 
 -- Every move of a tag, for ever: `before` and `after` are digests, NULL where there was, or is, none.
 CREATE TABLE kinds_move (
