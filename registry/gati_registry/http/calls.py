@@ -51,7 +51,7 @@ class Paging(Model):
     """The query of a list."""
 
     limit: int = Field(50, ge=1, le=1000, description="Most items in the answer.")
-    cursor: str = Field("", max_length=1024, description="`next` of the page before.")
+    cursor: str = Field("", max_length=1024, pattern=r"^[^\x00]*$", description="`next` of the page before.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +207,6 @@ def read_query(route: Route, exchange: Exchange) -> BaseModel | None:
     values: dict[str, Any] = {}
     for name, info in route.query.model_fields.items():
         found = exchange.queries(info.alias or name)
-        if any("\0" in value for value in found):
-            raise RegistryError(Code.INVALID, f"the query is not valid: /{info.alias or name}: holds a NUL character")
         if found:
             values[info.alias or name] = found if "list" in str(info.annotation) else found[0]
     try:
