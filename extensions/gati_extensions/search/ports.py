@@ -5,7 +5,8 @@ another is built beside it: `begin` makes an empty one, `put` with `building` fi
 changes meanwhile is put into both.
 
 An index that lives in the registry's database filters by `Query.visible` in SQL. One that lives elsewhere narrows by
-`Query.reach` and asks the database which of its candidates are visible (`kinds.api.Catalogue.existing`) before it counts anything.
+`Query.reach` and asks the database which of its candidates are visible (`kinds.api.Catalogue.existing`) before it
+counts anything.
 """
 
 from __future__ import annotations
