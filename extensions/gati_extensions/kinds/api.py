@@ -14,6 +14,8 @@ from gati_extensions.kinds.fields import repository as canonical_name
 from gati_extensions.kinds.files import File, Files, Malformed, Window
 from gati_extensions.kinds.kind import GROUP, UNKNOWN, Dependency, Facts, Kind, Kinds
 from gati_extensions.kinds.lines import Watcher
+from gati_extensions.kinds.ranges import BadRange, Comparator, Range, exact
+from gati_extensions.kinds.ranges import parse as parse_range
 from gati_extensions.kinds.semver import Version
 from gati_extensions.kinds.semver import parse as parse_version
 from gati_extensions.kinds.understanding import Understood
@@ -22,7 +24,9 @@ from gati_registry.extension import Change, Transaction, Visible
 __all__ = [
     "GROUP",
     "UNKNOWN",
+    "BadRange",
     "Catalogue",
+    "Comparator",
     "Dependency",
     "Described",
     "Facts",
@@ -33,6 +37,7 @@ __all__ = [
     "Malformed",
     "Manifest",
     "Part",
+    "Range",
     "Release",
     "Releases",
     "Understood",
@@ -42,7 +47,9 @@ __all__ = [
     "Window",
     "canonical_name",
     "dependencies",
+    "exact",
     "facts",
+    "parse_range",
     "parse_version",
     "references",
     "understood_of",
