@@ -51,6 +51,12 @@ class Caller:
         token = base64.b64encode(f"admin:{PASSWORD}".encode()).decode()
         self._headers = {"Authorization": f"Basic {token}"} if admin else {}
 
+    def __enter__(self) -> Caller:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.close()
+
     def call(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers, body."""
         self._connection.request(method, path, body or None, {**self._headers, **headers})
@@ -204,7 +210,8 @@ def _filled(engine: str, documents: int, folder: Path) -> Iterator[tuple[Path, d
             environment["GATI_METADATA_URL"] = database_url(port)
         data = folder / "data"
         migrate = [sys.executable, "-m", "gati_registry", "migrate", "--data", str(data)]
-        subprocess.run(migrate, env={**os.environ, **environment}, check=True, capture_output=True)
+        others = {name: value for name, value in os.environ.items() if not name.startswith("GATI_")}
+        subprocess.run(migrate, env={**others, **environment}, check=True, capture_output=True)
         began = time.perf_counter()
         target: Target
         if engine == "postgresql":
