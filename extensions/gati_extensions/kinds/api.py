@@ -12,6 +12,10 @@ from typing import Protocol
 from gati_extensions.kinds.fields import Manifest, Part, dependencies, facts, references
 from gati_extensions.kinds.fields import repository as canonical_name
 from gati_extensions.kinds.files import File, Files, Malformed, Window
+from gati_extensions.kinds.gtypes.normalising import STEPS, normalise, scope_of
+from gati_extensions.kinds.gtypes.reading import Budget
+from gati_extensions.kinds.gtypes.signatures import Method, Signatures
+from gati_extensions.kinds.gtypes.tree import BadType, GType
 from gati_extensions.kinds.kind import GROUP, UNKNOWN, Dependency, Facts, Kind, Kinds
 from gati_extensions.kinds.semver import Version
 from gati_extensions.kinds.semver import parse as parse_version
@@ -20,27 +24,35 @@ from gati_registry.extension import Change, Transaction, Visible
 
 __all__ = [
     "GROUP",
+    "STEPS",
     "UNKNOWN",
+    "BadType",
+    "Budget",
     "Catalogue",
     "Dependency",
     "Facts",
     "File",
     "Files",
+    "GType",
     "Kind",
     "Kinds",
     "Malformed",
     "Manifest",
+    "Method",
     "Part",
     "Release",
     "Releases",
+    "Signatures",
     "Understood",
     "Version",
     "Window",
     "canonical_name",
     "dependencies",
     "facts",
+    "normalise",
     "parse_version",
     "references",
+    "scope_of",
     "understood_of",
 ]  # fmt: skip
 

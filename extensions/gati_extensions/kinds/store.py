@@ -93,7 +93,7 @@ def encoded(facts: Facts) -> str:
     found = {
         field.name: value
         for field in dataclasses.fields(facts)
-        if (value := getattr(facts, field.name)) not in ("", (), {}) and field.name != "dependencies"
+        if (value := getattr(facts, field.name)) not in ("", (), {}) and field.name not in ("dependencies", "exports")
     }
     if facts.dependencies:
         found["dependencies"] = [dataclasses.asdict(dependency) for dependency in facts.dependencies]
@@ -122,14 +122,31 @@ async def put_artifact(
         repository=repository, digest=digest, kind=understood.kind, media_type=media_type, subject=subject, size=size,
         content=understood.content, facts=encoded(understood.facts), now=now, actor=actor,
     )  # fmt: skip
+    found = understood.signatures
+    if found.types or found.methods:
+        await tx.run(
+            "INSERT INTO kinds_signature (repository, digest, body) VALUES (:repository, :digest, :body)"
+            " ON CONFLICT (repository, digest) DO UPDATE SET body = :body",
+            repository=repository, digest=digest, body=compact(found.plain()),
+        )  # fmt: skip
 
 
 async def drop_artifact(tx: Transaction, repository: str, digest: str) -> None:
     """It is gone; so are its tags."""
-    await tx.run(
-        "DELETE FROM kinds_artifact WHERE repository = :repository AND digest = :digest",
+    for table in ("artifact", "signature"):
+        await tx.run(
+            f"DELETE FROM kinds_{table} WHERE repository = :repository AND digest = :digest",
+            repository=repository, digest=digest,
+        )  # fmt: skip
+
+
+async def signatures(tx: Transaction, repository: str, digest: str) -> Mapping[str, Any] | None:
+    """A manifest's GTypes and methods (`gtypes.signatures.Signatures.plain`); None where it has none."""
+    row = await tx.one(
+        "SELECT body FROM kinds_signature WHERE repository = :repository AND digest = :digest",
         repository=repository, digest=digest,
     )  # fmt: skip
+    return json.loads(row[0]) if row is not None else None
 
 
 async def artifact(tx: Transaction, repository: str, digest: str) -> Artifact | None:
@@ -419,7 +436,7 @@ async def within(
     return [Listed(*row) for row in rows]
 
 
-_TABLES = ("artifact", "tag", "move", "standing", "overlay", "star", "rating", "value")
+_TABLES = ("artifact", "signature", "tag", "move", "standing", "overlay", "star", "rating", "value")
 
 
 async def rename(tx: Transaction, source: str, target: str) -> None:

@@ -80,6 +80,7 @@ def _describe(found: Module) -> Facts:
         type=found.type or (gati.runtime if gati else None) or "node",
         dependencies=dependencies(gati.dependencies) if gati else (),
         gati=found.gati_version or (gati.version if gati else ""),
+        exports={name: (export.input_ref, export.output_ref) for name, export in (found.exports or {}).items()},
         words={"contracts": tuple(gati.contracts) if gati else (), "exports": tuple(refs)},
         details={
             "id": found.id,
