@@ -33,7 +33,7 @@ def number(value: float) -> str:
     """As ECMAScript writes it. Source: ECMA-262, Number::toString."""
     value = float(value)
     assert math.isfinite(value)
-    if value == int(value) and abs(value) < 1e21:
+    if value == int(value) and abs(value) < 2**53:
         return str(int(value))
     mantissa, _, exponent = repr(value).partition("e")
     sign, mantissa = ("-", mantissa[1:]) if mantissa.startswith("-") else ("", mantissa)
@@ -45,6 +45,8 @@ def number(value: float) -> str:
     digits = digits.rstrip("0")
     if -6 < point <= 0:
         return f"{sign}0.{'0' * -point}{digits}"
+    if len(digits) <= point <= 21:
+        return sign + digits.ljust(point, "0")
     if 0 < point <= 21:
         return f"{sign}{digits[:point]}.{digits[point:]}"
     rest = f".{digits[1:]}" if len(digits) > 1 else ""
