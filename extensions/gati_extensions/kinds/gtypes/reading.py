@@ -198,7 +198,7 @@ class Reader:
 
     def _ref(self, value: Mapping[str, Any], pointer: str, scope: Scope, _: int) -> int:
         name = value.get("refId")
-        if not isinstance(name, str) or not name:
+        if not isinstance(name, str):
             raise BadType(f"{pointer}/refId", "must name a type")
         return self._name(name, scope)
 
