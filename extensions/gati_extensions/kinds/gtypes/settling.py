@@ -11,6 +11,7 @@ however often it was unrolled.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from gati_extensions.kinds.gtypes.canonical import canonical
 from gati_extensions.kinds.gtypes.reading import Alias, Budget, Raw
@@ -25,7 +26,9 @@ from gati_extensions.kinds.gtypes.tree import (
     GType,
     Intersection,
     Node,
+    Number,
     Object,
+    Text,
     Tuple,
     Union,
     children,
@@ -42,6 +45,17 @@ def settle(raw: Raw, root: int, budget: Budget) -> GType:
         BadType: a name means itself and nothing else, or the work goes beyond the budget.
     """
     return _Settling(raw, budget).run(root)
+
+
+def unbranded(found: GType, budget: Budget) -> GType:
+    """The type without its brands: what types that differ in names alone have in common."""
+    if not any(isinstance(node, Text | Number | Boolean) and node.brand for node in found.nodes):
+        return found
+    raw = Raw([None] * len(found.nodes))
+    for number, node in enumerate(found.nodes):
+        plain = replace(node, brand="") if isinstance(node, Text | Number | Boolean) else node
+        raw.nodes[number] = plain if children(plain) else Alias(raw.add(plain))
+    return settle(raw, 0, budget)
 
 
 class _Settling:
