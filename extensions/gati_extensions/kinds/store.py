@@ -158,17 +158,19 @@ async def artifact(tx: Transaction, repository: str, digest: str) -> Artifact | 
     return _artifact(row) if row is not None else None
 
 
-async def same_content(tx: Transaction, repository: str, digest: str, limit: int, visible: Visible) -> Sequence[str]:
-    """Other repositories that a caller may see and that hold an artifact of the same layers."""
+async def same_content(
+    tx: Transaction, repository: str, digest: str, limit: int, visible: Visible
+) -> Sequence[tuple[str, str]]:
+    """(repository, digest) of artifacts of the same layers in other repositories that a caller may see."""
     condition, values = visible.where("other.repository")
     rows = await tx.all(
-        "SELECT DISTINCT other.repository FROM kinds_artifact AS own JOIN kinds_artifact AS other"
+        "SELECT other.repository, other.digest FROM kinds_artifact AS own JOIN kinds_artifact AS other"
         " ON other.content = own.content AND other.content <> '' AND other.repository <> own.repository"
         f" WHERE own.repository = :repository AND own.digest = :digest AND ({condition})"
-        " ORDER BY other.repository LIMIT :limit",
+        " ORDER BY other.repository, other.digest LIMIT :limit",
         repository=repository, digest=digest, limit=limit, **values,
     )  # fmt: skip
-    return [row[0] for row in rows]
+    return [(row[0], row[1]) for row in rows]
 
 
 # --- tags -------------------------------------------------------------------------------------------------------

@@ -259,9 +259,10 @@ class _Reading:
     async def _detail(
         self, tx: Transaction, repository: RepositoryName, found: Tagged, visible: Visible
     ) -> VersionDetail:
-        same = await store.same_content(tx, repository, found.artifact.digest, SIMILAR, visible)
-        drafts = await self._doors.namespaces.drafts(tx, repository)
-        return detail_of(repository, found, draft=found.artifact.digest in drafts, same=list(same))
+        others = await store.same_content(tx, repository, found.artifact.digest, 10 * SIMILAR, visible)
+        drafts = await self._doors.namespaces.drafts_among(tx, [repository, *(name for name, _ in others)])
+        same = list(dict.fromkeys(other[0] for other in others if other not in drafts))[:SIMILAR]
+        return detail_of(repository, found, draft=(repository, found.artifact.digest) in drafts, same=same)
 
 
 def item_of(found: Listed) -> ArtifactItem:
