@@ -12,6 +12,10 @@ from typing import Any, Protocol
 from gati_extensions.kinds.fields import Manifest, Part, dependencies, facts, references
 from gati_extensions.kinds.fields import repository as canonical_name
 from gati_extensions.kinds.files import File, Files, Malformed, Window
+from gati_extensions.kinds.gtypes.normalising import STEPS, normalise, scope_of
+from gati_extensions.kinds.gtypes.reading import Budget
+from gati_extensions.kinds.gtypes.signatures import Method, Signatures
+from gati_extensions.kinds.gtypes.tree import BadType, GType
 from gati_extensions.kinds.kind import GROUP, UNKNOWN, Dependency, Facts, Kind, Kinds
 from gati_extensions.kinds.lines import Watcher
 from gati_extensions.kinds.ranges import BadRange, Comparator, Range, exact
@@ -23,8 +27,11 @@ from gati_registry.extension import Change, Transaction, Visible
 
 __all__ = [
     "GROUP",
+    "STEPS",
     "UNKNOWN",
     "BadRange",
+    "BadType",
+    "Budget",
     "Catalogue",
     "Comparator",
     "Dependency",
@@ -32,14 +39,17 @@ __all__ = [
     "Facts",
     "File",
     "Files",
+    "GType",
     "Kind",
     "Kinds",
     "Malformed",
     "Manifest",
+    "Method",
     "Part",
     "Range",
     "Release",
     "Releases",
+    "Signatures",
     "Understood",
     "Value",
     "Version",
@@ -49,9 +59,11 @@ __all__ = [
     "dependencies",
     "exact",
     "facts",
+    "normalise",
     "parse_range",
     "parse_version",
     "references",
+    "scope_of",
     "understood_of",
 ]  # fmt: skip
 
