@@ -7,15 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
-from gati_extensions.kinds.fields import Manifest, Part, dependencies, facts, references
+from gati_extensions.kinds.fields import Manifest, Part, dependencies, facts, meanings, references
 from gati_extensions.kinds.fields import repository as canonical_name
 from gati_extensions.kinds.files import File, Files, Malformed, Window
+from gati_extensions.kinds.json import Invalid
 from gati_extensions.kinds.kind import GROUP, UNKNOWN, Dependency, Facts, Kind, Kinds
 from gati_extensions.kinds.semver import Version
 from gati_extensions.kinds.semver import parse as parse_version
-from gati_extensions.kinds.understanding import Understood
+from gati_extensions.kinds.understanding import Understood, document_of
 from gati_registry.extension import Change, Transaction, Visible
 
 __all__ = [
@@ -23,9 +24,11 @@ __all__ = [
     "UNKNOWN",
     "Catalogue",
     "Dependency",
+    "Entry",
     "Facts",
     "File",
     "Files",
+    "Invalid",
     "Kind",
     "Kinds",
     "Malformed",
@@ -38,7 +41,9 @@ __all__ = [
     "Window",
     "canonical_name",
     "dependencies",
+    "document_of",
     "facts",
+    "meanings",
     "parse_version",
     "references",
     "understood_of",
@@ -76,6 +81,22 @@ class Releases:
     channels: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An artifact's line in lists, with the facts of its newest version (as JSON; the overlay's words replace them)."""
+
+    repository: str
+    kind: str
+    tag: str
+    digest: str
+    title: str
+    description: str
+    stars: int
+    facts: Mapping[str, Any]
+    created_at: int
+    updated_at: int
+
+
 class Catalogue(Protocol):
     """Questions about artifacts."""
 
@@ -88,3 +109,15 @@ class Catalogue(Protocol):
 
     async def releases(self, tx: Transaction, names: Sequence[str], limit: int) -> Sequence[Releases]:
         """Versions of artifacts, without drafts and what is unpublished; at most `limit` of each."""
+
+    async def entries(
+        self, tx: Transaction, path: str, kind: str | None, after: str, limit: int, visible: Visible
+    ) -> Sequence[Entry]:
+        """Artifacts at and below a path (empty: anywhere) that a caller may see, by name, after `after`."""
+
+    def checked(self, kind: str, media_type: str, data: bytes) -> Facts:
+        """The facts of a config as a push would find them. Not for the event loop where it may be large.
+
+        Raises:
+            RegistryError: MANIFEST_INVALID, it does not fit the kind.
+        """

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from gati_extensions.kinds import semver, store
-from gati_extensions.kinds.api import Dependency, Kinds, Release, Releases
+from gati_extensions.kinds.api import Dependency, Entry, Facts, Kinds, Release, Releases
+from gati_extensions.kinds.understanding import checked
 from gati_extensions.namespaces.api import Namespaces
 from gati_registry.extension import Transaction, Visible
 
@@ -40,6 +41,26 @@ class Catalog:
         return [
             Releases(name, tuple(found[name]), channels[name]) for name in names if name in found or name in channels
         ]
+
+    async def entries(
+        self, tx: Transaction, path: str, kind: str | None, after: str, limit: int, visible: Visible
+    ) -> Sequence[Entry]:
+        """As the Protocol has it."""
+        found = []
+        for line in await store.within(tx, path, kind, after, limit, visible):
+            artifact = await store.artifact(tx, line.name, line.digest)
+            facts = artifact.facts if artifact is not None else {}
+            found.append(
+                Entry(line.name, line.kind, line.latest, line.digest, line.title, line.description, line.stars, facts,
+                      line.created_at, line.updated_at)
+            )  # fmt: skip
+        return found
+
+    def checked(self, kind: str, media_type: str, data: bytes) -> Facts:
+        """As the Protocol has it."""
+        found = self.kinds.get(kind)
+        assert found is not None
+        return checked(found, media_type, data)
 
 
 def _release(row: tuple[Any, ...]) -> Release | None:
