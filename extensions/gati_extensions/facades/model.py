@@ -41,6 +41,7 @@ class PackageItem(Model):
     license: str
     author: str
     stars: int
+    downloads: int
     updated: datetime.datetime
 
 

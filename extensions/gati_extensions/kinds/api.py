@@ -14,6 +14,7 @@ from gati_extensions.kinds.fields import repository as canonical_name
 from gati_extensions.kinds.files import File, Files, Malformed, Window
 from gati_extensions.kinds.json import Invalid
 from gati_extensions.kinds.kind import GROUP, UNKNOWN, Dependency, Facts, Kind, Kinds
+from gati_extensions.kinds.lines import Watcher
 from gati_extensions.kinds.semver import Version
 from gati_extensions.kinds.semver import parse as parse_version
 from gati_extensions.kinds.understanding import Understood, document_of
@@ -24,7 +25,7 @@ __all__ = [
     "UNKNOWN",
     "Catalogue",
     "Dependency",
-    "Entry",
+    "Described",
     "Facts",
     "File",
     "Files",
@@ -37,7 +38,9 @@ __all__ = [
     "Release",
     "Releases",
     "Understood",
+    "Value",
     "Version",
+    "Watcher",
     "Window",
     "canonical_name",
     "dependencies",
@@ -82,19 +85,40 @@ class Releases:
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
-    """An artifact's line in lists, with the facts of its newest version (as JSON; the overlay's words replace them)."""
+class Value:
+    """An indexed field of custom metadata: `path` is a JSON pointer, `number` is None where the value is none."""
 
-    repository: str
+    schema: str
+    path: str
+    word: str
+    number: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A repository as lists show it, with all that is known of its latest version. `tags` name the same content.
+
+    `facts` are what the artifact says of itself (`Facts` as JSON), `overlay` what was said of it later.
+    """
+
+    name: str
     kind: str
-    tag: str
+    latest: str
     digest: str
-    title: str
-    description: str
-    stars: int
+    state: str
     facts: Mapping[str, Any]
+    overlay: Mapping[str, Any]
+    tags: tuple[str, ...]
+    values: tuple[Value, ...]
+    stars: int
+    downloads: int
     created_at: int
     updated_at: int
+
+    @property
+    def description(self) -> str:
+        """What was said last."""
+        return str(self.overlay.get("description") or self.facts.get("description", ""))
 
 
 class Catalogue(Protocol):
@@ -112,7 +136,7 @@ class Catalogue(Protocol):
 
     async def entries(
         self, tx: Transaction, path: str, kind: str | None, after: str, limit: int, visible: Visible
-    ) -> Sequence[Entry]:
+    ) -> Sequence[Described]:
         """Artifacts at and below a path (empty: anywhere) that a caller may see, by name, after `after`."""
 
     def checked(self, kind: str, media_type: str, data: bytes) -> Facts:
@@ -121,3 +145,31 @@ class Catalogue(Protocol):
         Raises:
             RegistryError: MANIFEST_INVALID, it does not fit the kind.
         """
+
+    def watch(self, watcher: Watcher) -> None:
+        """Be told, in its transaction, of this process's changes of what `described` says (but for downloads)."""
+
+    async def described(self, tx: Transaction, names: Sequence[str]) -> Sequence[Described]:
+        """Those of the names that lists show."""
+
+    async def names(self, tx: Transaction, path: str, after: str, limit: int) -> Sequence[str]:
+        """Artifacts at and below a path ("" is everywhere) after a name, by name."""
+
+    async def indexed_fields(self, tx: Transaction, after: str, limit: int) -> Sequence[tuple[str, str, str]]:
+        """(schema, JSON pointer, value or fulltext) of registered schemas, of those after a schema's name."""
+
+    async def downloads(self, tx: Transaction, names: Sequence[str]) -> Mapping[str, int]:
+        """Downloads of artifacts in all; names that have none are not there."""
+
+    async def downloads_of_versions(
+        self, tx: Transaction, names: Sequence[str], since: int
+    ) -> Mapping[tuple[str, str], int]:
+        """Downloads by artifact and tag of a version, counted by day from that of a time on (milliseconds)."""
+
+    async def downloaded_since(self, tx: Transaction, time: int, after: str, limit: int) -> Sequence[tuple[int, str]]:
+        """(time, name) of artifacts whose downloads were counted after that time and name, in their order."""
+
+    async def downloads_by_day(
+        self, tx: Transaction, repository: str, since: str, after: tuple[str, str], limit: int
+    ) -> Sequence[tuple[str, str, int]]:
+        """(day, version, number) of a repository from a day (YYYY-MM-DD) on, after that day and version, in order."""

@@ -12,7 +12,7 @@ from gati_registry.extension import Model, Paging
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 Constraint = Annotated[str, StringConstraints(max_length=ranges.MAX_LENGTH)]
-Strategy = Literal["highest", "lowest", "newest", "locked-first", "manual"]
+Strategy = Literal["highest", "lowest", "newest", "most-downloaded", "locked-first", "manual"]
 
 
 def _checked(value: dict[str, str]) -> dict[str, str]:

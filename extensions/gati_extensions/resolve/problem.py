@@ -77,6 +77,9 @@ class Problem:
     refused: Mapping[str, str] = field(default_factory=dict)
     """By `name@version`: releases that are not taken, and why (advisories)."""
 
+    popularity: Mapping[str, int] = field(default_factory=dict)
+    """By `name@version`: downloads, for the strategy `most-downloaded`."""
+
     max_steps: int = 50_000
 
 

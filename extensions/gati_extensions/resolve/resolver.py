@@ -9,7 +9,7 @@ import asyncio
 import base64
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from gati_extensions.kinds.api import Catalogue, Dependency, Release, canonical_name
@@ -32,6 +32,9 @@ from gati_extensions.resolve.store import Advisory
 from gati_registry.errors import Code, RegistryError
 from gati_registry.extension import Identity, Kernel, Transaction
 
+POPULAR_DAYS = 90
+"""Days whose downloads count for the strategy `most-downloaded`: what was popular once is not what people use."""
+
 _NONE = Solution({})
 
 
@@ -41,6 +44,7 @@ class Solved:
 
     gathered: Gathered
     known: Sequence[Advisory] = ()
+    popularity: Mapping[str, int] = field(default_factory=dict)
     solution: Solution = _NONE
 
 
@@ -139,7 +143,8 @@ class Resolver:
             gathering = Gathering(self._catalogue, visible, environment, _overrides(asked), limits, me, here)
             gathered = await gathering.run(tx, requests)
             known = await store.published(tx, list(gathered.available)) if asked.advisories != "off" else ()
-            return Solved(gathered, known)
+            popular = await self._popularity(tx, gathered) if asked.strategy == "most-downloaded" else {}
+            return Solved(gathered, known, popular)
 
         return await self._kernel.database.scan(work)
 
@@ -151,12 +156,24 @@ class Resolver:
             locked=_locked(asked.lock),
             overrides=_overrides(asked),
             refused=_refused(found.gathered, found.known) if asked.advisories == "refuse" else {},
+            popularity=found.popularity,
         )
         if asked.strategy == "manual" and (open_ := _choices(problem)):
             return replace(found, solution=Solution({}, open_))
         async with self._turn():
             # Imported in the thread, and only where somebody resolves.
             return replace(found, solution=await asyncio.to_thread(_solved, problem))
+
+    async def _popularity(self, tx: Transaction, gathered: Gathered) -> Mapping[str, int]:
+        """Downloads of each release in the last days."""
+        since = self._kernel.clock.now() - POPULAR_DAYS * 86_400_000
+        counted = await self._catalogue.downloads_of_versions(tx, list(gathered.available), since)
+        return {
+            label(release): counted[key]
+            for found in gathered.available.values()
+            for release in found.releases
+            if (key := (release.repository, release.tag)) in counted
+        }
 
     def _problem(self, gathered: Gathered) -> Problem:
         return Problem(gathered.wants, gathered.available, gathered.wanted, max_steps=self._settings.max_steps)

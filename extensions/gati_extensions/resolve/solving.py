@@ -138,6 +138,8 @@ class _Provider(AbstractProvider[Want, Release, str]):
         else:
             found.sort(key=lambda release: release.version.key, reverse=True)
             found.sort(key=lambda release: bool(release.version.prerelease))
+        if strategy == "most-downloaded":  # of as many, the highest
+            found.sort(key=lambda release: -self._problem.popularity.get(label(release), 0))
         found.sort(key=lambda release: release.state in ("deprecated", "archived"))
         locked = self._problem.locked.get(name)
         if locked is not None and strategy == "locked-first":

@@ -16,7 +16,7 @@ from gati_extensions.facades.settings import FacadesSettings
 from gati_extensions.identity.api import Accounts
 from gati_extensions.kinds.api import (
     Catalogue,
-    Entry,
+    Described,
     Release,
     Releases,
     Version,
@@ -49,13 +49,13 @@ MAX_CONFIG = 1024 * 1024
 class Found:
     """A package that the caller may see: its line in lists, and its versions."""
 
-    entry: Entry
+    entry: Described
     releases: Releases
 
     @property
     def name(self) -> str:
         """As it is written in a `spec.yaml`."""
-        return short(self.entry.repository)
+        return short(self.entry.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +123,7 @@ class Doors:
         there = await self.catalogue.existing(tx, candidates, visible)
         for repository in (one for one in candidates if one in there):
             entries = await self.catalogue.entries(tx, repository, KIND, "", 1, visible)
-            if entries and entries[0].repository == repository:
+            if entries and entries[0].name == repository:
                 found = await self.catalogue.releases(tx, [repository], RELEASES)
                 return Found(entries[0], found[0]) if found else None
         return None

@@ -12,7 +12,7 @@ from typing import Any
 from gati_extensions.facades.model import MlldAdvisories, MlldAdvisory, MlldModule, MlldRegistry
 from gati_extensions.facades.routes.doors import READ, Doors, moment
 from gati_extensions.facades.scanning import severity
-from gati_extensions.kinds.api import Entry
+from gati_extensions.kinds.api import Described
 from gati_extensions.resolve.api import Known
 from gati_registry.errors import Code, RegistryError
 from gati_registry.extension import Call, Route, Transaction
@@ -55,7 +55,7 @@ class _Mlld:
     async def advisories(self, call: Call) -> MlldAdvisories:
         user = call.parameters["user"]
         entries = await self._entries(call, user)
-        about = {entry.repository: entry for entry in entries}
+        about = {entry.name: entry for entry in entries}
 
         async def work(tx: Transaction) -> Sequence[Known]:
             return await self._doors.resolving.advisories(tx, list(about))
@@ -63,7 +63,7 @@ class _Mlld:
         found = await self._doors.kernel.database.scan(work)
         return MlldAdvisories(author=user, advisories=[_advisory(one, about[one.repository]) for one in found])
 
-    async def _entries(self, call: Call, user: str) -> Sequence[Entry]:
+    async def _entries(self, call: Call, user: str) -> Sequence[Described]:
         """The user's mlld artifacts, whole registries first.
 
         Raises:
@@ -76,16 +76,16 @@ class _Mlld:
         entries = [entry for entry in listed if _modules(entry)]
         if not entries:
             raise RegistryError(Code.NOT_FOUND, f"there is no registry of {user[:64]} here that you may read")
-        return sorted(entries, key=lambda entry: ("updated" not in entry.facts["details"], entry.repository))
+        return sorted(entries, key=lambda entry: ("updated" not in entry.facts["details"], entry.name))
 
 
-def _modules(entry: Entry) -> Mapping[str, Any]:
+def _modules(entry: Described) -> Mapping[str, Any]:
     details = entry.facts.get("details")
     modules = details.get("modules") if isinstance(details, dict) and entry.facts.get("type") == "mlld" else None
     return modules if isinstance(modules, dict) else {}
 
 
-def _advisory(found: Known, entry: Entry) -> MlldAdvisory:
+def _advisory(found: Known, entry: Described) -> MlldAdvisory:
     """Of the modules that the record names, else of all that the artifact holds."""
     record, modules = found.record, _modules(entry)
     specific = record.get("database_specific")

@@ -26,7 +26,7 @@ from gati_extensions.facades.routes.doors import (
     short,
     tarball,
 )
-from gati_extensions.kinds.api import Entry, Invalid, Release, document_of, parse_version
+from gati_extensions.kinds.api import Described, Invalid, Release, document_of, parse_version
 from gati_registry.errors import Code, RegistryError
 from gati_registry.extension import (
     Access,
@@ -116,7 +116,7 @@ class _Packages:
                 str(uuid.uuid4()), Operation.PULL, repository, kernel.clock.now(), digest, tag, MANIFEST_TYPE,
                 actor=caller.identity.name, actor_id=caller.identity.id, credential=caller.identity.credential,
                 method=caller.identity.method, address=caller.address, user_agent=caller.user_agent,
-                request_id=caller.request_id, status=307,
+                request_id=caller.request_id, status=307, detail={"method": call.method},
             )
         )  # fmt: skip
         headers = {"Location": f"/v2/{repository}/blobs/{layer['digest']}", "ETag": f'"{layer["digest"]}"'}
@@ -178,44 +178,43 @@ class _Packages:
             for _ in range(max(1, LOOKED_AT // asked.limit) if words or framework else 1):
                 entries = await self._doors.catalogue.entries(tx, "", KIND, after, asked.limit + 1, visible)
                 for entry in entries[: asked.limit]:
-                    after = entry.repository
+                    after = entry.name
                     if _meets(entry, framework, words):
                         items.append(_item(entry))
                         if len(items) == asked.limit:
                             break
                 if len(items) == asked.limit or len(entries) <= asked.limit:
-                    return after if entries and after != entries[-1].repository else None
+                    return after if entries and after != entries[-1].name else None
             return after
 
         following = await self._doors.kernel.database.scan(work)
         return Page[PackageItem](items=list(items), next=following)
 
 
-def _meets(entry: Entry, framework: str, words: Sequence[str]) -> bool:
+def _meets(entry: Described, framework: str, words: Sequence[str]) -> bool:
     facts = entry.facts
     if framework and facts.get("type") != framework:
         return False
-    text = " ".join(
-        [entry.repository, entry.description, str(facts.get("type", "")), *facts.get("keywords", ())]
-    ).lower()
+    text = " ".join([entry.name, entry.description, str(facts.get("type", "")), *facts.get("keywords", ())]).lower()
     return all(word in text for word in words)
 
 
-def _item(entry: Entry) -> PackageItem:
+def _item(entry: Described) -> PackageItem:
     return PackageItem(**_common(entry))
 
 
-def _common(entry: Entry) -> dict[str, Any]:
-    facts, version = entry.facts, parse_version(entry.tag)
+def _common(entry: Described) -> dict[str, Any]:
+    facts, version = entry.facts, parse_version(entry.latest)
     return {
-        "name": short(entry.repository),
-        "version": str(version) if version is not None else entry.tag,
+        "name": short(entry.name),
+        "version": str(version) if version is not None else entry.latest,
         "framework": facts.get("type", ""),
         "description": entry.description,
         "keywords": list(facts.get("keywords", ())),
         "license": facts.get("license", ""),
         "author": ", ".join(facts.get("authors", ())),
         "stars": entry.stars,
+        "downloads": entry.downloads,
         "updated": moment(entry.updated_at),
     }
 
@@ -225,7 +224,7 @@ def _package(found: Found) -> Package:
     by_digest = {release.digest: str(release.version) for release in reversed(releases)}
     return Package(
         **_common(found.entry),
-        repository=found.entry.repository,
+        repository=found.entry.name,
         homepage=facts.get("homepage", ""),
         source=facts.get("source", ""),
         versions=[

@@ -67,15 +67,15 @@ class _Resolving:
         found = await self._doors.kernel.database.scan(
             lambda tx: self._doors.catalogue.entries(tx, path, None, asked.cursor, limit + 1, visible)
         )
-        wanted = {one.repository: one.digest for one in found[:limit] if parse_version(one.tag) is not None}
+        wanted = {one.name: one.digest for one in found[:limit] if parse_version(one.latest) is not None}
         alone, together = await self._doors.resolver.among(call.identity, call.origin, wanted)
-        versions = {one.repository: one.tag for one in found}
+        versions = {one.name: one.latest for one in found}
         return Conflicts(
             items=[NamespaceConflict(name=name, version=versions[name], lines=list(conflict.lines))
                    for name, conflict in alone.items()],
             together=[list(conflict.lines) for conflict in together],
             looked_at=len(wanted),
-            next=found[limit - 1].repository if len(found) > limit else None,
+            next=found[limit - 1].name if len(found) > limit else None,
         )  # fmt: skip
 
     async def graph(self, call: Call) -> Graph | Answer:
