@@ -45,7 +45,7 @@ from gati_registry.ports import (
 )
 from gati_registry.service.blobs import BlobService
 from gati_registry.service.collect import Collector
-from gati_registry.service.core import CoreDoor, Deciding
+from gati_registry.service.core import CoreDoor, Deciding, Pushing
 from gati_registry.service.hooks import Hooks, Listed
 from gati_registry.service.keys import KeyService
 from gati_registry.service.lists import ListService
@@ -382,7 +382,7 @@ def _assemble(
     )
     blob_service = BlobService(metadata, blobs, clock, policy.grace)
     observers, deciding = Observers(count), Deciding()
-    core = CoreDoor(metadata, blob_service, observers)
+    core = CoreDoor(metadata, blob_service, observers, deciding)
     loaded = loader.contribute(extensions, settings, database=metadata, core=core, access=deciding, clock=clock)
     hooks = core.hooks = blob_service.hooks = _hooks(loaded)
     observers.add(loaded.all("observers"))
@@ -394,13 +394,14 @@ def _assemble(
     limits = UploadLimits(settings.blobs.inline_bytes, settings.blobs.max_bytes, settings.uploads.max_open)
     page_size = settings.paging.max_items
     members = Members(authorizer, loaded.all("members_only"))
+    uploads = UploadService(metadata, blobs, clock, limits, ids, hooks)
+    manifests = ManifestService(metadata, clock, sparse=settings.manifests.sparse, hooks=hooks)
+    core.pushing = Pushing(uploads, manifests)
     endpoints = table(
         BlobEndpoints(blob_service, members, redirects),
-        UploadEndpoints(
-            UploadService(metadata, blobs, clock, limits, ids, hooks), locations, authorizer, members, count
-        ),
+        UploadEndpoints(uploads, locations, authorizer, members, count),
         ManifestEndpoints(
-            ManifestService(metadata, clock, sparse=settings.manifests.sparse, hooks=hooks),
+            manifests,
             locations,
             members,
             max_bytes=settings.manifests.max_bytes,
