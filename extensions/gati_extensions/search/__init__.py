@@ -1,0 +1,1 @@
+"""search: what the registry holds is found, by everybody who may pull it."""
