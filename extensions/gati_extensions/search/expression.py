@@ -67,6 +67,13 @@ class Works:
 
 
 @dataclass(frozen=True, slots=True)
+class Among:
+    """Artifacts with one of these names; at most some hundreds."""
+
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class And:
     """All of them."""
 
@@ -87,7 +94,7 @@ class Not:
     part: Node
 
 
-Node = Everything | Word | Phrase | Has | Compare | Versions | Works | And | Or | Not
+Node = Everything | Word | Phrase | Has | Compare | Versions | Works | Among | And | Or | Not
 
 EVERYTHING = Everything()
 
@@ -123,3 +130,15 @@ def sought(node: Node) -> tuple[Word | Phrase, ...]:
     if isinstance(node, And | Or):
         return tuple(dict.fromkeys(word for part in node.parts for word in sought(part)))
     return ()
+
+
+def wordless(node: Node) -> Node:
+    """The node without the words and phrases that are looked for: all that an artifact has to be otherwise."""
+    if isinstance(node, Word | Phrase):
+        return EVERYTHING
+    if isinstance(node, And):
+        return both(*map(wordless, node.parts))
+    if isinstance(node, Or):
+        parts = tuple(map(wordless, node.parts))
+        return EVERYTHING if EVERYTHING in parts else Or(parts)
+    return node

@@ -5,7 +5,8 @@ another is built beside it: `begin` makes an empty one, `put` with `building` fi
 changes meanwhile is put into both.
 
 An index that lives in the registry's database filters by `Query.visible` in SQL. One that lives elsewhere narrows by
-`Query.reach` and asks the database which of its candidates are visible (`kinds.api.Catalogue.existing`) before it counts anything.
+`Query.reach` and asks the database which of its candidates are visible (`kinds.api.Catalogue.existing`)
+before it counts anything.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ class Document:
     `tag`, `state`, `type`, words of the kind, and `<schema>.<path>` of custom metadata. `namespace` holds every
     namespace above the repository, the root first. `numbers` are fields of numbers beside stars, downloads and times.
     `text` is further text that is found (custom fields that are searched in full), with the weight of the description.
-    `level` is the visibility when this was indexed: it narrows, and decides nothing.
+    `level` is the visibility when this was indexed: it narrows, and decides nothing. `revision` grows with what is
+    indexed: an index outside of the database lets no earlier one replace a later one (0: it takes what comes).
     """
 
     name: str
@@ -55,6 +57,7 @@ class Document:
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     numbers: Mapping[str, float] = field(default_factory=dict)
     gati_spans: tuple[tuple[str, str], ...] = ()
+    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class Query:
     `after` is `Hit.key` of the last hit of the page before. `reach` is None where it is not known: then nothing is
     narrowed. `whole` is the query's words in one, for artifacts that are called exactly that. With `facets` the counts
     of `FACETS` are wanted. `ranked` is how many hits are looked at to rank and to count: the best-known and newest.
+    `ranking` (lexical, semantic, fused) is wanted where it goes by relevance; an index of words answers by those.
     """
 
     expression: Node = EVERYTHING
@@ -83,6 +87,7 @@ class Query:
     whole: str = ""
     facets: bool = True
     ranked: int = 2000
+    ranking: str = "lexical"
 
 
 @dataclass(frozen=True, slots=True)
