@@ -67,13 +67,6 @@ class Works:
 
 
 @dataclass(frozen=True, slots=True)
-class Among:
-    """Artifacts with one of these names; at most some hundreds."""
-
-    names: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class And:
     """All of them."""
 
@@ -94,7 +87,7 @@ class Not:
     part: Node
 
 
-Node = Everything | Word | Phrase | Has | Compare | Versions | Works | Among | And | Or | Not
+Node = Everything | Word | Phrase | Has | Compare | Versions | Works | And | Or | Not
 
 EVERYTHING = Everything()
 

@@ -5,8 +5,8 @@ another is built beside it: `begin` makes an empty one, `put` with `building` fi
 changes meanwhile is put into both.
 
 An index that lives in the registry's database filters by `Query.visible` in SQL. One that lives elsewhere narrows by
-`Query.reach` and asks the database which of its candidates are visible (`kinds.api.Catalogue.existing`)
-before it counts anything.
+`Query.reach` and asks the database which of its candidates are visible (`kinds.api.Catalogue.existing`) before it
+counts anything.
 """
 
 from __future__ import annotations
@@ -33,8 +33,7 @@ class Document:
     `tag`, `state`, `type`, words of the kind, and `<schema>.<path>` of custom metadata. `namespace` holds every
     namespace above the repository, the root first. `numbers` are fields of numbers beside stars, downloads and times.
     `text` is further text that is found (custom fields that are searched in full), with the weight of the description.
-    `level` is the visibility when this was indexed: it narrows, and decides nothing. `revision` grows with what is
-    indexed: an index outside of the database lets no earlier one replace a later one (0: it takes what comes).
+    `level` is the visibility when this was indexed: it narrows, and decides nothing.
     """
 
     name: str
@@ -57,7 +56,6 @@ class Document:
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     numbers: Mapping[str, float] = field(default_factory=dict)
     gati_spans: tuple[tuple[str, str], ...] = ()
-    revision: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +74,7 @@ class Query:
     narrowed. `whole` is the query's words in one, for artifacts that are called exactly that. With `facets` the counts
     of `FACETS` are wanted. `ranked` is how many hits are looked at to rank and to count: the best-known and newest.
     `ranking` (lexical, semantic, fused) is wanted where it goes by relevance; an index of words answers by those.
+    `raw`: as the index has it, with what is gone from the registry since.
     """
 
     expression: Node = EVERYTHING
@@ -88,6 +87,7 @@ class Query:
     facets: bool = True
     ranked: int = 2000
     ranking: str = "lexical"
+    raw: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +103,7 @@ class Found:
     """A page. `total` counts all pages' hits; not `exact`, there are at least so many, and `facets` count those alone.
 
     `facets` are counts by field and value, only of what the caller may see. `ranking` is lexical, semantic or fused.
+    `worded`: words found something; if not, one may be misspelt.
     """
 
     hits: Sequence[Hit]
@@ -111,16 +112,22 @@ class Found:
     exact: bool
     facets: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     ranking: str = "lexical"
+    worded: bool = True
 
 
 class SearchIndex(Protocol):
     """An index of all artifacts. Documents come without their readme in hits."""
 
-    async def put(self, documents: Sequence[Document], gone: Sequence[str], *, building: bool = False) -> None:
+    async def put(
+        self, documents: Sequence[Document], gone: Sequence[str], *, building: bool = False, revision: int = 0
+    ) -> None:
         """Keep documents instead of earlier ones of the same names, forget others; again changes nothing.
 
         Without `building` in every index that there is; with it only in the one that is being built, where what is
         there already is newer and stays.
+
+        `revision` was taken before the documents were read (`store.queue.turn`): an index outside of the database lets
+        no lower one replace a higher one, whenever it comes. 0: it takes what comes.
         """
 
     async def search(self, query: Query) -> Found:

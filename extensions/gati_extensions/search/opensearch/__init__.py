@@ -6,5 +6,6 @@ index    the port: candidates from OpenSearch, verdicts from the database, count
 """
 
 from gati_extensions.search.opensearch.index import OpenSearchIndex
+from gati_extensions.search.opensearch.server import Server
 
-__all__ = ["OpenSearchIndex"]
+__all__ = ["OpenSearchIndex", "Server"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from gati_extensions.search.expression import (
-    Among,
     And,
     Compare,
     Everything,
@@ -19,7 +18,6 @@ from gati_extensions.search.expression import (
 )
 from gati_extensions.search.opensearch.mapping import LONGEST_PREFIX, own_number
 from gati_extensions.search.ports import Query, Reach
-from gati_extensions.search.words import words
 
 Asked = dict[str, Any]
 
@@ -42,7 +40,8 @@ def asked(query: Query) -> Asked:
         found["bool"]["should"] = [
             # The well-known before the unknown, where both are about as good.
             {"rank_feature": {"field": "popularity", "log": {"scaling_factor": 1}, "boost": 0.3}},
-            *([{"term": {"called": {"value": " ".join(words(query.whole)), "boost": 20}}}] if query.whole else ()),
+            # What is called exactly so comes before everything else.
+            *([{"constant_score": {"filter": {"term": {"called": query.whole}}, "boost": 100}}] if query.whole else ()),
         ]
     return found
 
@@ -83,8 +82,6 @@ def _node(node: Node) -> Asked:
         return _best([{"match_phrase": {f: {"query": text, "boost": w}}} for f, w in WEIGHTS.items()])
     if isinstance(node, Has):
         return _filter({"term": {"has": f"{node.field}={node.value}"}})
-    if isinstance(node, Among):
-        return _filter({"ids": {"values": list(node.names)}})
     if isinstance(node, Compare):
         return _filter(_compare(node))
     if isinstance(node, Versions):

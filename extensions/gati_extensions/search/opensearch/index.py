@@ -22,6 +22,7 @@ from gati_extensions.search.opensearch.asking import asked, beginning, order
 from gati_extensions.search.opensearch.mapping import REFRESH, mapping, settings, shown, stored
 from gati_extensions.search.opensearch.server import Server, answering, log
 from gati_extensions.search.ports import FACETS, Document, Found, Hit, Query, Reach
+from gati_extensions.search.spelling import nearest
 from gati_registry.errors import Unavailable
 from gati_registry.extension import Visible
 
@@ -31,8 +32,11 @@ if TYPE_CHECKING:
 Existing = Callable[[Sequence[str], Visible], Awaitable[Sequence[str]]]
 """Asks the database which artifacts are there and visible to a caller."""
 
-VALUES = 100
+VALUES = 50
 """Values of a facet that are counted, the commonest first."""
+
+LOOKED = 50
+"""Words of which the likeliest that a misspelt one was meant to be are chosen."""
 
 SENT = 500
 """Documents of one request; their texts are bounded, so it stays within some megabytes."""
@@ -79,12 +83,14 @@ class OpenSearchIndex:
 
     # --- what is in it --------------------------------------------------------------------------------------------
 
-    async def put(self, documents: Sequence[Document], gone: Sequence[str], *, building: bool = False) -> None:
+    async def put(
+        self, documents: Sequence[Document], gone: Sequence[str], *, building: bool = False, revision: int = 0
+    ) -> None:
         aliases = (self._building,) if building else (self._serving, self._building)
         for start in range(0, len(documents), SENT):
-            await self._send(_puts(documents[start : start + SENT], aliases, building), building)
+            await self._send(_puts(documents[start : start + SENT], aliases, building, revision), building)
         for start in range(0, len(gone), SENT):
-            await self._send(_deletions(gone[start : start + SENT], aliases), building)
+            await self._send(_deletions(gone[start : start + SENT], aliases, revision), building)
 
     async def _send(self, lines: Iterator[dict[str, Any]], building: bool) -> None:
         """Waits for the next refresh, so that what was put is found; of an index that nobody sees, not."""
@@ -108,7 +114,7 @@ class OpenSearchIndex:
     async def search(self, query: Query) -> Found:
         with answering():
             first = await self._candidates(query, None)
-            seen = await self._visible(first, query.visible)
+            seen = await self._visible(first, query)
             page = [one for one in seen if query.after is None or _follows(one, query)]
             if len(first) == query.ranked and len(page) <= query.limit:
                 async for more in self._beyond(query, first[-1]):
@@ -143,13 +149,15 @@ class OpenSearchIndex:
             after = [query.after[1]] if query.sort == "name" else list(query.after)
         while True:
             found = await self._candidates(query, after)
-            yield await self._visible(found, query.visible)
+            yield await self._visible(found, query)
             if len(found) < query.ranked:
                 return
             after = found[-1].place
 
-    async def _visible(self, found: Sequence[_Candidate], visible: Visible) -> list[_Candidate]:
-        names = frozenset(await self._existing([one.name for one in found], visible)) if found else frozenset()
+    async def _visible(self, found: list[_Candidate], query: Query) -> list[_Candidate]:
+        if query.raw or not found:
+            return found
+        names = frozenset(await self._existing([one.name for one in found], query.visible))
         return [one for one in found if one.name in names]
 
     async def _details(
@@ -191,7 +199,9 @@ class OpenSearchIndex:
             while len(found) < limit:
                 answer = await self._ask(body, "hits.hits._id,hits.hits.sort")
                 hits = answer.get("hits", {}).get("hits", ())
-                found += [c.name for c in await self._visible([_Candidate(h["_id"], h["sort"]) for h in hits], visible)]
+                names = [hit["_id"] for hit in hits]
+                seen = frozenset(await self._existing(names, visible)) if names else frozenset()
+                found += [name for name in names if name in seen]
                 if len(hits) < looked:
                     break
                 body["search_after"] = hits[-1]["sort"]
@@ -199,7 +209,7 @@ class OpenSearchIndex:
         return [documents[name] for name in found[:limit] if name in documents]
 
     async def near(self, word: str, limit: int) -> Sequence[str]:
-        term = {"field": "any", "size": limit, "suggest_mode": "always", "min_word_length": 3, "max_edits": 2}
+        term = {"field": "any", "size": LOOKED, "suggest_mode": "always", "min_word_length": 3, "prefix_length": 0}
         body = {
             "query": {"term": {"any": word}},
             "size": 0,
@@ -211,7 +221,7 @@ class OpenSearchIndex:
         if answer["hits"]["total"]["value"]:
             return [word]
         entries = answer.get("suggest", {}).get("near", ())
-        return [option["text"] for entry in entries for option in entry.get("options", ())]
+        return nearest(word, [option["text"] for entry in entries for option in entry.get("options", ())], limit)
 
     async def _ask(self, body: Mapping[str, Any], wanted: str) -> dict[str, Any]:
         params = {"filter_path": wanted, "allow_partial_search_results": "false"}
@@ -269,19 +279,22 @@ def _follows(one: _Candidate, query: Query) -> bool:
     return bool(one.place[0] < value or (one.place[0] == value and one.name > name))
 
 
-def _puts(documents: Sequence[Document], aliases: Sequence[str], building: bool) -> Iterator[dict[str, Any]]:
+def _puts(
+    documents: Sequence[Document], aliases: Sequence[str], building: bool, revision: int
+) -> Iterator[dict[str, Any]]:
     for document in documents:
         source = stored(document)
         for alias in aliases:
-            about: dict[str, Any] = {"_index": alias, "_id": document.name}
-            if document.revision:
-                yield {"index": {**about, "version": document.revision, "version_type": "external_gte"}}
-            else:
-                yield {"create" if building else "index": about}
+            about = {"_index": alias, "_id": document.name, **_version(revision)}
+            yield {"create" if building and not revision else "index": about}
             yield source
 
 
-def _deletions(names: Sequence[str], aliases: Sequence[str]) -> Iterator[dict[str, Any]]:
+def _deletions(names: Sequence[str], aliases: Sequence[str], revision: int) -> Iterator[dict[str, Any]]:
     for name in names:
         for alias in aliases:
-            yield {"delete": {"_index": alias, "_id": name}}
+            yield {"delete": {"_index": alias, "_id": name, **_version(revision)}}
+
+
+def _version(revision: int) -> dict[str, Any]:
+    return {"version": revision, "version_type": "external_gte"} if revision else {}

@@ -5,7 +5,7 @@ plugin, and the same texts are found. Fields whose names others choose (custom s
 for a mapping does not bear thousands of names.
 
     name, title, keywords, description, more, readme   folded words; .prefix of the first four: beginnings of words
-    any        all of these words, for misspellings
+    any        the words of those four, for misspellings
     called     what an artifact is called exactly
     has        field=value of all fields of words          facet.<field>  those that are counted
     numbers    nested {field, value}                       gati           nested {low, high}
@@ -37,7 +37,13 @@ LONGEST_VALUE = 8000
 _OWN = {"stars": "stars", "downloads": "downloads", "created": "created_at", "updated": "updated_at"}
 """Numbers with fields of their own, and where a document has them."""
 
-_NOT_SHOWN = frozenset({"text", "readme", "revision"})
+MAX_FACET = 20
+"""Values of one field of one artifact that are counted."""
+
+_COUNTED = {"namespace": 1}
+"""Of the namespaces above an artifact the one that is owned."""
+
+_NOT_SHOWN = frozenset({"text", "readme"})
 
 
 def settings() -> dict[str, Any]:
@@ -61,9 +67,9 @@ def settings() -> dict[str, Any]:
 
 def mapping() -> dict[str, Any]:
     """The mapping of an index. What it does not name is refused."""
-    folded: dict[str, Any] = {"type": "text", "analyzer": "folded", "copy_to": "any"}
+    folded: dict[str, Any] = {"type": "text", "analyzer": "folded"}
     beginnings = {"type": "text", "analyzer": "beginnings", "search_analyzer": "folded", "norms": False}
-    both = {**folded, "fields": {"prefix": {**beginnings, "index_options": "docs"}}}
+    both = {**folded, "copy_to": "any", "fields": {"prefix": {**beginnings, "index_options": "docs"}}}
     keyword = {"type": "keyword", "ignore_above": LONGEST_VALUE}
     number = {"type": "double"}
     return {
@@ -113,7 +119,7 @@ def stored(document: Document) -> dict[str, Any]:
         "readme": _folded(document.readme),
         "called": sorted({_folded(text) for text in (document.name, leaf, document.title) if text}),
         "has": sorted(f"{field}={value}" for field, values in document.words.items() for value in values),
-        "facet": {name: list(document.words.get(name, ())) for name in FACETS},
+        "facet": {name: list(document.words.get(name, ())[: _COUNTED.get(name, MAX_FACET)]) for name in FACETS},
         "numbers": [{"field": name, "value": value} for name, value in document.numbers.items()],
         "gati": [{"low": low, "high": high} for low, high in document.gati_spans],
         "version_key": document.version_key,

