@@ -124,7 +124,12 @@ async def build(
             elif await metadata.read(lambda tx: tx.keys.page(0, 1)):
                 raise SettingsError("encryption.master: the database holds encrypted content; name the master key")
             ids = SessionIds(await session_key(metadata), _ms(settings.uploads.expiry))
-            yield _assemble(settings, metadata, blobs, redirects, clock, count, ids, extensions, keys)
+            registry = _assemble(settings, metadata, blobs, redirects, clock, count, ids, extensions, keys)
+            try:
+                yield registry
+            finally:
+                for close in registry.extensions.closing():
+                    await close()
         finally:
             blobs.close()
     finally:

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from gati_extensions.kinds.api import Catalogue
 from gati_extensions.search.ports import SearchIndex
 from gati_extensions.search.settings import SearchSettings
 from gati_registry.extension import Command, Contribution, Extension, Job, Kernel, Operation, Visible, on
+
+if TYPE_CHECKING:
+    from gati_extensions.search.opensearch import OpenSearchIndex
 
 
 def _contribute(kernel: Kernel, settings: SearchSettings) -> Contribution:
@@ -23,7 +27,8 @@ def _contribute(kernel: Kernel, settings: SearchSettings) -> Contribution:
     from gati_extensions.search.store import queue
 
     catalogue, namespaces = kernel.apis["kinds"], kernel.apis["namespaces"]
-    index, embedding = _index(kernel, settings)
+    outside = _outside(kernel, settings) if kernel.search_url is not None else None
+    index, embedding = _semantic(kernel, settings, outside or _embedded(kernel))
     gathering = Gathering(catalogue, namespaces, readme=settings.readme)
     catalogue.watch(queue.note)
     indexer = jobs.Indexer(kernel, index, catalogue, gathering)
@@ -39,17 +44,17 @@ def _contribute(kernel: Kernel, settings: SearchSettings) -> Contribution:
             Job("search.downloads", jobs.DOWNLOADS_INTERVAL, indexer.follow, indexer.downloaded),
             *embedding,
         ],
+        close=outside.close if outside is not None else None,
         api=index,
     )
 
 
-def _index(kernel: Kernel, settings: SearchSettings) -> tuple[SearchIndex, list[Job]]:
-    """The index, and what it does aside.
+def _semantic(kernel: Kernel, settings: SearchSettings, index: SearchIndex) -> tuple[SearchIndex, list[Job]]:
+    """The index, by meaning too if that is wanted, and what it does aside.
 
     Raises:
-        ValueError: an extra is missing, or a file.
+        ValueError: the extra is missing.
     """
-    index = _outside(kernel, settings) if kernel.search_url is not None else _embedded(kernel)
     if not settings.semantic:
         return index, []
     from gati_extensions.search.semantic.index import SemanticIndex, require
@@ -68,7 +73,8 @@ def _embedded(kernel: Kernel) -> SearchIndex:
     return TableIndex(kernel.database, kernel.clock, TsVector() if kernel.folder is None else Fts5())
 
 
-def _outside(kernel: Kernel, settings: SearchSettings) -> SearchIndex:
+def _outside(kernel: Kernel, settings: SearchSettings) -> OpenSearchIndex:
+    """Raises ValueError where the extra is missing, or a file."""
     from gati_extensions.search.opensearch import OpenSearchIndex, Server
 
     assert kernel.search_url is not None

@@ -74,31 +74,28 @@ class OpenSearchIndex:
             await self._client.close()
             self._client = None
 
-    async def check(self) -> None:
-        """Raises Unavailable where it does not serve."""
-        with answering():
-            health = await self.client.cluster.health(params={"timeout": "2s"})
-        if health["status"] == "red":
-            raise Unavailable("the search index has lost a part: OpenSearch is red")
-
     # --- what is in it --------------------------------------------------------------------------------------------
 
     async def put(
         self, documents: Sequence[Document], gone: Sequence[str], *, building: bool = False, revision: int = 0
     ) -> None:
-        aliases = (self._building,) if building else (self._serving, self._building)
-        for start in range(0, len(documents), SENT):
-            await self._send(_puts(documents[start : start + SENT], aliases, building, revision), building)
-        for start in range(0, len(gone), SENT):
-            await self._send(_deletions(gone[start : start + SENT], aliases, revision), building)
+        for alias in (self._building,) if building else (self._serving, self._building):
+            for start in range(0, len(documents), SENT):
+                await self._send(alias, _puts(documents[start : start + SENT], building, revision))
+            # A deletion that bears a version would make what it names: it goes to an index that is there.
+            for index in await self._there(alias) if gone else ():
+                for start in range(0, len(gone), SENT):
+                    await self._send(alias, _deletions(gone[start : start + SENT], index, revision))
 
-    async def _send(self, lines: Iterator[dict[str, Any]], building: bool) -> None:
-        """Waits for the next refresh, so that what was put is found; of an index that nobody sees, not."""
-        refresh = "false" if building else "wait_for"
+    async def _there(self, alias: str) -> list[str]:
         with answering():
-            answer = await self.client.bulk(
-                body=list(lines), params={"refresh": refresh, "require_alias": "true"}, timeout=30
-            )
+            return await self._behind(alias)
+
+    async def _send(self, alias: str, lines: Iterator[dict[str, Any]]) -> None:
+        """Waits for the next refresh, so that what was put is found; what is being built has none."""
+        params = {"refresh": "wait_for" if alias == self._serving else "false", "require_alias": "true"}
+        with answering():
+            answer = await self.client.bulk(index=alias, body=list(lines), params=params, timeout=30)
         for item in answer["items"] if answer["errors"] else ():
             ((_, said),) = item.items()
             status = said["status"]
@@ -231,8 +228,7 @@ class OpenSearchIndex:
     # --- built beside what serves ---------------------------------------------------------------------------------
 
     async def built(self) -> bool:
-        with answering():
-            return bool(await self._behind(self._serving))
+        return bool(await self._there(self._serving))
 
     async def begin(self) -> None:
         name = f"{self._serving}-{secrets.token_hex(8)}"
@@ -258,12 +254,8 @@ class OpenSearchIndex:
 
     async def _behind(self, alias: str) -> list[str]:
         """The indices that an alias names."""
-        from opensearchpy.exceptions import NotFoundError
-
-        try:
-            return list(await self.client.indices.get_alias(name=alias))
-        except NotFoundError:
-            return []
+        found = await self.client.indices.get_alias(name=alias, params={"ignore": 404})
+        return [] if "error" in found else list(found)
 
     async def _move(self, actions: list[dict[str, Any]]) -> None:
         await self.client.indices.update_aliases(body={"actions": actions}, timeout=30)
@@ -279,21 +271,15 @@ def _follows(one: _Candidate, query: Query) -> bool:
     return bool(one.place[0] < value or (one.place[0] == value and one.name > name))
 
 
-def _puts(
-    documents: Sequence[Document], aliases: Sequence[str], building: bool, revision: int
-) -> Iterator[dict[str, Any]]:
+def _puts(documents: Sequence[Document], building: bool, revision: int) -> Iterator[dict[str, Any]]:
     for document in documents:
-        source = stored(document)
-        for alias in aliases:
-            about = {"_index": alias, "_id": document.name, **_version(revision)}
-            yield {"create" if building and not revision else "index": about}
-            yield source
+        yield {"create" if building and not revision else "index": {"_id": document.name, **_version(revision)}}
+        yield stored(document)
 
 
-def _deletions(names: Sequence[str], aliases: Sequence[str], revision: int) -> Iterator[dict[str, Any]]:
+def _deletions(names: Sequence[str], index: str, revision: int) -> Iterator[dict[str, Any]]:
     for name in names:
-        for alias in aliases:
-            yield {"delete": {"_index": alias, "_id": name, **_version(revision)}}
+        yield {"delete": {"_index": index, "_id": name, **_version(revision)}}
 
 
 def _version(revision: int) -> dict[str, Any]:

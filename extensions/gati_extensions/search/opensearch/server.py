@@ -53,6 +53,8 @@ class Server:
         """A client of it; to be closed."""
         from opensearchpy import AsyncOpenSearch
 
+        # It would write a traceback for every request that fails; `answering` says it in a line.
+        logging.getLogger("opensearch").setLevel(logging.CRITICAL)
         return AsyncOpenSearch(
             hosts=[{"host": self.host, "port": self.port, "url_prefix": self.path}],
             http_auth=(self.user, self.password) if self.user else None,
