@@ -96,6 +96,8 @@ def _word(node: Word) -> Asked:
     if node.prefix:
         text = node.text[:LONGEST_PREFIX]
         found += [{"term": {f"{f}.prefix": {"value": text, "boost": WEIGHTS[f] / 2}}} for f in _BEGINNINGS]
+        # Long texts have no index of beginnings: it would be larger than all else.
+        found += [{"prefix": {f: {"value": node.text, "boost": WEIGHTS[f] / 2}}} for f in ("more", "readme")]
     return _best(found)
 
 
