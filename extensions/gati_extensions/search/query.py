@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from gati_extensions.kinds.api import Catalogue
 from gati_extensions.namespaces.api import Namespaces, root
@@ -73,6 +74,7 @@ class Searching:
             language.whole_of(asked.q),
             asked.facets,
             self._settings.ranked,
+            asked.ranking or ("fused" if self._settings.semantic else "lexical"),
         )
         async with self._turn():
             found, corrected = await self._found(query)
@@ -80,7 +82,7 @@ class Searching:
 
     async def _found(self, query: Query) -> tuple[Found, dict[str, list[str]]]:
         found = await self._index.search(query)
-        if found.total or query.after is not None:
+        if found.total and found.worded:
             return found, {}
         # Nothing at all: perhaps a word is misspelt.
         near: dict[str, list[str]] = {}
@@ -91,11 +93,8 @@ class Searching:
         if not near:
             return found, {}
         mended = await self._index.search(
-            Query(
-                language.mended(query.expression, near), query.visible, query.reach, query.sort, query.limit, None, "",
-                query.facets, query.ranked,
-            )
-        )  # fmt: skip
+            replace(query, expression=language.mended(query.expression, near), whole=_mended(query.whole, near))
+        )
         # Told is only what is in the hits: other words may be of artifacts that the caller may not see.
         there = {word for hit in mended.hits for word in _words_of(hit.document)}
         told = {word: seen for word, likely in near.items() if (seen := [one for one in likely if one in there])}
@@ -146,6 +145,10 @@ class Searching:
         if self._turns is None:
             self._turns = asyncio.Semaphore(self._settings.at_once)
         return self._turns
+
+
+def _mended(whole: str, near: Mapping[str, list[str]]) -> str:
+    return " ".join(near.get(word, [word])[0] for word in whole.split())
 
 
 def reach_of(visible: Visible) -> Reach | None:
