@@ -18,6 +18,8 @@ from gati_extensions.kinds.gtypes.signatures import Method, Signatures
 from gati_extensions.kinds.gtypes.tree import BadType, GType
 from gati_extensions.kinds.kind import GROUP, UNKNOWN, Dependency, Facts, Kind, Kinds
 from gati_extensions.kinds.lines import Watcher
+from gati_extensions.kinds.ranges import BadRange, Comparator, Range, exact
+from gati_extensions.kinds.ranges import parse as parse_range
 from gati_extensions.kinds.semver import Version
 from gati_extensions.kinds.semver import parse as parse_version
 from gati_extensions.kinds.understanding import Understood
@@ -27,9 +29,11 @@ __all__ = [
     "GROUP",
     "STEPS",
     "UNKNOWN",
+    "BadRange",
     "BadType",
     "Budget",
     "Catalogue",
+    "Comparator",
     "Dependency",
     "Described",
     "Facts",
@@ -42,9 +46,11 @@ __all__ = [
     "Manifest",
     "Method",
     "Part",
+    "Range",
     "Release",
     "Releases",
     "Signatures",
+    "Signed",
     "Understood",
     "Value",
     "Version",
@@ -52,8 +58,10 @@ __all__ = [
     "Window",
     "canonical_name",
     "dependencies",
+    "exact",
     "facts",
     "normalise",
+    "parse_range",
     "parse_version",
     "references",
     "scope_of",
@@ -124,6 +132,17 @@ class Described:
     updated_at: int
 
 
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """The latest version of a repository that lists show, with its methods and types (`Signatures.plain`)."""
+
+    name: str
+    kind: str
+    version: str
+    digest: str
+    signatures: Mapping[str, Any]
+
+
 class Catalogue(Protocol):
     """Questions about artifacts."""
 
@@ -142,6 +161,9 @@ class Catalogue(Protocol):
 
     async def described(self, tx: Transaction, names: Sequence[str]) -> Sequence[Described]:
         """Those of the names that lists show."""
+
+    async def signed(self, tx: Transaction, names: Sequence[str]) -> Sequence[Signed]:
+        """Those of the names that lists show and whose latest version tells GTypes or methods."""
 
     async def names(self, tx: Transaction, path: str, after: str, limit: int) -> Sequence[str]:
         """Artifacts at and below a path ("" is everywhere) after a name, by name."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gati_extensions.kinds import downloads, semver, store
-from gati_extensions.kinds.api import Dependency, Described, Kinds, Release, Releases, Value, Watcher
+from gati_extensions.kinds.api import Dependency, Described, Kinds, Release, Releases, Signed, Value, Watcher
 from gati_extensions.kinds.lines import Lines
 from gati_extensions.namespaces.api import Namespaces
 from gati_registry.extension import Transaction, Visible
@@ -54,6 +54,10 @@ class Catalog:
             _described(line, found, tags, [Value(*value) for value in values], counted.get(line.name, 0))
             for line, found, tags, values in await store.described(tx, names)
         ]
+
+    async def signed(self, tx: Transaction, names: Sequence[str]) -> Sequence[Signed]:
+        """As the Protocol has it."""
+        return [Signed(*row[:4], json.loads(row[4])) for row in await store.signed(tx, names)]
 
     async def names(self, tx: Transaction, path: str, after: str, limit: int) -> Sequence[str]:
         """As the Protocol has it."""
