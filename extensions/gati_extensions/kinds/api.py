@@ -12,12 +12,16 @@ from typing import Any, Protocol
 from gati_extensions.kinds.fields import Manifest, Part, dependencies, facts, references
 from gati_extensions.kinds.fields import repository as canonical_name
 from gati_extensions.kinds.files import File, Files, Malformed, Window
+from gati_extensions.kinds.gtypes.keys import given_keys, wanted_keys
 from gati_extensions.kinds.gtypes.normalising import STEPS, normalise, scope_of
 from gati_extensions.kinds.gtypes.reading import Budget
+from gati_extensions.kinds.gtypes.settling import unbranded
 from gati_extensions.kinds.gtypes.signatures import Method, Signatures
+from gati_extensions.kinds.gtypes.subtyping import fits
 from gati_extensions.kinds.gtypes.tree import BadType, GType
 from gati_extensions.kinds.kind import GROUP, UNKNOWN, Dependency, Facts, Kind, Kinds
 from gati_extensions.kinds.lines import Watcher
+from gati_extensions.kinds.ranges import MAX_LENGTH as LONGEST_RANGE
 from gati_extensions.kinds.ranges import BadRange, Comparator, Range, exact
 from gati_extensions.kinds.ranges import parse as parse_range
 from gati_extensions.kinds.semver import Version
@@ -27,6 +31,7 @@ from gati_registry.extension import Change, Transaction, Visible
 
 __all__ = [
     "GROUP",
+    "LONGEST_RANGE",
     "STEPS",
     "UNKNOWN",
     "BadRange",
@@ -60,12 +65,16 @@ __all__ = [
     "dependencies",
     "exact",
     "facts",
+    "fits",
+    "given_keys",
     "normalise",
     "parse_range",
     "parse_version",
     "references",
     "scope_of",
+    "unbranded",
     "understood_of",
+    "wanted_keys",
 ]  # fmt: skip
 
 

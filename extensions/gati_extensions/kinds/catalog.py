@@ -57,7 +57,7 @@ class Catalog:
 
     async def signed(self, tx: Transaction, names: Sequence[str]) -> Sequence[Signed]:
         """As the Protocol has it."""
-        return [Signed(*row[:4], json.loads(row[4])) for row in await store.signed(tx, names)]
+        return [Signed(row[0], row[1], row[2], row[3], json.loads(row[4])) for row in await store.signed(tx, names)]
 
     async def names(self, tx: Transaction, path: str, after: str, limit: int) -> Sequence[str]:
         """As the Protocol has it."""
