@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,12 +14,22 @@ from hypothesis import strategies as st
 from gati_extensions.kinds.gtypes.normalising import normalise
 from gati_extensions.kinds.gtypes.reading import Budget
 from gati_extensions.kinds.gtypes.subtyping import fits
-from tests.extensions.access.support import User, World
+from tests.core.support import FakeClock
+from tests.extensions.access.support import User, World, populate, world
 from tests.extensions.kinds.gtypes import CLOSED, T, contracts, runtime, shorthand
 from tests.extensions.kinds.support import BASE, push
-from tests.extensions.search.support import indexed
+from tests.extensions.search.support import EXTENSIONS, indexed
 
 pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def site(folder: Path, clock: FakeClock) -> AsyncIterator[World]:
+    """A registry with search in it."""
+    async with world(folder, clock, extensions=f"{EXTENSIONS},resolve") as built:
+        await populate(built, "alice", "bob", "carol")
+        yield built
+
 
 LOGIN = {"fields": {"email": "string", "password": "string"}}
 TOKEN = {"fields": {"token": {"kind": "string", "brand": "Token"}, "expires": "number"}}
@@ -116,12 +128,6 @@ async def test_wrong_questions(site: World) -> None:
         assert words in answer.json()["errors"][0]["message"]
 
 
-@pytest.fixture(scope="module")
-def anyio_backend() -> str:
-    """The event loop that the server runs on."""
-    return "asyncio"
-
-
 async def test_it_finds_what_comparing_with_everything_finds(site: World) -> None:
     """Methods of many types; each question's answer is that of a comparison with all of them."""
     chance = random.Random(27)
@@ -135,7 +141,7 @@ async def test_it_finds_what_comparing_with_everything_finds(site: World) -> Non
         spelt = {name: (spell(takes, chance), spell(gives, chance)) for name, (takes, gives) in mine.items()}
         await publish(alice, f"users/alice/module{number}", spelt)
     await indexed(site)
-    for _ in range(40):
+    for _ in range(25):
         takes, gives = chance.choice(types), chance.choice(types)
         question = {"takes": contracts(takes, chance), "gives": shorthand(gives, chance)}
         asked = {side: question[side] for side in chance.choice([["takes"], ["gives"], ["takes", "gives"]])}
