@@ -15,6 +15,8 @@ from gati_extensions.kinds.files import File, Files, Malformed, Window
 from gati_extensions.kinds.json import Invalid
 from gati_extensions.kinds.kind import GROUP, UNKNOWN, Dependency, Facts, Kind, Kinds
 from gati_extensions.kinds.lines import Watcher
+from gati_extensions.kinds.ranges import BadRange, Comparator, Range, exact
+from gati_extensions.kinds.ranges import parse as parse_range
 from gati_extensions.kinds.semver import Version
 from gati_extensions.kinds.semver import parse as parse_version
 from gati_extensions.kinds.understanding import Understood, document_of
@@ -23,7 +25,9 @@ from gati_registry.extension import Change, Transaction, Visible
 __all__ = [
     "GROUP",
     "UNKNOWN",
+    "BadRange",
     "Catalogue",
+    "Comparator",
     "Dependency",
     "Described",
     "Facts",
@@ -35,6 +39,7 @@ __all__ = [
     "Malformed",
     "Manifest",
     "Part",
+    "Range",
     "Release",
     "Releases",
     "Understood",
@@ -45,8 +50,10 @@ __all__ = [
     "canonical_name",
     "dependencies",
     "document_of",
+    "exact",
     "facts",
     "meanings",
+    "parse_range",
     "parse_version",
     "references",
     "understood_of",

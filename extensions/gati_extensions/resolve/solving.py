@@ -82,9 +82,7 @@ class _Silent(BaseReporter[Want, Release, str]):
 class _Provider(AbstractProvider[Want, Release, str]):
     """`fixed` are tags that some names must have."""
 
-    def __init__(
-        self, problem: Problem, dropped: set[tuple[str, str]], fixed: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, problem: Problem, dropped: set[tuple[str, str]], fixed: Mapping[str, str] | None = None) -> None:
         self._problem = problem
         self._dropped = dropped
         self._fixed = fixed or {}
