@@ -96,9 +96,9 @@ def _measure(server: Server, scale: Scale, _round: int) -> Values:
 
 RESOLVE = Row(
     "resolve",
-    f"POST of one range that wants a graph of 500 artifacts with {len(_VERSIONS)} versions each, every one wanting up to four "
-    "others, one client, one request after the other: the whole graph with its lock. `By a GET` is its median by that of a GET "
-    "of one manifest over the same connection.",
+    f"POST of one range that wants a graph of 500 artifacts with {len(_VERSIONS)} versions each, every one wanting up "
+    "to four others, one request after the other: the whole graph with its lock. `By a GET` is its median by that of a "
+    "GET of one manifest over the same connection.",
     (
         Metric("p50", "p50", "ms", "less"),
         Metric("p95", "p95", "ms", "less", (Target(500, None, every=True),)),

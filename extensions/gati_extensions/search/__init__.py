@@ -36,7 +36,7 @@ def _contribute(kernel: Kernel, settings: SearchSettings) -> Contribution:
             Job("search.build", jobs.BUILD_INTERVAL, builder, builder.due),
             Job("search.downloads", jobs.DOWNLOADS_INTERVAL, indexer.follow, indexer.downloaded),
         ],
-        api=index,
+        api=searching,
     )
 
 
