@@ -48,7 +48,7 @@ def _contribute(kernel: Kernel, settings: SearchSettings) -> Contribution:
             *embedding,
         ],
         close=outside.close if outside is not None else None,
-        api=index,
+        api=searching,
     )
 
 
