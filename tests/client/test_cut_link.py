@@ -56,7 +56,7 @@ def test_published_and_installed(tmp_path: Path) -> None:
         again_down = (link.down - before) / BYTES - 1
     print(
         f"\n{BYTES >> 20} MiB over a link cut {CUTS} times each way: {again_up:.1%} sent again, "
-        f"{again_down:.1%} fetched again; memory {pushing / (1 << 20):.0f} MiB pushing, {pulling / (1 << 20):.0f} MiB pulling"
+        f"{again_down:.1%} fetched again; memory {pushing >> 20} MiB pushing, {pulling >> 20} MiB pulling"
     )
     with target.open("rb") as file:
         assert hashlib.file_digest(file, "sha256").hexdigest() == digest
