@@ -106,9 +106,11 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     "verbose": (bool | None, _option("--verbose", "-v", help="Show what is asked of the registry.")),
     "config": (Path | None, _option("--config", help="A file in place of the usual config.toml.")),
 }
-_PREFIX = "common_"
+COMMON = "common_"
+"""How the names of the common options begin, among a command's own."""
+
 _PARAMETERS = [
-    inspect.Parameter(_PREFIX + name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option])
+    inspect.Parameter(COMMON + name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option])
     for name, (kind, option) in _OPTIONS.items()
 ]
 
@@ -119,7 +121,7 @@ def common(function: Function) -> Function:
 
     @functools.wraps(function)
     def command(**values: Any) -> Any:
-        given = {name: values.pop(_PREFIX + name) for name in _OPTIONS}
+        given = {name: values.pop(COMMON + name) for name in _OPTIONS}
         said: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if value
         }

@@ -20,6 +20,16 @@ MODULES: dict[str, tuple[str, ...]] = {
     "packing": ("pack", "unpack", "cache"),
     "project": ("add", "remove", "install", "resolve", "tree", "why", "audit", "deps"),
     "init": ("init",),
+    "finding": ("search",),
+    "publishing": ("publish", "validate", "info", "list", "outdated", "update"),
+    "states": ("unpublish", "deprecate", "undeprecate", "yank", "unyank", "archive", "restore", "star", "unstar"),
+    "versions": ("version",),
+    "namespaces": ("namespace",),
+    "organizations": ("org",),
+    "keys": ("key",),
+    "moving": ("copy", "export", "import"),
+    "doctor": ("doctor",),
+    "reference": ("completion", "man"),
 }
 """Which commands are in the `app` of which module. One that is a group is an `App` added to it by `add_typer`."""
 
@@ -115,6 +125,10 @@ def root(
 
 def main() -> int:
     """Run; returns the exit code. Errors are one line with the remedy; a traceback comes with --debug alone."""
+    if "_GATI_COMPLETE" in os.environ:
+        from typer.completion import completion_init
+
+        completion_init()
     try:
         code = typer.main.get_group(app).main(prog_name="gati", standalone_mode=False)
         sys.stdout.flush()
