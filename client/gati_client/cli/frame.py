@@ -38,6 +38,7 @@ from gati_client.errors import Usage
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from gati_client.auth import Credentials
     from gati_client.client import Client
     from gati_client.config import Config
     from gati_client.transfer import Progress
@@ -64,6 +65,8 @@ class Context:
     quiet: bool = False
     verbose: bool = False
     config: Path | None = None
+    kind: str | None = None
+    """Which kind the command is about: `gati module list`."""
 
     @property
     def labels(self) -> dict[str, str]:
@@ -77,6 +80,11 @@ _current: ContextVar[Context] = ContextVar("current")
 def current() -> Context:
     """The context of the command that runs."""
     return _current.get(None) or Context()
+
+
+def choose(kind: str) -> None:
+    """Let the command that runs be about a kind."""
+    _current.set(dataclasses.replace(current(), kind=kind))
 
 
 # --- common options -------------------------------------------------------------------------------------------------
@@ -185,14 +193,29 @@ def configuration() -> Config:
     return config.load(current().config)
 
 
-def connect(context: Context | None = None, registry: str | None = None) -> Client:
-    """A client for the registry that the options, the environment or the configuration name; for `async with`."""
+def connect(
+    context: Context | None = None,
+    registry: str | None = None,
+    *,
+    credentials: Credentials | None = None,
+    anonymous: bool = False,
+) -> Client:
+    """A client, for `async with`.
+
+    Args:
+        context: What options say; the running command's, if absent.
+        registry: URL, host:port or name in place of what options, environment or configuration name.
+        credentials: In place of docker's logins and GATI_TOKEN.
+        anonymous: Without any.
+    """
     from gati_client.client import Client
     from gati_client.credentials import DockerCredentials
 
     context = context or current()
     found = configuration().registry(registry or context.registry)
-    return Client(found.url, credentials=DockerCredentials(token=context.token), insecure=found.insecure)
+    if credentials is None and not anonymous:
+        credentials = DockerCredentials(token=context.token)
+    return Client(found.url, credentials=credentials, insecure=found.insecure)
 
 
 # --- results and words ----------------------------------------------------------------------------------------------

@@ -20,7 +20,9 @@ _COLUMNS = ("id", "name", "scopes", "path", "expires_at", "used_at")
 @key.command()
 async def create(
     name: Annotated[str, typer.Argument(help="What it is for.")],
-    scope: Annotated[list[str] | None, typer.Option(help="read, publish, delete, admin or operate; read if absent.")] = None,
+    scope: Annotated[
+        list[str] | None, typer.Option(help="read, publish, delete, admin or operate; read if absent.")
+    ] = None,
     path: Annotated[str, typer.Option(help="The namespace or repository that it is bound to.")] = "",
     days: Annotated[int | None, typer.Option(min=1, help="How long it lives; for ever, if absent.")] = None,
     account: Annotated[str, typer.Option(help="One of your robots.")] = "",
@@ -29,7 +31,10 @@ async def create(
     expires = (datetime.now(UTC) + timedelta(days=days)).isoformat() if days else None
     body = {"name": name, "scopes": scope or ["read"], "path": path, "expires_at": expires, "account": account}
     async with connected_to() as client:
-        emit(await ask(client, "POST", "/v2/_ext/identity/keys", body=body), ("id", "name", "scopes", "path", "expires_at", "key"))
+        emit(
+            await ask(client, "POST", "/v2/_ext/identity/keys", body=body),
+            ("id", "name", "scopes", "path", "expires_at", "key"),
+        )
     say("the key is not shown again")
 
 

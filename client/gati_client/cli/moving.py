@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from gati_client.cli.api import reaching
-from gati_client.cli.frame import App, emit, progress, say
+from gati_client.cli.frame import App, emit, say
 from gati_client.errors import Usage
 
 app = App()

@@ -94,7 +94,8 @@ async def audit(
 async def members(
     path: Path,
     give: Annotated[
-        list[str] | None, typer.Option("--set", metavar="MEMBER=ROLE", help="Give alice, team:acme/core or acme+ci a role.")
+        list[str] | None,
+        typer.Option("--set", metavar="MEMBER=ROLE", help="Give alice, team:acme/core or acme+ci a role."),
     ] = None,
     remove: Annotated[list[str] | None, typer.Option(metavar="MEMBER", help="Take a role away.")] = None,
 ) -> None:
@@ -112,7 +113,9 @@ async def members(
 async def policy(
     path: Path,
     name: Annotated[str | None, typer.Argument(help="Which policy to set or remove, such as kinds.versions.")] = None,
-    enforcement: Annotated[Literal["off", "audit", "warn", "enforce"] | None, typer.Option(help="How it holds.")] = None,
+    enforcement: Annotated[
+        Literal["off", "audit", "warn", "enforce"] | None, typer.Option(help="How it holds.")
+    ] = None,
     body: Annotated[str | None, typer.Option(help="What it says, as JSON.")] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Remove what is set here.")] = False,
 ) -> None:

@@ -59,13 +59,14 @@ def man(
 
 
 def commands() -> Iterator[tuple[str, Any]]:
-    """Every command with its words, groups left out, in the order of `gati --help`. What all kinds have is told once."""
+    """Every command with its words, groups left out, in the order of `gati --help`."""
     from gati_client.cli import root
 
+    # What all kinds have is told with the first of them.
     tree: Any = typer.main.get_group(root.app)
     context = typer.Context(tree, info_name="gati")
     first, *others = root.KINDS
-    told = {name for name, _ in tree.get_command(context, first).commands.items()}
+    told = tree.get_command(context, first).list_commands(context)
 
     def walk(group: Any, words: str, but: Collection[str] = ()) -> Iterator[tuple[str, Any]]:
         for name in group.list_commands(context):

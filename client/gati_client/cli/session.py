@@ -34,7 +34,9 @@ async def login(
     scope: Annotated[
         str, typer.Option(help="What the browser's login may do: read, publish, delete, admin, operate.")
     ] = "publish delete",
-    browser: Annotated[bool, typer.Option(help="Open the browser by itself.")] = True,
+    browser: Annotated[
+        bool | None, typer.Option(help="Whether to open the browser; with one of these no terminal is needed.")
+    ] = None,
 ) -> None:
     """Log in, for gati, docker and oras alike.
 
@@ -50,8 +52,8 @@ async def login(
             if not username:
                 raise Usage("whose password is it?", remedy="say --username NAME")
             name, secret = username, _line("password") if password_stdin else _asked(username)
-        elif sys.stdin.isatty() or browser:
-            name, secret = "", await _by_device(client, scope, open_browser=browser)
+        elif sys.stdin.isatty() or browser is not None:
+            name, secret = "", await _by_device(client, scope, open_browser=browser is not False)
         else:
             raise Usage("nothing to log in with", remedy="say --username and --password-stdin, or --token-stdin")
         host = client.host
@@ -138,14 +140,12 @@ async def _by_device(client: Any, scope: str, *, open_browser: bool) -> str:
     try:
         begun = await form(client, _DEVICE, client_id=program, scope=scope)
     except NotFound:
-        raise Usage(
-            f"{client.host} has no login by browser", remedy="say --username NAME --password-stdin"
-        ) from None
+        raise Usage(f"{client.host} has no login by browser", remedy="say --username NAME --password-stdin") from None
     address = begun["verification_uri_complete"]
     # Not by `say`: with --quiet, too, nothing goes on without it.
     sys.stderr.write(f"Confirm the code {begun['user_code']} at {address}\n")
     sys.stderr.flush()
-    if open_browser and sys.stderr.isatty():
+    if open_browser:
         import webbrowser
 
         with contextlib.suppress(webbrowser.Error):
