@@ -109,9 +109,9 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     "label": (list[str] | None, _option("--label", help="A label KEY=VALUE to set.")),
     "yes": (bool | None, _option("--yes", "-y", help="Answer every question with yes.")),
     "force": (bool | None, _option("--force", help="Also where that overwrites or breaks something.")),
-    "debug": (bool | None, _option("--debug", help="Show what is asked of the registry, and where errors come from.")),
+    "debug": (bool | None, _option("--debug", help="Show requests, and where errors come from.")),
     "quiet": (bool | None, _option("--quiet", "-q", help="Results and errors alone.")),
-    "verbose": (bool | None, _option("--verbose", "-v", help="Show what is asked of the registry.")),
+    "verbose": (bool | None, _option("--verbose", "-v", help="Show requests.")),
     "config": (Path | None, _option("--config", help="A file in place of the usual config.toml.")),
 }
 COMMON = "common_"
@@ -173,14 +173,18 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _show_requests() -> None:
-    """One line for each request, on standard error; the SDK says nothing of headers and bodies."""
+    """One line for each request, on standard error. Queries are left out: signed addresses have a secret in theirs."""
     import logging
 
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logger = logging.getLogger("gati_client")
-    logger.handlers, logger.propagate = [handler], False
-    logger.setLevel(logging.DEBUG if current().debug else logging.INFO)
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            match record.args:
+                case (method, url, _, status, *_):
+                    sys.stderr.write(f"{method} {str(url).partition('?')[0]} {status}\n")
+
+    logger = logging.getLogger("httpx")
+    logger.handlers, logger.propagate = [Lines()], False
+    logger.setLevel(logging.INFO)
 
 
 # --- the registry ---------------------------------------------------------------------------------------------------
