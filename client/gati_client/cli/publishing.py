@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gati_client.cli.api import ask, connected_to, own_namespace, pages, reaching
-from gati_client.cli.frame import App, configuration, current, emit, say
-from gati_client.errors import GatiError, NotFound, Usage
+from gati_client.cli.api import own_namespace, reaching, some
+from gati_client.cli.frame import App, configuration, connect, current, emit, say
+from gati_client.errors import NotFound, Usage
 
 if TYPE_CHECKING:
     from gati_client.client import Client
+    from gati_client.models import Artifact, VersionDetail
 
 app = App()
 
@@ -34,12 +34,12 @@ async def validate(folder: Folder = Path()) -> int:
     """Check an artifact's manifest against the JSON Schema of its kind, as the registry has it."""
     import jsonschema_rs
 
-    kind, file = found_manifest(folder)
-    try:
-        document = json.loads(file.read_bytes())
-    except ValueError as error:
-        raise GatiError(f"{file}: not JSON: {error}") from None
-    async with connected_to() as client:
+    from gati_client.project import files
+    from gati_client.publish import manifest_of
+
+    kind, file = manifest_of(folder, current().kind)
+    document = files.read(file, Usage)
+    async with connect() as client:
         schema = await schema_of(client, kind)
     problems = [
         {"path": "/" + "/".join(map(str, error.instance_path)), "message": error.message}
@@ -64,10 +64,13 @@ async def info(
 
 async def show(client: Client, repository: str, reference: str | None = None) -> None:
     """An artifact, or one of its versions."""
-    kinds = f"/v2/{repository}/_ext/kinds"
-    found = await ask(client, "GET", f"{kinds}/artifact" if reference is None else f"{kinds}/versions/{reference}")
-    if current().kind not in (None, found["kind"]):
-        raise NotFound(f"{repository} is no {current().kind}", remedy=f"it is a {found['kind']}")
+    found: Artifact | VersionDetail
+    if reference is None:
+        found = await client.versions.artifact(repository)
+    else:
+        found = await client.versions.get(repository, reference)
+    if current().kind not in (None, found.kind):
+        raise NotFound(f"{repository} is no {current().kind}", remedy=f"it is a {found.kind}")
     emit(found, _ARTIFACT if reference is None else _VERSION)
 
 
@@ -77,41 +80,18 @@ async def list_(
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
 ) -> None:
     """Artifacts at and below a namespace."""
-    async with connected_to() as client:
+    async with connect() as client:
         path = namespace or current().namespace or configuration().namespace
         path = path or await own_namespace(client) or "library"
         if path.startswith("@"):
             path = f"orgs/{path[1:]}"
-        query = {"kind": current().kind} if current().kind else {}
-        found = await pages(client, f"/v2/_ext/kinds/namespaces/{path}/artifacts", limit, query)
+        found = await some(client.versions.artifacts(path, kind=current().kind), limit)
         emit(found, ("repository", "kind", "latest", "description"), wide=("stars", "updated_at", "digest"))
 
 
-def found_manifest(folder: Path) -> tuple[str, Path]:
-    """The kind, and the file with its manifest.
-
-    Raises:
-        Usage: there is none, or more than one.
-    """
-    from gati_client.cli.root import KINDS
-
-    if folder.is_file() and folder.name.startswith("gati-") and folder.suffix == ".json":
-        return folder.stem.removeprefix("gati-"), folder
-    kinds = (current().kind,) if current().kind else KINDS
-    files = [(str(kind), folder / f"gati-{kind}.json") for kind in kinds if (folder / f"gati-{kind}.json").is_file()]
-    if not files:
-        wanted = f"gati-{current().kind or '<kind>'}.json"
-        raise Usage(f"{folder.resolve()} holds no {wanted}", remedy="gati module create NAME makes a new one")
-    if len(files) > 1:
-        raise Usage(
-            f"{folder.resolve()} holds manifests of several kinds", remedy=f"say which: gati {files[0][0]} publish"
-        )
-    return files[0]
-
-
-async def schema_of(client: Any, kind: str) -> Any:
+async def schema_of(client: Client, kind: str) -> Any:
     """The JSON Schema of a kind's manifests, as the registry has it."""
-    for found in (await ask(client, "GET", "/v2/_ext/kinds/kinds"))["items"]:
-        if found["name"] == kind and found["manifest"] is not None:
-            return found["manifest"]
+    for found in await client.versions.kinds():
+        if found.name == kind and found.manifest is not None:
+            return found.manifest
     raise NotFound(f"the registry knows no manifest of the kind {kind}")
