@@ -20,7 +20,7 @@ MODULES: dict[str, tuple[str, ...]] = {
     "packing": ("publish", "pack", "unpack", "cache"),
     "project": (
         *("add", "remove", "install", "update", "outdated"),
-        *("resolve", "tree", "why", "audit", "diff", "deps"),
+        *("resolve", "tree", "why", "audit", "diff", "deps", "lock"),
     ),
     "init": ("init",),
     "finding": ("search",),

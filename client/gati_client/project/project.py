@@ -19,6 +19,7 @@ from gati_client.project import gati
 from gati_client.project import lock as locks
 from gati_client.project import manifest as manifests
 from gati_client.project.audit import Affected, audit
+from gati_client.project.foreign import Imported
 from gati_client.project.install import Connect, Report, Way, install
 from gati_client.project.lock import Lock
 from gati_client.project.manifest import Application
@@ -51,7 +52,7 @@ def find(start: Path) -> Path:
 
 
 class Project:
-    """A project in a folder. `connect` gives clients; `registry` is where what is added comes from (empty: the default)."""
+    """A project in a folder. `connect` gives clients; `registry` is where all comes from (empty: the default)."""
 
     def __init__(self, folder: Path, connect: Connect, *, cache: Cache | None = None, registry: str = "") -> None:
         self.folder = folder
@@ -189,6 +190,19 @@ class Project:
         self._save(application, found.lock)
         return found
 
+    async def adopt(self, imported: Imported) -> Resolved:
+        """Ask for what the lock of another ecosystem holds."""
+        application = self.application.with_dependencies(imported.wishes)
+        found = await self.resolve(application)
+        packages = dict(found.lock.packages)
+        for name, (when, digest) in imported.approved.items():
+            key = found.lock.named(name)
+            if key is not None and packages[key].digest == digest:
+                packages[key] = replace(packages[key], approved_at=when)
+        found = replace(found, lock=Lock(found.lock.root, packages))
+        self._save(application, found.lock)
+        return found
+
     async def fix(self) -> Resolved:
         """Leave versions that advisories are about, and as little else as possible."""
         application = self.application
@@ -232,7 +246,8 @@ class Project:
             lock, warnings = found.lock, found.warnings
         if application.approve:
             lock = self._approve(lock, ask, frozen)
-        way = Way(self.cache, None if offline else self._connect, gati.version(self.folder, application), dev, force, progress)  # fmt: skip
+        connect = None if offline else self._connect
+        way = Way(self.cache, connect, gati.version(self.folder, application), dev, force, progress)
         report = await install(lock, self.folder, way)
         if not frozen:
             locks.save(self.folder, lock)
