@@ -1,6 +1,6 @@
 """Begins an artifact of any kind: a folder whose manifest the registry takes as it is.
 
-    gati module create @acme/greet --type wasm   →   greet/gati-module.json, .gatiignore, README.md, module.wat, module.wasm
+gati module create @acme/greet --type wasm   →   greet/gati-module.json, .gatiignore, README.md, module.wat, module.wasm
 """
 
 from __future__ import annotations

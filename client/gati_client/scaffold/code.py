@@ -128,9 +128,7 @@ def _agent(about: About) -> Made:
     hint = "Models go into `modelReferences` (`@acme/small@^1`), domains that it may call into `allowedDomains`."
     match about.type:
         case "wasm":
-            return Made(
-                {**manifest, "wasmFile": "agent.wasm"}, hint, {"agent.wat": _ADD_WAT, "agent.wasm": _ADD_WASM}
-            )
+            return Made({**manifest, "wasmFile": "agent.wasm"}, hint, {"agent.wat": _ADD_WAT, "agent.wasm": _ADD_WASM})
         case "container":
             return Made(manifest, hint, {"main.py": _GREET_PY, "Containerfile": _CONTAINERFILE})
     source = """\
@@ -155,7 +153,7 @@ def _library(about: About) -> Made:
     return Made(manifest, f"`{entry}` is what others import.", files)
 
 
-def _transformer(about: About) -> Made:
+def _transformer(_: About) -> Made:
     manifest = {
         "fromArtifact": "library/example",
         "fromVersion": "1.0.0",
@@ -179,7 +177,7 @@ export function down({ fullName, email, ...rest }) {
     return Made(manifest, hint, {"transform.js": source})
 
 
-def _service(about: About) -> Made:
+def _service(_: About) -> Made:
     manifest = {
         "type": "http",
         "endpoints": [{"url": "http://localhost:8080", "protocol": "http"}],
@@ -201,7 +199,11 @@ Spec == Init /\\ [][Next]_count
 NeverNegative == count >= 0
 ====
 """
-        main, test, files = "Counter.tla", "Counter.cfg", {"Counter.cfg": "SPECIFICATION Spec\nINVARIANT NeverNegative\n"}
+        main, test, files = (
+            "Counter.tla",
+            "Counter.cfg",
+            {"Counter.cfg": "SPECIFICATION Spec\nINVARIANT NeverNegative\n"},
+        )
     else:
         source = """\
 openapi: 3.1.0

@@ -24,7 +24,7 @@ def _model(about: About) -> Made:
     return Made(manifest, hint)
 
 
-def _dataset(about: About) -> Made:
+def _dataset(_: About) -> Made:
     manifest = {
         "format": "csv",
         "splits": [
@@ -53,10 +53,12 @@ def _prompt(about: About) -> Made:
     else:
         manifest = {"template": "Summarise for {{ audience }}: {{ text }}"}
     variables = [{"name": "audience", "default": "everybody"}, {"name": "text"}]
-    return Made({**manifest, "variables": variables, "models": []}, "The prompt is in `gati-prompt.json`, its variables too.")
+    return Made(
+        {**manifest, "variables": variables, "models": []}, "The prompt is in `gati-prompt.json`, its variables too."
+    )
 
 
-def _pipeline(about: About) -> Made:
+def _pipeline(_: About) -> Made:
     manifest = {
         "stages": [
             {"name": "clean", "retries": 1},
@@ -80,7 +82,14 @@ def _template(about: About) -> Made:
                 "pattern": "[a-z][a-z0-9-]*",
                 "default": "my-app",
             },
-            {"name": "port", "type": "integer", "description": "Where it listens", "default": 8080, "min": 1, "max": 65535},
+            {
+                "name": "port",
+                "type": "integer",
+                "description": "Where it listens",
+                "default": 8080,
+                "min": 1,
+                "max": 65535,
+            },
             {"name": "tests", "type": "boolean", "description": "With tests", "default": True},
         ],
     }
@@ -90,13 +99,13 @@ def _template(about: About) -> Made:
         "template/{% if tests %}tests{% endif %}/{{ project }}.test.js": 'import "node:test";\n',
     }
     hint = (
-        "Projects are made of what lies in `template/`: names and texts are Jinja2, a name that comes out with an empty "
-        "part is left out. Try it with `gati init --template . ../trial`."
+        "Projects are made of what lies in `template/`: names and texts are Jinja2, a name with an empty part "
+        "is left out. Try it with `gati init --template . ../trial`."
     )
     return Made(manifest, hint, files)
 
 
-def _config(about: About) -> Made:
+def _config(_: About) -> Made:
     schema = {
         "type": "object",
         "properties": {"level": {"enum": ["debug", "info", "warn"]}, "format": {"enum": ["text", "json"]}},
@@ -104,7 +113,9 @@ def _config(about: About) -> Made:
     }
     settings = json.dumps({"level": "info", "format": "json"}, indent=2) + "\n"
     manifest = {"format": "json", "jsonSchema": schema, "appliesTo": []}
-    return Made(manifest, "`settings.json` holds the values, `jsonSchema` says what they may be.", {"settings.json": settings})
+    return Made(
+        manifest, "`settings.json` holds the values, `jsonSchema` says what they may be.", {"settings.json": settings}
+    )
 
 
 def _theme(about: About) -> Made:

@@ -29,7 +29,7 @@ def commands(description: Description, when: str, answers: Mapping[str, Any], sa
     for name in _NAMES[when]:
         entry = description.hooks.get(name, [])
         for command in [entry] if isinstance(entry, str) else entry if isinstance(entry, list) else [None]:
-            found.append(_words(command, name))
+            found += [_words(command, name)]
     if len(found) > _MOST:
         raise GatiError(f"the template's hook {when} has more than {_MOST} commands")
     return [[sandbox.text(word, answers, f"hook {when}") if "{" in word else word for word in words] for words in found]
@@ -57,6 +57,7 @@ def run(command: list[str], folder: Path) -> None:
     Raises:
         GatiError: it cannot be run, or failed.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GATI_")}
     try:
         done = subprocess.run(command, cwd=folder, env=environment, stdout=2, check=False)

@@ -73,13 +73,12 @@ def render(template: Template, answers: Mapping[str, Any], sandbox: Sandbox) -> 
     Raises:
         GatiError: the template is wrong, or wants to write where it may not.
     """
-    found = _found(template)
     sources, copied = [], []
-    for path, target, file in found:
-        data = file.read_bytes()
-        text = None if any(fnmatch.fnmatchcase(path, each) for each in template.description.verbatim) else _text(data)
-        sources.append(Source(path, target, text))
-        copied.append(File(data, os.access(file, os.X_OK)))
+    for source, target, found in _found(template):
+        data = found.read_bytes()
+        verbatim = any(fnmatch.fnmatchcase(source, each) for each in template.description.verbatim)
+        sources.append(Source(source, target, None if verbatim else _text(data)))
+        copied.append(File(data, os.access(found, os.X_OK)))
     made: dict[str, File] = {}
     collisions = Collisions()
     for (path, text), file in zip(sandbox.render(sources, answers), copied, strict=True):
@@ -168,12 +167,12 @@ def _application(modules: Sequence[str]) -> File:
     return File((json.dumps(document, indent=2) + "\n").encode())
 
 
-def write(files: Mapping[str, File], folder: Path, *, force: bool = False) -> None:
-    """Write a project's files below the folder, which need not be there.
+def check(files: Mapping[str, File], folder: Path, *, force: bool = False) -> None:
+    """Whether the files may be written below the folder, which need not be there.
 
     Raises:
-        Conflict: files of those names are there, and not `force`; nothing is written.
-        GatiError: a symbolic link there leads out of the folder; nothing is written.
+        Conflict: files of those names are there, and not `force`.
+        GatiError: a symbolic link there leads out of the folder.
     """
     there = [path for path in files if (folder / path).exists() or (folder / path).is_symlink()]
     if there and not force:
@@ -181,9 +180,15 @@ def write(files: Mapping[str, File], folder: Path, *, force: bool = False) -> No
         raise Conflict(
             f"{folder} has {', '.join(there[:5])}{more} already", remedy="take another folder, or --force to replace"
         )
-    targets = {path: inside(folder, path) for path in files}
+    for path in files:
+        inside(folder, path)
+
+
+def write(files: Mapping[str, File], folder: Path, *, force: bool = False) -> None:
+    """Write a project's files. Raises as `check` does; nothing is written then."""
+    check(files, folder, force=force)
     for path, file in files.items():
-        put(targets[path], file)
+        put(folder / path, file)
 
 
 def inside(folder: Path, path: str) -> Path:

@@ -1,7 +1,7 @@
 """The process that renders: reads one request from standard input, writes the answer to standard output, both JSON.
 
-What it runs was written by strangers. Jinja2's sandbox keeps templates from Python; limits on the process keep them from
-eating the machine: they are set before the first byte of a template is read. It opens no file and no connection.
+What it runs was written by strangers. Jinja2's sandbox keeps templates from Python; limits on the process keep them
+from eating the machine. It opens no file and no connection.
 `gati_client.templates.sandbox` starts it.
 """
 
@@ -53,7 +53,7 @@ def _render(request: dict[str, Any]) -> dict[str, Any]:
         loader=DictLoader(sources),
         undefined=StrictUndefined,
         keep_trailing_newline=True,
-        autoescape=False,  # noqa: S701
+        autoescape=False,
     )
     # The same answers must always give the same files, or an update could not tell what the user changed.
     for name in ("lipsum", "cycler", "joiner"):
@@ -82,7 +82,8 @@ def _target(environment: Any, template: str, context: dict[str, Any], budget: _B
     except TemplateSyntaxError:  # an expression with a slash in it
         made = [environment.from_string(template)]
     texts = ["".join(map(budget.take, part.generate(context))) for part in made]
-    empty = any(part and not text.strip() for part, text in zip(parts if len(made) > 1 else [template], texts, strict=True))
+    # `a//b` has an empty part of its own, which means nothing
+    empty = any(not text.strip() and source for source, text in zip(parts, texts, strict=False))
     return None if empty else "/".join(texts)
 
 

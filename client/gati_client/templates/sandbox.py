@@ -15,8 +15,8 @@ from gati_client.errors import GatiError
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one rendering: bytes of memory, seconds of CPU, seconds by the clock, characters written, files, and bytes that
-    all sources have together."""
+    """Of one rendering: bytes of memory, seconds of CPU, seconds by the clock, characters written, files, and
+    characters that all sources have together."""
 
     memory: int = 768 * 1024**2
     cpu: int = 20

@@ -54,6 +54,11 @@ class Variable(_Part):
         """What it is where there is neither answer nor default."""
         return {"string": "", "secret": "", "boolean": False, "list": []}.get(self.type)
 
+    @property
+    def fallback(self) -> Any:
+        """The default, as it is written, or what stands for none."""
+        return self.empty if self.default is None else self.default
+
 
 class Description(_Part):
     """What the manifest of a template (`gati-template.json`) says that rendering needs."""

@@ -1,0 +1,57 @@
+"""Templates from a registry or a folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gati_client.errors import GatiError, NotFound
+from gati_client.names import Name
+from gati_client.pack.extract import Limits, extract
+from gati_client.templates.project import MANIFEST, Origin, Template
+from gati_client.templates.variables import Description
+
+if TYPE_CHECKING:
+    from gati_client.client import Client
+    from gati_client.transfer import Progress
+
+CONFIG = "application/vnd.gati.template.config.v1+json"
+_LAYERS = tuple(f"application/vnd.gati.template.layer.v1.tar+{way}" for way in ("gzip", "zstd"))
+# What a project begins with is small; a template that needs more is no template.
+_LIMITS = Limits(total=1024**3, file=256 * 1024**2, members=20_000)
+_MOST_CONFIG = 4 * 1024**2
+
+
+def local(folder: Path) -> Template:
+    """A template that lies here, to try it.
+
+    Raises:
+        NotFound: there is no `gati-template.json`.
+    """
+    try:
+        config = (folder / MANIFEST).read_bytes()
+    except OSError:
+        raise NotFound(f"there is no {MANIFEST} in {folder}", remedy="gati template create NAME begins one") from None
+    return Template(folder, Description.read(config))
+
+
+async def fetch(client: Client, registry: str, name: Name, folder: Path, progress: Progress | None = None) -> Template:
+    """A template of a registry, unpacked below `folder`; its version and digest are what the registry says now.
+
+    Raises:
+        NotFound: there is no such template.
+        GatiError: it is no template, or of an engine that is not rendered here.
+    """
+    manifest = await client.artifacts.manifest(name.repository, name.reference)
+    if manifest.config is None or manifest.config.media_type != CONFIG:
+        raise GatiError(f"{name} is no template", remedy="gati search --kind template QUERY finds some")
+    config = await client.artifacts.blob(name.repository, manifest.config, limit=_MOST_CONFIG)
+    description = Description.read(config)
+    layers = [layer for layer in manifest.layers if layer.media_type in _LAYERS]
+    if len(layers) != 1:
+        raise GatiError(f"{name} has {len(layers)} layers with files; a template has one")
+    archive, target = folder / "layer", folder / "files"
+    await client.artifacts.download(name.repository, layers[0], archive, progress)
+    extract(archive, target, _LIMITS, digest=layers[0].digest)
+    origin = Origin(registry, name.repository, description.version, manifest.digest)
+    return Template(target, description, origin)
