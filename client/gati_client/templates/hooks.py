@@ -5,6 +5,7 @@ user's consent, who sees them first; never by a shell: what an answer holds stay
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import subprocess
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from gati_client.templates.variables import Description
 
 _NAMES = {"pre": ("pre", "preGenerate"), "post": ("post", "postGenerate")}
 _MOST = 20
+_INSERTED = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 
 
 def commands(description: Description, when: str, answers: Mapping[str, Any], sandbox: Sandbox) -> list[list[str]]:
@@ -36,10 +38,17 @@ def commands(description: Description, when: str, answers: Mapping[str, Any], sa
 
 
 def _words(command: Any, name: str) -> list[str]:
-    try:
-        words = shlex.split(command) if isinstance(command, str) else command
-    except ValueError:
-        words = None
+    words = command
+    if isinstance(command, str):
+        inserted = _INSERTED.findall(command)
+        try:
+            # What stands in braces is one piece whatever it holds; `\0` is in no command.
+            words = shlex.split(_INSERTED.sub("\0", command))
+        except ValueError:
+            words = None
+        else:
+            pieces = iter(inserted)
+            words = [re.sub("\0", lambda _: next(pieces), word) for word in words]
     if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
         raise GatiError(f"the template's hook {name} is no command")
     return words
