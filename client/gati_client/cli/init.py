@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gati_client.cli.frame import App, connect, console, current, emit, progress, say
+from gati_client.cli.frame import App, console, current, emit, progress, say
 from gati_client.errors import Conflict, Usage
 
 if TYPE_CHECKING:
@@ -102,7 +102,6 @@ async def _begin(folder: Path, wanted: str, given: Given, allow_hooks: bool) -> 
 
 
 async def _update(folder: Path, wanted: str | None, given: Given) -> None:
-    from gati_client.names import Name
     from gati_client.templates import project
     from gati_client.templates.answering import answers
     from gati_client.templates.sandbox import Sandbox
@@ -115,11 +114,10 @@ async def _update(folder: Path, wanted: str | None, given: Given) -> None:
             "this project was made of a template's folder, whose earlier state nobody kept",
             remedy="publish the template and begin with gati init --template NAME",
         )
-    newest = wanted or str(Name(None, origin.repository))
     sandbox = Sandbox()
     async with (
-        _template(f"{origin.repository}@{origin.digest}", origin.registry) as old,
-        _template(newest, None if wanted else origin.registry) as new,
+        _template(f"{origin.registry}/{origin.repository}@{origin.digest}") as old,
+        _template(wanted or f"{origin.registry}/{origin.repository}") as new,
     ):
         if new.origin is not None and new.origin.digest == origin.digest and not given.values and not given.texts:
             say(f"{origin.repository} {origin.version} is the newest already")
@@ -155,18 +153,17 @@ async def _update(folder: Path, wanted: str | None, given: Given) -> None:
 
 
 @asynccontextmanager
-async def _template(wanted: str, registry: str | None = None) -> AsyncIterator[Template]:
+async def _template(wanted: str) -> AsyncIterator[Template]:
     """A template by name, or by a folder that is written as one (`.`, `./x`, `/x`)."""
-    from gati_client.names import Name
+    from gati_client.cli.api import reaching
     from gati_client.templates import fetching
 
     if wanted.startswith(("/", "./", "../")) or wanted in (".", ".."):
         yield fetching.local(Path(wanted))
         return
-    name = Name.parse(wanted, namespace=current().namespace)
-    async with connect(registry=name.registry or registry) as client:
+    async with reaching(wanted) as (client, target):
         with tempfile.TemporaryDirectory(prefix="gati-template-") as scratch, progress() as report:
-            yield await fetching.fetch(client, client.registry, name, Path(scratch), report)
+            yield await fetching.fetch(client, target.repository, target.reference, Path(scratch), report)
 
 
 def _asking() -> Ask | None:

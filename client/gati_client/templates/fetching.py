@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gati_client.errors import GatiError, NotFound
-from gati_client.names import Name
+from gati_client.names import is_digest
 from gati_client.pack.extract import Limits, extract
+from gati_client.project import ranges
 from gati_client.templates.project import MANIFEST, Origin, Template
 from gati_client.templates.variables import Description
 
@@ -19,6 +21,7 @@ CONFIG = "application/vnd.gati.template.config.v1+json"
 _LAYERS = tuple(f"application/vnd.gati.template.layer.v1.tar+{way}" for way in ("gzip", "zstd"))
 # What a project begins with is small; a template that needs more is no template.
 _LIMITS = Limits(total=1024**3, file=256 * 1024**2, members=20_000)
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _MOST_CONFIG = 4 * 1024**2
 
 
@@ -35,23 +38,43 @@ def local(folder: Path) -> Template:
     return Template(folder, Description.read(config))
 
 
-async def fetch(client: Client, registry: str, name: Name, folder: Path, progress: Progress | None = None) -> Template:
-    """A template of a registry, unpacked below `folder`; its version and digest are what the registry says now.
+async def fetch(
+    client: Client, repository: str, reference: str | None, folder: Path, progress: Progress | None = None
+) -> Template:
+    """A template of a registry, unpacked below `folder`.
+
+    Args:
+        reference: a version, channel, digest or range; None: `latest`.
 
     Raises:
         NotFound: there is no such template.
         GatiError: it is no template, or of an engine that is not rendered here.
     """
-    manifest = await client.artifacts.manifest(name.repository, name.reference)
+    name = f"{repository}@{reference}" if reference else repository
+    manifest = await client.artifacts.manifest(repository, await _exact(client, repository, reference or "latest"))
     if manifest.config is None or manifest.config.media_type != CONFIG:
         raise GatiError(f"{name} is no template", remedy="gati search --kind template QUERY finds some")
-    config = await client.artifacts.blob(name.repository, manifest.config, limit=_MOST_CONFIG)
+    config = await client.artifacts.blob(repository, manifest.config, limit=_MOST_CONFIG)
     description = Description.read(config)
     layers = [layer for layer in manifest.layers if layer.media_type in _LAYERS]
     if len(layers) != 1:
         raise GatiError(f"{name} has {len(layers)} layers with files; a template has one")
     archive, target = folder / "layer", folder / "files"
-    await client.artifacts.download(name.repository, layers[0], archive, progress)
+    await client.artifacts.download(repository, layers[0], archive, progress)
     extract(archive, target, _LIMITS, digest=layers[0].digest)
-    origin = Origin(registry, name.repository, description.version, manifest.digest)
+    origin = Origin(client.host, repository, description.version, manifest.digest)
     return Template(target, description, origin)
+
+
+async def _exact(client: Client, repository: str, reference: str) -> str:
+    """The tag of the newest version that a range admits; what is no range stays."""
+    if is_digest(reference) or _TAG.fullmatch(reference):
+        return reference
+    best: tuple[ranges.Version, str] | None = None
+    async for tag in client.artifacts.tags(repository):
+        version = ranges.Version.parse(tag)
+        if version is not None and ranges.admits(reference, tag) and (best is None or best[0] < version):
+            best = version, tag
+    if best is None:
+        raise NotFound(f"{repository} has no version that {reference} admits", remedy=f"gati info {repository}")
+    return best[1]
