@@ -1,1 +1,0 @@
-"""Applications that use artifacts: `gati.json` (what they ask for), `gati.lock` (what that came to), `gati_modules`."""
