@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import hashlib
 import os
 import re
@@ -24,13 +23,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gati_client.errors import Integrity, NotFound
+from gati_client.locks import locked
 
 Fetch = Callable[[Path], Awaitable[None]]
 """Writes a blob to a path. What an earlier attempt left beside it may be gone on with."""
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
 _READ = 1024 * 1024
-_FIRST_WAIT, _LONGEST_WAIT = 0.005, 0.2  # seconds between two looks at a lock
 
 
 def default_root() -> Path:
@@ -76,7 +75,7 @@ class Cache:
     @contextlib.asynccontextmanager
     async def using(self) -> AsyncIterator[None]:
         """While this is open nothing is pruned."""
-        async with _locked(self.root / "in-use", shared=True):
+        async with locked(self.root / "in-use", shared=True):
             yield
 
     async def get(self, digest: str, fetch: Fetch | None) -> Path:
@@ -91,7 +90,7 @@ class Cache:
         path = self.path(digest)
         if await self._sound(path, digest):
             return path
-        async with self.using(), _locked(self.root / "locks" / path.name):
+        async with self.using(), locked(self.root / "locks" / path.name):
             if await self._sound(path, digest):
                 return path
             if fetch is None:
@@ -138,7 +137,7 @@ class Cache:
         """Look at every blob; delete what is not what its name says."""
         blobs, size, damaged = 0, 0, []
         for path, digest in self._blobs():
-            async with _locked(self.root / "locks" / path.name):
+            async with locked(self.root / "locks" / path.name):
                 with contextlib.suppress(FileNotFoundError):
                     blobs, size = blobs + 1, size + path.stat().st_size
                     if await asyncio.to_thread(_hashed, path, digest) != digest:
@@ -149,7 +148,7 @@ class Cache:
     async def prune(self, *, older_than: float = 0) -> Pruned:
         """Delete blobs that nobody used for so many seconds, and what was left half-fetched. Waits for who is reading."""
         blobs, size, limit = 0, 0, time.time() - older_than
-        async with _locked(self.root / "in-use"):
+        async with locked(self.root / "in-use"):
             for path, _ in self._blobs():
                 status = path.stat()
                 if status.st_mtime <= limit:
@@ -174,22 +173,3 @@ def _hashed(path: Path, digest: str) -> str:
         while part := file.read(_READ):
             found.update(part)
     return f"{algorithm}:{found.hexdigest()}"
-
-
-@contextlib.asynccontextmanager
-async def _locked(path: Path, *, shared: bool = False) -> AsyncIterator[None]:
-    """A lock between processes, and between tasks of one. The kernel frees it with the process."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        wait = _FIRST_WAIT
-        while True:
-            try:
-                fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                await asyncio.sleep(wait)
-                wait = min(2 * wait, _LONGEST_WAIT)
-        yield
-    finally:
-        os.close(descriptor)

@@ -38,6 +38,7 @@ from gati_client.errors import Usage
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from gati_client.auth import Credentials
     from gati_client.client import Client
     from gati_client.config import Config
     from gati_client.transfer import Progress
@@ -64,6 +65,8 @@ class Context:
     quiet: bool = False
     verbose: bool = False
     config: Path | None = None
+    kind: str | None = None
+    """Which kind the command is about: `gati module list`."""
 
     @property
     def labels(self) -> dict[str, str]:
@@ -77,6 +80,11 @@ _current: ContextVar[Context] = ContextVar("current")
 def current() -> Context:
     """The context of the command that runs."""
     return _current.get(None) or Context()
+
+
+def choose(kind: str) -> None:
+    """Let the command that runs be about a kind."""
+    _current.set(dataclasses.replace(current(), kind=kind))
 
 
 # --- common options -------------------------------------------------------------------------------------------------
@@ -101,14 +109,16 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     "label": (list[str] | None, _option("--label", help="A label KEY=VALUE to set.")),
     "yes": (bool | None, _option("--yes", "-y", help="Answer every question with yes.")),
     "force": (bool | None, _option("--force", help="Also where that overwrites or breaks something.")),
-    "debug": (bool | None, _option("--debug", help="Show what is asked of the registry, and where errors come from.")),
+    "debug": (bool | None, _option("--debug", help="Show requests, and where errors come from.")),
     "quiet": (bool | None, _option("--quiet", "-q", help="Results and errors alone.")),
-    "verbose": (bool | None, _option("--verbose", "-v", help="Show what is asked of the registry.")),
+    "verbose": (bool | None, _option("--verbose", "-v", help="Show requests.")),
     "config": (Path | None, _option("--config", help="A file in place of the usual config.toml.")),
 }
-_PREFIX = "common_"
+COMMON = "common_"
+"""How the names of the common options begin, among a command's own."""
+
 _PARAMETERS = [
-    inspect.Parameter(_PREFIX + name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option])
+    inspect.Parameter(COMMON + name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option])
     for name, (kind, option) in _OPTIONS.items()
 ]
 
@@ -119,7 +129,7 @@ def common(function: Function) -> Function:
 
     @functools.wraps(function)
     def command(**values: Any) -> Any:
-        given = {name: values.pop(_PREFIX + name) for name in _OPTIONS}
+        given = {name: values.pop(COMMON + name) for name in _OPTIONS}
         said: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if value
         }
@@ -163,14 +173,18 @@ def run(work: Coroutine[Any, Any, T]) -> T:
 
 
 def _show_requests() -> None:
-    """One line for each request, on standard error; the SDK says nothing of headers and bodies."""
+    """One line for each request, on standard error. Queries are left out: signed addresses have a secret in theirs."""
     import logging
 
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    logger = logging.getLogger("gati_client")
-    logger.handlers, logger.propagate = [handler], False
-    logger.setLevel(logging.DEBUG if current().debug else logging.INFO)
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            match record.args:
+                case (method, url, _, status, *_):
+                    sys.stderr.write(f"{method} {str(url).partition('?')[0]} {status}\n")
+
+    logger = logging.getLogger("httpx")
+    logger.handlers, logger.propagate = [Lines()], False
+    logger.setLevel(logging.INFO)
 
 
 # --- the registry ---------------------------------------------------------------------------------------------------
@@ -183,14 +197,29 @@ def configuration() -> Config:
     return config.load(current().config)
 
 
-def connect(context: Context | None = None, registry: str | None = None) -> Client:
-    """A client for the registry that the options, the environment or the configuration name; for `async with`."""
+def connect(
+    context: Context | None = None,
+    registry: str | None = None,
+    *,
+    credentials: Credentials | None = None,
+    anonymous: bool = False,
+) -> Client:
+    """A client, for `async with`.
+
+    Args:
+        context: What options say; the running command's, if absent.
+        registry: URL, host:port or name in place of what options, environment or configuration name.
+        credentials: In place of docker's logins and GATI_TOKEN.
+        anonymous: Without any.
+    """
     from gati_client.client import Client
     from gati_client.credentials import DockerCredentials
 
     context = context or current()
     found = configuration().registry(registry or context.registry)
-    return Client(found.url, credentials=DockerCredentials(token=context.token), insecure=found.insecure)
+    if credentials is None and not anonymous:
+        credentials = DockerCredentials(token=context.token)
+    return Client(found.url, credentials=credentials, insecure=found.insecure)
 
 
 # --- results and words ----------------------------------------------------------------------------------------------

@@ -8,12 +8,15 @@ from typing import Annotated
 import typer
 
 from gati_client import config
+from gati_client.cli import session
 from gati_client.cli.frame import App, configuration, current, emit, say
 from gati_client.errors import Conflict, NotFound
 
 app = App()
 registry = App(help="Registries that have a name on this machine.")
 app.add_typer(registry, name="registry")
+registry.command()(session.login)
+registry.command()(session.logout)
 
 Named = Annotated[str, typer.Argument(help="What you call it.")]
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from gati_client.cli.frame import App, common, current
+from gati_client.cli.frame import App, choose, common, current
 from gati_client.errors import GatiError
 
 MODULES: dict[str, tuple[str, ...]] = {
@@ -20,6 +20,28 @@ MODULES: dict[str, tuple[str, ...]] = {
     "packing": ("pack", "unpack", "cache"),
     "project": ("add", "remove", "install", "resolve", "tree", "why", "audit", "deps"),
     "init": ("init",),
+    "finding": ("search",),
+    "publishing": ("validate", "info", "list"),
+    "states": (
+        "unpublish",
+        "republish",
+        "deprecate",
+        "undeprecate",
+        "yank",
+        "unyank",
+        "archive",
+        "restore",
+        "star",
+        "unstar",
+        "rate",
+    ),
+    "versions": ("version",),
+    "namespaces": ("namespace",),
+    "organizations": ("org",),
+    "keys": ("key",),
+    "moving": ("copy", "export", "import"),
+    "doctor": ("doctor",),
+    "reference": ("completion", "man"),
 }
 """Which commands are in the `app` of which module. One that is a group is an `App` added to it by `add_typer`."""
 
@@ -40,8 +62,8 @@ KINDS = (
     "prompt",
     "dataset",
 )
-"""Kinds of artifacts that have a group of commands: `gati module publish`. What they all have is in
-`kinds.app_for(kind)`; `create.app_for(kind)` adds the scaffolds, and `snapshot.app` what snapshots alone have."""
+"""Kinds of artifacts that have a group of commands: `gati module publish`. What they all have is in `kinds.app`;
+`create.app_for(kind)` adds the scaffolds, and `snapshot.app` what snapshots alone have."""
 
 
 def _commands(app: typer.Typer) -> dict[str, Any]:
@@ -52,14 +74,33 @@ def _module(name: str) -> Any:
     return importlib.import_module(f"gati_client.cli.{name}")
 
 
-def _kind(kind: str) -> Any:
-    """The group of a kind; what a later module has replaces what an earlier one has."""
-    group = typer.main.get_group(_module("kinds").app_for(kind))
-    if _there("create"):
-        group.commands.update(_commands(_module("create").app_for(kind)))
-    if kind == "snapshot" and _there("snapshot"):
-        group.commands.update(_commands(_module("snapshot").app))
-    return group
+class Kind(TyperGroup):
+    """The group of a kind, filled when somebody looks into it: there are many, and each has many commands."""
+
+    def _fill(self) -> None:
+        """What a later module has replaces what an earlier one has."""
+        if self.commands:
+            return
+        self.commands.update(_commands(_module("kinds").app))
+        if _there("create"):
+            self.commands.update(_commands(_module("create").app_for(self.name)))
+        if self.name == "snapshot" and _there("snapshot"):
+            self.commands.update(_commands(_module("snapshot").app))
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All that the kind has."""
+        self._fill()
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """One of them."""
+        self._fill()
+        return super().get_command(ctx, cmd_name)
+
+    def invoke(self, ctx: Any) -> Any:
+        """What follows is about this kind."""
+        choose(str(self.name))
+        return super().invoke(ctx)
 
 
 class Root(TyperGroup):
@@ -80,8 +121,9 @@ class Root(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         """One of them."""
         if cmd_name not in self.commands:
-            if cmd_name in KINDS and _there("kinds"):
-                self.commands[cmd_name] = _kind(cmd_name)
+            if cmd_name in KINDS:
+                about = f"Publish, find and install artifacts of the kind {cmd_name}."
+                self.commands[cmd_name] = Kind(name=cmd_name, help=about, no_args_is_help=True)
             for module, names in MODULES.items():
                 if cmd_name in names and _there(module):
                     self.commands[cmd_name] = _commands(_module(module).app)[cmd_name]
@@ -115,6 +157,10 @@ def root(
 
 def main() -> int:
     """Run; returns the exit code. Errors are one line with the remedy; a traceback comes with --debug alone."""
+    if "_GATI_COMPLETE" in os.environ:
+        from typer.completion import completion_init
+
+        completion_init()
     try:
         code = typer.main.get_group(app).main(prog_name="gati", standalone_mode=False)
         sys.stdout.flush()
@@ -139,8 +185,10 @@ def _failed(message: str, remedy: str, code: int) -> int:
         import traceback
 
         traceback.print_exc()
-    if remedy and remedy not in message:
-        message = f"{message}; {remedy}"
+    if remedy:
+        # A sentence of its own, or a part of one: both go on in the same line.
+        first = remedy[0].lower() if remedy[1:2].islower() else remedy[0]
+        message = f"{message}; {first}{remedy[1:].rstrip('.')}"
     sys.stderr.write(f"gati: {message}\n")
     return code
 

@@ -4,6 +4,7 @@ folder beside the target, which gets its name when everything was checked.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -58,32 +59,26 @@ def extract(archive: Path, target: Path, limits: Limits = Limits(), *, digest: s
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        done = into(archive, scratch, limits, digest=digest)
+        unpacking = Unpacking(scratch, limits)
+        unpacking.add(archive, digest=digest)
+        done = unpacking.finish()
         scratch.chmod(0o755)
         scratch.rename(target)
     except OSError as error:
-        if target.exists():
-            raise Conflict(f"{target} is there already") from None
-        raise Integrity(f"{archive.name} cannot be unpacked here: {error.strerror}") from error
+        raise Conflict(f"{target} cannot be written: {error.strerror}") from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return done
 
 
-def into(archive: Path, folder: Path, limits: Limits = Limits(), *, digest: str | None = None) -> Extracted:
-    """As `extract`, into a folder that is there and that nobody else knows. What it holds counts: nothing is replaced."""
+@contextlib.contextmanager
+def _refusing(what: str) -> Iterator[None]:
     try:
-        with archive.open("rb") as file:
-            source = _Hashing(file, digest)
-            stream = _Stream(_plain(source), max(limits.free, archive.stat().st_size * limits.ratio))
-            unpacking = _Unpacking(folder, stream, limits)
-            while (member := tar.next_member(stream.read)) is not None:
-                unpacking.take(member)
-            unpacking.finish()
-            source.finish()
+        yield
     except (tar.BadArchive, BadName, zlib.error, EOFError) as error:
-        raise Integrity(f"{archive.name} is refused: {error}") from None
-    return Extracted(tuple(unpacking.files), unpacking.size)
+        raise Integrity(f"{what} is refused: {error}") from None
+    except OSError as error:
+        raise Integrity(f"{what} cannot be unpacked here: {error.strerror or error}") from error
 
 
 class _Hashing:
@@ -210,22 +205,61 @@ class _Stream:
         return bool(part)
 
 
-class _Unpacking:
-    """Writes members below a folder."""
+class Unpacking:
+    """Lays archives and single files below a folder that is there and that nobody else knows; nothing is replaced."""
 
-    def __init__(self, folder: Path, stream: _Stream, limits: Limits) -> None:
+    def __init__(self, folder: Path, limits: Limits = Limits()) -> None:
         self._folder = folder
-        self._stream = stream
         self._limits = limits
         self._collisions = Collisions()
         self._links: dict[str, str] = {}
-        self._members = 0
-        self.files: list[str] = []
         self._regular: set[str] = set()
-        self.size = 0
+        self._files: list[str] = []
+        self._members = 0
+        self._size = 0
 
-    def take(self, member: tar.Member) -> None:
-        """One member with its content."""
+    def __contains__(self, name: str) -> bool:
+        """Whether there is a file of this name already."""
+        return name in self._regular or name in self._links
+
+    def add(self, archive: Path, *, digest: str | None = None) -> None:
+        """All of an archive (tar: plain, gzip or zstd); with `digest`, if it is what that says.
+
+        Raises:
+            Integrity: as `extract`.
+        """
+        with _refusing(archive.name), archive.open("rb") as file:
+            source = _Hashing(file, digest)
+            stream = _Stream(_plain(source), max(self._limits.free, archive.stat().st_size * self._limits.ratio))
+            while (member := tar.next_member(stream.read)) is not None:
+                self._take(member, stream)
+            source.finish()
+
+    def file(self, name: str, content: Path) -> None:
+        """One file that is no archive.
+
+        Raises:
+            Integrity: its name leads out, or is there already.
+        """
+        with _refusing(name), content.open("rb") as source:
+            name = self._new(checked(name))
+            self._room(name, content.stat().st_size)
+            with self._create(name, 0o644) as out:
+                shutil.copyfileobj(source, out, 4 * _READ)
+            self._regular.add(name)
+
+    def finish(self) -> Extracted:
+        """Links come last: nothing is ever written through one."""
+        with _refusing("a link"):
+            for name, link in self._links.items():
+                path = PurePosixPath(name)
+                for part in (*path.parents, *_steps(path.parent, link)):
+                    if str(part) in self._links and str(part) != name:
+                        raise BadName(f"the link {name!r} leads through another link")
+                (self._folder / name).symlink_to(link)
+        return Extracted(tuple(self._files), self._size)
+
+    def _take(self, member: tar.Member, stream: _Stream) -> None:
         self._members += 1
         if self._members > self._limits.members:
             raise tar.BadArchive(f"it holds more than {self._limits.members} members")
@@ -235,30 +269,25 @@ class _Unpacking:
                 self._collisions.add(name)
                 self._parents(f"{name}/")
             return
-        if not name:
-            raise BadName(f"a {member.kind} has no name")
         if member.mode & 0o6000:
             raise BadName(f"{name!r} runs with the rights of its owner (setuid or setgid)")
-        if name in self._regular or name in self._links:
-            raise BadName(f"{name!r} is there twice")
-        self._collisions.add(name)
-        self._parents(name)
-        self.files.append(name)
+        self._new(name)
         if member.kind == "symlink":
             self._links[name] = self._inside(name, member.link)
         elif member.kind == "hardlink":
             self._copy(name, checked(member.link))
         else:
-            self._write(name, member)
+            self._write(name, member, stream)
 
-    def finish(self) -> None:
-        """Links come last: nothing is ever written through one."""
-        for name, link in self._links.items():
-            path = PurePosixPath(name)
-            for part in (*path.parents, *_steps(path.parent, link)):
-                if str(part) in self._links and str(part) != name:
-                    raise BadName(f"the link {name!r} leads through another link")
-            (self._folder / name).symlink_to(link)
+    def _new(self, name: str) -> str:
+        if not name:
+            raise BadName("a file has no name")
+        if name in self:
+            raise BadName(f"{name!r} is there twice")
+        self._collisions.add(name)
+        self._parents(name)
+        self._files.append(name)
+        return name
 
     def _parents(self, name: str) -> None:
         parent = name.rpartition("/")[0]
@@ -270,17 +299,17 @@ class _Unpacking:
         (self._folder / parent).mkdir(parents=True, exist_ok=True)
 
     def _room(self, name: str, size: int) -> None:
-        self.size += size
-        if size > self._limits.file or self.size > self._limits.total:
-            raise tar.BadArchive(f"{name!r} brings it to {self.size} bytes; at most {self._limits.total} are unpacked, "
+        self._size += size
+        if size > self._limits.file or self._size > self._limits.total:
+            raise tar.BadArchive(f"{name!r} brings it to {self._size} bytes; at most {self._limits.total} are unpacked, "
                                  f"{self._limits.file} of one file")  # fmt: skip
 
-    def _write(self, name: str, member: tar.Member) -> None:
+    def _write(self, name: str, member: tar.Member, stream: _Stream) -> None:
         self._room(name, member.size)
         with self._create(name, 0o755 if member.mode & 0o100 else 0o644) as out:
-            for part in self._stream.pieces(member.size):
+            for part in stream.pieces(member.size):
                 out.write(part)
-        for _ in self._stream.pieces(-member.size % tar.BLOCK):
+        for _ in stream.pieces(-member.size % tar.BLOCK):
             pass
         self._regular.add(name)
 

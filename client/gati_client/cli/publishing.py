@@ -1,0 +1,132 @@
+"""`gati publish`, `validate`, `info`, `list`: with a kind before them, or without where the name or folder tells."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gati_client.cli.api import ask, connected_to, own_namespace, pages, reaching
+from gati_client.cli.frame import App, configuration, current, emit, say
+from gati_client.errors import GatiError, NotFound, Usage
+
+app = App()
+
+Folder = Annotated[Path, typer.Argument(help="The folder of the artifact, or its gati-<kind>.json.")]
+
+
+@app.command()
+async def validate(folder: Folder = Path()) -> int:
+    """Check an artifact's manifest against the JSON Schema of its kind, as the registry has it."""
+    import jsonschema_rs
+
+    kind, file = found_manifest(folder)
+    try:
+        document = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise GatiError(f"{file}: not JSON: {error}") from None
+    async with connected_to() as client:
+        schema = await schema_of(client, kind)
+    problems = [
+        {"path": "/" + "/".join(map(str, error.instance_path)), "message": error.message}
+        for error in jsonschema_rs.validator_for(schema).iter_errors(document)
+    ]
+    emit(problems, ("path", "message"))
+    if problems:
+        say(f"{file} is not a valid manifest of the kind {kind}")
+        return 1
+    say(f"{file} is a valid manifest of the kind {kind}")
+    return 0
+
+
+@app.command()
+async def info(
+    name: Annotated[str, typer.Argument(help="Which artifact, such as @acme/mail or @acme/mail@1.2.0.")],
+) -> None:
+    """An artifact, or one of its versions."""
+    async with reaching(name) as (client, target):
+        if target.reference is not None:
+            found = await ask(client, "GET", f"{target.kinds}/versions/{target.reference}")
+            check_kind(found)
+            emit(
+                found,
+                (
+                    "repository",
+                    "version",
+                    "tag",
+                    "kind",
+                    "state",
+                    "facts.description",
+                    "facts.license",
+                    "digest",
+                    "size",
+                    "pushed_at",
+                ),
+            )
+            return
+        found = await ask(client, "GET", f"{target.kinds}/artifact")
+        check_kind(found)
+        columns = (
+            "repository",
+            "kind",
+            "latest",
+            "version.state",
+            "version.facts.description",
+            "version.facts.license",
+        )
+        emit(found, (*columns, "version.digest", "version.size", "stars", "rating", "channels", "updated_at"))
+
+
+@app.command("list")
+async def list_(
+    namespace: Annotated[str | None, typer.Argument(help="Which namespace; your own, if absent.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
+) -> None:
+    """Artifacts at and below a namespace."""
+    async with connected_to() as client:
+        path = namespace or current().namespace or configuration().namespace
+        path = path or await own_namespace(client) or "library"
+        if path.startswith("@"):
+            path = f"orgs/{path[1:]}"
+        query = {"kind": current().kind} if current().kind else {}
+        found = await pages(client, f"/v2/_ext/kinds/namespaces/{path}/artifacts", limit, query)
+        emit(found, ("repository", "kind", "latest", "description"), wide=("stars", "updated_at", "digest"))
+
+
+def check_kind(found: Any) -> None:
+    """`gati module info` shows no model."""
+    wanted = current().kind
+    if wanted and found["kind"] != wanted:
+        raise NotFound(f"{found['repository']} is no {wanted}", remedy=f"it is a {found['kind']}")
+
+
+def found_manifest(folder: Path) -> tuple[str, Path]:
+    """The kind, and the file with its manifest.
+
+    Raises:
+        Usage: there is none, or more than one.
+    """
+    from gati_client.cli.root import KINDS
+
+    if folder.is_file() and folder.name.startswith("gati-") and folder.suffix == ".json":
+        return folder.stem.removeprefix("gati-"), folder
+    kinds = (current().kind,) if current().kind else KINDS
+    files = [(str(kind), folder / f"gati-{kind}.json") for kind in kinds if (folder / f"gati-{kind}.json").is_file()]
+    if not files:
+        wanted = f"gati-{current().kind or '<kind>'}.json"
+        raise Usage(f"{folder.resolve()} holds no {wanted}", remedy="gati module create NAME makes a new one")
+    if len(files) > 1:
+        raise Usage(
+            f"{folder.resolve()} holds manifests of several kinds", remedy=f"say which: gati {files[0][0]} publish"
+        )
+    return files[0]
+
+
+async def schema_of(client: Any, kind: str) -> Any:
+    """The JSON Schema of a kind's manifests, as the registry has it."""
+    for found in (await ask(client, "GET", "/v2/_ext/kinds/kinds"))["items"]:
+        if found["name"] == kind and found["manifest"] is not None:
+            return found["manifest"]
+    raise NotFound(f"the registry knows no manifest of the kind {kind}")
