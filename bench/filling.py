@@ -7,6 +7,7 @@ over HTTP gets the same rows (a test compares them, table by table), but for the
 from __future__ import annotations
 
 import itertools
+import json
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,6 +51,24 @@ NAMESPACES: Mapping[str, Sequence[str]] = {
     "namespaces_usage": ("path", "bytes", "artifacts"),
 }
 """What the extensions identity and namespaces keep of a private organization with members and a repository."""
+
+KINDS: Mapping[str, Sequence[str]] = {
+    "kinds_artifact": (
+        "repository",
+        "digest",
+        "kind",
+        "media_type",
+        "subject",
+        "size",
+        "content",
+        "facts",
+        "pushed_at",
+    ),
+    "kinds_tag": ("repository", "tag", "digest", "moved_at"),
+    "kinds_move": ("repository", "tag", "moved_at", "number", "after"),
+    "kinds_repository": ("name", "kind", "latest", "digest", "title", "description", "created_at", "updated_at"),
+}
+"""What the extension kinds keeps of artifacts that nobody described."""
 
 MEMBERS = 3
 """Of each namespace, among `USERS` in all."""
@@ -120,11 +139,12 @@ class Filler:
 
     target: Target
     namespaces: bool = False
+    kinds: bool = False
     now: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
 
     @property
     def _columns(self) -> Mapping[str, Sequence[str]]:
-        return {**CORE, **NAMESPACES} if self.namespaces else CORE
+        return {**CORE, **(NAMESPACES if self.namespaces else {}), **(KINDS if self.kinds else {})}
 
     def fill(self, repositories: Iterable[tuple[int, int]]) -> int:
         """Store repositories, given by number and how many manifests each holds; the rows that were written."""
@@ -138,6 +158,8 @@ class Filler:
             size = rows.add(number, manifests)
             if self.namespaces:
                 rows.add_namespace(number, size, manifests)
+            if self.kinds:
+                rows.add_artifacts(number, manifests)
             if len(rows.tables["manifest"]) >= _AT_ONCE:
                 written += self._flush(rows)
         written += self._flush(rows)
@@ -199,6 +221,27 @@ class _Rows:
             self.tables["namespaces_member"].append((path, "user", subject, name, "reader", self._now))
         self.tables["namespaces_repository"].append((repository(number), "private", size, manifests))
         self.tables["namespaces_usage"].append((path, size, 1))
+
+    def add_artifacts(self, number: int, manifests: int) -> None:
+        """What a repository's manifests are taken for."""
+        name, newest = repository(number), None
+        for item in content(number, manifests):
+            pushed, data = item.manifest, item.manifest.data
+            body = json.loads(data)
+            parts = ",".join(sorted(part["digest"] for part in body.get("layers") or body["manifests"]))
+            subject = body.get("subject", {}).get("digest")
+            same = Digest.of(parts.encode())
+            self.tables["kinds_artifact"].append(
+                (name, pushed.digest, "unknown", pushed.media_type, subject, len(data), same, "{}", self._now)
+            )
+            if item.tag is not None:
+                self.tables["kinds_tag"].append((name, item.tag, pushed.digest, self._now))
+                self.tables["kinds_move"].append((name, item.tag, self._now, 1, pushed.digest))
+                newest = item
+        if newest is not None:
+            self.tables["kinds_repository"].append(
+                (name, "unknown", newest.tag, newest.manifest.digest, "", "", self._now, self._now)
+            )
 
     def _blob(self, blob: Blob) -> int:
         if blob is EMPTY and self._empty is not None:

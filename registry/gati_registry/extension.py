@@ -131,7 +131,8 @@ class Kernel:
 
     `public_url` is where clients reach the registry, if the operator says so; it ends without a slash.
     `settings` is the extension's own section. `folder` is the data folder, for what must lie outside of the database;
-    None where replicas share the database, so that a folder of this machine is not the place.
+    None where replicas share the database, so that a folder of this machine is not the place. `search_url` is where the
+    operator wants the search index, if not in the database.
     """
 
     database: Database
@@ -144,6 +145,7 @@ class Kernel:
     public_url: str | None = None
     settings: Any = None
     folder: Path | None = None
+    search_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

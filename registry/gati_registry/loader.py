@@ -151,8 +151,12 @@ def contribute(
             public_url=settings.public_url,
             settings=section,
             folder=None if settings.shared_metadata else settings.data,
+            search_url=settings.search_url,
         )
-        contribution = extension.contribute(kernel, section)
+        try:
+            contribution = extension.contribute(kernel, section)
+        except ValueError as error:
+            raise SettingsError(f"{extension.name}: {error}") from error
         _check(extension, contribution)
         apis[extension.name] = contribution.api
         parts.append((extension, contribution))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.filling import CORE, Filler, PostgresTarget, SqliteTarget, content, even, repository
+from bench.filling import CORE, KINDS, Filler, PostgresTarget, SqliteTarget, content, even, repository
 
 from gati_registry.bootstrap import Registry, build
 from gati_registry.settings import Settings
@@ -33,12 +33,12 @@ class Engine:
         self._server = server
         self._stack = stack
 
-    def settings(self, name: str) -> Settings:
+    def settings(self, name: str, extensions: tuple[str, ...] = ()) -> Settings:
         """Of a registry with an empty database."""
         url = None
         if self._server is not None:
             url = self._server.url(self._stack.enter_context(self._server.database()))
-        return Settings(data=self._folder / name, open=True, metadata_url=url, extensions=())
+        return Settings(data=self._folder / name, open=True, metadata_url=url, extensions=extensions)
 
     def target(self, settings: Settings) -> SqliteTarget | PostgresTarget:
         """To be closed."""
@@ -120,6 +120,22 @@ async def test_bulk_is_what_pushes_make(engine: Engine) -> None:
                 repository(9), item.tag or item.manifest.digest, item.manifest.data, item.manifest.media_type
             )
             assert pushed_next.status == 201
+
+
+async def test_bulk_is_what_pushes_make_of_kinds(engine: Engine) -> None:
+    extensions = ("identity", "namespaces", "kinds")
+    settings = engine.settings("pushed", extensions)
+    async with build(settings) as pushed:
+        await _push(Client(pushed.app))
+        rows = {table: await _rows(pushed, table) for table in KINDS}
+    settings = engine.settings("filled", extensions)
+    async with build(settings):
+        pass
+    target = engine.target(settings)
+    Filler(target, kinds=True).fill(SIZES)
+    target.close()
+    async with build(settings) as filled:
+        assert {table: await _rows(filled, table) for table in rows} == rows
 
 
 async def test_content_differs_from_repository_to_repository() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from gati_client.cli.frame import configuration, connect, current
 from gati_client.errors import Denied, NotFound
@@ -101,8 +103,40 @@ async def _there(client: Client, repository: str) -> bool:
 async def ask(
     client: Client, method: str, path: str, *, body: Json = None, query: Mapping[str, Any] | None = None
 ) -> Json:
-    """One request to an extension; what it answers, read from JSON; None where it answers nothing."""
-    return await client.request(method, path, json=body, query=query)
+    """One request to an endpoint of an extension; what it answers, read from JSON; None where it answers nothing."""
+    if query:
+        path += "?" + urlencode({name: value for name, value in query.items() if value is not None})
+    headers = {"Accept": "application/json", **await _own(client)}
+    if body is not None:
+        headers["Content-Type"] = "application/json"
+    answer = await client.transport.ask(
+        method,
+        path,
+        action=f"{method.lower()} {path.partition('?')[0]}",
+        scopes=_scopes(method, path),
+        headers=headers,
+        content=None if body is None else json.dumps(body).encode(),
+        expected=range(200, 300),
+    )
+    return answer.json() if answer.body else None
+
+
+async def _own(client: Client) -> dict[str, str]:
+    """TEMP"""
+    credential = await client.transport._who()
+    if credential is None or not credential.password:
+        return {}
+    from gati_client.tokens import basic
+
+    return {"Authorization": basic(credential.username, credential.password)}
+
+
+def _scopes(method: str, path: str) -> tuple[str, ...]:
+    """What a token for an endpoint is to allow."""
+    repository, extension, _ = path.removeprefix("/v2/").partition("/_ext/")
+    if not extension or not repository:
+        return ()
+    return (f"repository:{repository}:pull" if method == "GET" else f"repository:{repository}:pull,push",)
 
 
 async def pages(client: Client, path: str, limit: int, query: Mapping[str, Any] | None = None) -> list[Json]:
@@ -118,5 +152,13 @@ async def pages(client: Client, path: str, limit: int, query: Mapping[str, Any] 
 
 
 async def form(client: Client, path: str, **fields: str) -> Json:
-    """One form to an endpoint that needs no credentials (RFC 8628)."""
-    return await client.request("POST", path, data=fields)
+    """One form to an endpoint of OAuth, which needs no credentials; its answer, which may be an error of RFC 6749."""
+    answer = await client.transport.ask(
+        "POST",
+        path,
+        action="log in by browser",
+        headers={"Content-Type": "application/x-www-form-urlencoded"},
+        content=urlencode(fields).encode(),
+        expected=(200, 400, 403, 409),
+    )
+    return answer.json()

@@ -98,14 +98,14 @@ async def _reached(client: Client) -> tuple[Line, Line | None]:
     try:
         async with httpx.AsyncClient(timeout=20) as http:
             began = time.monotonic()
-            answer = await http.get(f"{client.url}/v2/")
+            answer = await http.get(f"{client.transport.url}/v2/")
             took = time.monotonic() - began
     except httpx.HTTPError as error:
-        return Line("connection", "failed", f"{client.url}: {error}", _remedy(str(error))), None
+        return Line("connection", "failed", f"{client.transport.url}: {error}", _remedy(str(error))), None
     if answer.status_code not in (200, 401):
-        said = f"{client.url}/v2/ answered {answer.status_code}"
+        said = f"{client.transport.url}/v2/ answered {answer.status_code}"
         return Line("connection", "failed", said, "is this the address of a registry?"), None
-    reached = Line("connection", "ok", f"{client.url} answers within {took * 1000:.0f} ms")
+    reached = Line("connection", "ok", f"{client.transport.url} answers within {took * 1000:.0f} ms")
     if "Date" not in answer.headers:
         return reached, None
     ahead = time.time() - parsedate_to_datetime(answer.headers["Date"]).timestamp()

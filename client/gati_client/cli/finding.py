@@ -40,18 +40,18 @@ async def search(
     pick: Annotated[bool, typer.Option(help="Ask which one to look at, on a terminal.")] = True,
 ) -> None:
     """Find artifacts. `--output json` has items, facets and the total."""
-    kinds = kind or ([current().kind] if current().kind else [])
+    context = current()
     fields = {
-        "kind": kinds,
+        "kind": kind or [context.kind or ""],
         "capability": capability,
         "language": language,
         "license": license_,
         "keyword": keyword,
         "publisher": publisher,
-        "namespace": [current().namespace] if current().namespace else [],
-        "gati": [gati] if gati else [],
+        "namespace": [context.namespace or ""],
+        "gati": [gati or ""],
     }
-    parts = [*(words or []), *(_either(name, values) for name, values in fields.items() if values)]
+    parts = [*(words or []), *(_either(name, values) for name, values in fields.items() if values and values[0])]
     query: dict[str, Any] = {"q": " ".join(parts), "limit": limit, "sort": sort}
     async with connected_to() as client:
         found = await ask(client, "GET", _SEARCH, query=query)

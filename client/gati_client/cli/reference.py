@@ -42,7 +42,7 @@ def completion(shell: Annotated[Literal["bash", "zsh", "fish"], typer.Argument(h
 
     bash: source <(gati completion bash)
     """
-    from typer.completion import get_completion_script
+    from typer._completion_shared import get_completion_script
 
     sys.stdout.write(get_completion_script(prog_name="gati", complete_var="_GATI_COMPLETE", shell=shell) + "\n")
 

@@ -56,6 +56,7 @@ def list_() -> None:
             for name, entry in sorted(known.registries.items())
         ],
         ("name", "url", "default"),
+        wide=("insecure",),
     )
 
 

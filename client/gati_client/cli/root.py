@@ -158,7 +158,7 @@ def root(
 def main() -> int:
     """Run; returns the exit code. Errors are one line with the remedy; a traceback comes with --debug alone."""
     if "_GATI_COMPLETE" in os.environ:
-        from typer.completion import completion_init
+        from typer._completion_classes import completion_init
 
         completion_init()
     try:

@@ -13,7 +13,7 @@ import typer
 
 from gati_client.cli.api import ask, connected_to, form
 from gati_client.cli.frame import App, current, emit, say
-from gati_client.errors import Denied, GatiError, Network, NotFound, Usage
+from gati_client.errors import Denied, GatiError, NotFound, Usage
 
 app = App()
 
@@ -141,6 +141,8 @@ async def _by_device(client: Any, scope: str, *, open_browser: bool) -> str:
         begun = await form(client, _DEVICE, client_id=program, scope=scope)
     except NotFound:
         raise Usage(f"{client.host} has no login by browser", remedy="say --username NAME --password-stdin") from None
+    if "error" in begun:
+        raise GatiError(f"{client.host}: {begun.get('error_description')}")
     address = begun["verification_uri_complete"]
     # Not by `say`: with --quiet, too, nothing goes on without it.
     sys.stderr.write(f"Confirm the code {begun['user_code']} at {address}\n")
@@ -153,17 +155,16 @@ async def _by_device(client: Any, scope: str, *, open_browser: bool) -> str:
     interval, end = float(begun["interval"]), time.monotonic() + float(begun["expires_in"])
     while time.monotonic() < end:
         await asyncio.sleep(interval)
-        try:
-            given = await form(
-                client, f"{_DEVICE}/token", grant_type=_GRANT, device_code=begun["device_code"], client_id=program
-            )
-            return str(given["access_token"])
-        except Network:
-            interval *= 2
-        except GatiError as error:
-            word = error.code
-            if word == "slow_down":
+        given = await form(
+            client, f"{_DEVICE}/token", grant_type=_GRANT, device_code=begun["device_code"], client_id=program
+        )
+        match given.get("error"):
+            case None:
+                return str(given["access_token"])
+            case "slow_down":
                 interval += 5
-            elif word != "authorization_pending":
-                raise
+            case "authorization_pending":
+                pass
+            case _:
+                raise Denied(str(given.get("error_description", "the registry refused")), remedy="run gati login again")
     raise Denied("nobody confirmed the code in time", remedy="run gati login again")

@@ -167,8 +167,10 @@ class AccessAuthorizer:
         if taken:
             ranges, named = _ranges(sorted(taken), "out")
             condition, values = f"{condition} AND NOT {ranges}", values | named
-        listed, named = _listed(levels, {rule.path for rule in allowed})
-        return Visible(condition, tuple((values | named).items()), listed)
+        paths = {rule.path for rule in allowed}
+        listed, named = _listed(levels, paths)
+        reach = (levels, tuple(sorted(paths))) if len(paths) <= MOST_LISTED else (None, ())
+        return Visible(condition, tuple((values | named).items()), listed, *reach)
 
     # --- challenge ----------------------------------------------------------------------------------------------
 

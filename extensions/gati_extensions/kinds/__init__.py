@@ -17,8 +17,10 @@ from gati_registry.extension import Command, Contribution, Extension, Job, Kerne
 
 def _contribute(kernel: Kernel, settings: KindsSettings) -> Contribution:
     from gati_extensions.kinds.catalog import Catalog
+    from gati_extensions.kinds.downloads import Downloads
     from gati_extensions.kinds.hooks import MOVES, PUSHES, Gates, Projections, States
     from gati_extensions.kinds.kind import installed
+    from gati_extensions.kinds.lines import Lines
     from gati_extensions.kinds.rebuild import INTERVAL, Rebuild
     from gati_extensions.kinds.routes import registry_routes, repository_routes
     from gati_extensions.kinds.routes.doors import Doors
@@ -26,9 +28,10 @@ def _contribute(kernel: Kernel, settings: KindsSettings) -> Contribution:
 
     kinds, namespaces, accounts = installed(), kernel.apis["namespaces"], kernel.apis["identity"]
     understanding = Understanding(kernel.core, kinds, settings.max_config)
-    gates, projections, states = Gates(namespaces), Projections(namespaces), States(kernel.database)
-    rebuild = Rebuild(kernel, namespaces, understanding)
-    doors = Doors(kernel, kinds, settings, namespaces, accounts, states)
+    lines, downloads = Lines(namespaces), Downloads(kernel.database, kernel.clock, settings)
+    gates, projections, states = Gates(namespaces), Projections(lines), States(kernel.database)
+    rebuild = Rebuild(kernel, lines, understanding)
+    doors = Doors(kernel, kinds, settings, namespaces, accounts, states, lines)
     return Contribution(
         registry_routes(doors),
         repository_routes(doors),
@@ -40,8 +43,9 @@ def _contribute(kernel: Kernel, settings: KindsSettings) -> Contribution:
             (on(Operation.STATE_CHANGE), projections.changed),
         ],
         pull_gates=[states],
-        jobs=[Job("kinds.rebuild", INTERVAL, rebuild, rebuild.due)],
-        api=Catalog(kinds, namespaces),
+        observers=[downloads.observe],
+        jobs=[Job("kinds.rebuild", INTERVAL, rebuild, rebuild.due), downloads.job],
+        api=Catalog(kinds, namespaces, lines),
     )
 
 

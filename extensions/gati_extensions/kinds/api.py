@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from gati_extensions.kinds.fields import Manifest, Part, dependencies, facts, references
 from gati_extensions.kinds.fields import repository as canonical_name
 from gati_extensions.kinds.files import File, Files, Malformed, Window
 from gati_extensions.kinds.kind import GROUP, UNKNOWN, Dependency, Facts, Kind, Kinds
+from gati_extensions.kinds.lines import Watcher
+from gati_extensions.kinds.ranges import BadRange, Comparator, Range, exact
+from gati_extensions.kinds.ranges import parse as parse_range
 from gati_extensions.kinds.semver import Version
 from gati_extensions.kinds.semver import parse as parse_version
 from gati_extensions.kinds.understanding import Understood
@@ -21,8 +24,11 @@ from gati_registry.extension import Change, Transaction, Visible
 __all__ = [
     "GROUP",
     "UNKNOWN",
+    "BadRange",
     "Catalogue",
+    "Comparator",
     "Dependency",
+    "Described",
     "Facts",
     "File",
     "Files",
@@ -31,14 +37,19 @@ __all__ = [
     "Malformed",
     "Manifest",
     "Part",
+    "Range",
     "Release",
     "Releases",
     "Understood",
+    "Value",
     "Version",
+    "Watcher",
     "Window",
     "canonical_name",
     "dependencies",
+    "exact",
     "facts",
+    "parse_range",
     "parse_version",
     "references",
     "understood_of",
@@ -76,6 +87,38 @@ class Releases:
     channels: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Value:
+    """An indexed field of custom metadata: `path` is a JSON pointer, `number` is None where the value is none."""
+
+    schema: str
+    path: str
+    word: str
+    number: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A repository as lists show it, with all that is known of its latest version. `tags` name the same content.
+
+    `facts` are what the artifact says of itself (`Facts` as JSON), `overlay` what was said of it later.
+    """
+
+    name: str
+    kind: str
+    latest: str
+    digest: str
+    state: str
+    facts: Mapping[str, Any]
+    overlay: Mapping[str, Any]
+    tags: tuple[str, ...]
+    values: tuple[Value, ...]
+    stars: int
+    downloads: int
+    created_at: int
+    updated_at: int
+
+
 class Catalogue(Protocol):
     """Questions about artifacts."""
 
@@ -88,3 +131,26 @@ class Catalogue(Protocol):
 
     async def releases(self, tx: Transaction, names: Sequence[str], limit: int) -> Sequence[Releases]:
         """Versions of artifacts, without drafts and what is unpublished; at most `limit` of each."""
+
+    def watch(self, watcher: Watcher) -> None:
+        """Be told, in its transaction, of this process's changes of what `described` says (but for downloads)."""
+
+    async def described(self, tx: Transaction, names: Sequence[str]) -> Sequence[Described]:
+        """Those of the names that lists show."""
+
+    async def names(self, tx: Transaction, path: str, after: str, limit: int) -> Sequence[str]:
+        """Artifacts at and below a path ("" is everywhere) after a name, by name."""
+
+    async def indexed_fields(self, tx: Transaction, after: str, limit: int) -> Sequence[tuple[str, str, str]]:
+        """(schema, JSON pointer, value or fulltext) of registered schemas, of those after a schema's name."""
+
+    async def downloads(self, tx: Transaction, names: Sequence[str]) -> Mapping[str, int]:
+        """Downloads of artifacts in all; names that have none are not there."""
+
+    async def downloaded_since(self, tx: Transaction, time: int, after: str, limit: int) -> Sequence[tuple[int, str]]:
+        """(time, name) of artifacts whose downloads were counted after that time and name, in their order."""
+
+    async def downloads_by_day(
+        self, tx: Transaction, repository: str, since: str, after: tuple[str, str], limit: int
+    ) -> Sequence[tuple[str, str, int]]:
+        """(day, version, number) of a repository from a day (YYYY-MM-DD) on, after that day and version, in order."""

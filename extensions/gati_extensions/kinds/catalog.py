@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gati_extensions.kinds import semver, store
-from gati_extensions.kinds.api import Dependency, Kinds, Release, Releases
+from gati_extensions.kinds import downloads, semver, store
+from gati_extensions.kinds.api import Dependency, Described, Kinds, Release, Releases, Value, Watcher
+from gati_extensions.kinds.lines import Lines
 from gati_extensions.namespaces.api import Namespaces
 from gati_registry.extension import Transaction, Visible
 
@@ -16,9 +17,10 @@ from gati_registry.extension import Transaction, Visible
 class Catalog:
     """Answers from the tables of `kinds`."""
 
-    def __init__(self, kinds: Kinds, namespaces: Namespaces) -> None:
+    def __init__(self, kinds: Kinds, namespaces: Namespaces, lines: Lines) -> None:
         self.kinds = kinds
         self._namespaces = namespaces
+        self._lines = lines
 
     async def existing(self, tx: Transaction, names: Sequence[str], visible: Visible) -> Sequence[str]:
         """As the Protocol has it."""
@@ -40,6 +42,53 @@ class Catalog:
         return [
             Releases(name, tuple(found[name]), channels[name]) for name in names if name in found or name in channels
         ]
+
+    def watch(self, watcher: Watcher) -> None:
+        """As the Protocol has it."""
+        self._lines.watch(watcher)
+
+    async def described(self, tx: Transaction, names: Sequence[str]) -> Sequence[Described]:
+        """As the Protocol has it."""
+        counted = await downloads.totals(tx, names)
+        return [
+            _described(line, found, tags, [Value(*value) for value in values], counted.get(line.name, 0))
+            for line, found, tags, values in await store.described(tx, names)
+        ]
+
+    async def names(self, tx: Transaction, path: str, after: str, limit: int) -> Sequence[str]:
+        """As the Protocol has it."""
+        return await store.names(tx, path, after, limit)
+
+    async def indexed_fields(self, tx: Transaction, after: str, limit: int) -> Sequence[tuple[str, str, str]]:
+        """As the Protocol has it."""
+        return [
+            (schema["id"], field["path"], field["index"])
+            for schema in await store.schemas_after(tx, after, limit)
+            for field in schema["indexed_fields"]
+        ]
+
+    async def downloads(self, tx: Transaction, names: Sequence[str]) -> Mapping[str, int]:
+        """As the Protocol has it."""
+        return await downloads.totals(tx, names)
+
+    async def downloaded_since(self, tx: Transaction, time: int, after: str, limit: int) -> Sequence[tuple[int, str]]:
+        """As the Protocol has it."""
+        return await downloads.since(tx, time, after, limit)
+
+    async def downloads_by_day(
+        self, tx: Transaction, repository: str, since: str, after: tuple[str, str], limit: int
+    ) -> Sequence[tuple[str, str, int]]:
+        """As the Protocol has it."""
+        return await downloads.days(tx, repository, since, after, limit)
+
+
+def _described(
+    line: store.Listed, found: store.Tagged, tags: Sequence[str], values: Sequence[Value], pulls: int
+) -> Described:
+    return Described(
+        line.name, line.kind, line.latest, line.digest, found.standing.state, found.artifact.facts,
+        found.standing.overlay, tuple(tags), tuple(values), line.stars, pulls, line.created_at, line.updated_at,
+    )  # fmt: skip
 
 
 def _release(row: tuple[Any, ...]) -> Release | None:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from gati_extensions.kinds import semver, store
 from gati_extensions.kinds.kind import Dependency
+from gati_extensions.kinds.lines import Lines
 from gati_extensions.kinds.understanding import Understood
 from gati_extensions.namespaces.api import Namespaces
 from gati_registry.errors import Code
@@ -102,8 +103,8 @@ async def absent(tx: Transaction, wanted: Sequence[Dependency]) -> list[Dependen
 class Projections:
     """What is kept."""
 
-    def __init__(self, namespaces: Namespaces) -> None:
-        self._namespaces = namespaces
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
 
     async def pushed(self, tx: Transaction, change: Change) -> None:
         """A manifest is here."""
@@ -130,20 +131,21 @@ class Projections:
             assert change.tag is not None
             after = change.digest if change.operation is Operation.TAG_MOVE else None
             await store.move(tx, repository, change.tag, change.previous, after, now=change.time, actor=actor)
-        await store.refresh(tx, repository, change.time, await self._namespaces.drafts(tx, repository))
+        await self._lines.refresh(tx, repository, change.time)
 
     async def changed(self, tx: Transaction, change: Change) -> None:
         """A draft is public now, or repositories have other names."""
         detail = change.detail
         what = detail.get("subject"), detail.get("action")
         if what == ("namespaces.draft", "publish"):
-            drafts = await self._namespaces.drafts(tx, change.repository)
-            await store.refresh(tx, change.repository, change.time, drafts)
+            await self._lines.refresh(tx, change.repository, change.time)
         if what != ("namespaces.path", "transfer"):
             return
         source, target = detail["before"]["path"], detail["after"]["path"]
         if change.repository == source:  # it is told to both sides
             await store.rename(tx, source, target)
+            for path in (source, target):
+                await self._lines.tell(tx, path, below=True)
 
 
 def _understood(change: Change) -> Understood | None:

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from gati_extensions.kinds import store
 from gati_extensions.kinds.kind import UNKNOWN, Facts
+from gati_extensions.kinds.lines import Lines
 from gati_extensions.kinds.understanding import Understanding, Understood
-from gati_extensions.namespaces.api import Namespaces
 from gati_registry.domain import manifest as rules
 from gati_registry.errors import RegistryError
 from gati_registry.extension import Kernel, Transaction
@@ -25,9 +25,9 @@ INTERVAL = 5.0
 class Rebuild:
     """A job that is done once."""
 
-    def __init__(self, kernel: Kernel, namespaces: Namespaces, understanding: Understanding) -> None:
+    def __init__(self, kernel: Kernel, lines: Lines, understanding: Understanding) -> None:
         self._kernel = kernel
-        self._namespaces = namespaces
+        self._lines = lines
         self._understanding = understanding
 
     async def due(self) -> bool:
@@ -87,7 +87,7 @@ class Rebuild:
                 )
                 changed = True
         if changed:
-            await store.refresh(tx, repository, now, await self._namespaces.drafts(tx, repository))
+            await self._lines.refresh(tx, repository, now)
 
 
 async def command(kernel: Kernel, _: object) -> int:

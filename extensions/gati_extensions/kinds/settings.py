@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
 
 from gati_registry.extension import Model
 
@@ -16,6 +18,12 @@ class KindsSettings(Model):
         le=16 * 1024 * 1024,
         description="Largest config of an artifact that is read.",
         json_schema_extra={"unit": "bytes"},
+    )
+    count_robots: bool = Field(False, description="Whether pulls by robots count as downloads.")
+    robot_agents: list[Annotated[str, StringConstraints(min_length=3, max_length=64)]] = Field(
+        ["bot", "crawl", "spider", "trivy", "renovate", "dependabot"],
+        max_length=64,
+        description="Parts of the user agents of robots, beside accounts of robots.",
     )
     max_overlay: int = Field(
         256 * 1024,

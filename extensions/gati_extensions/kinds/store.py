@@ -419,7 +419,7 @@ async def within(
     return [Listed(*row) for row in rows]
 
 
-_TABLES = ("artifact", "tag", "move", "standing", "overlay", "star", "rating", "value")
+_TABLES = ("artifact", "tag", "move", "standing", "overlay", "star", "rating", "value", "download", "popularity")
 
 
 async def rename(tx: Transaction, source: str, target: str) -> None:
@@ -561,6 +561,47 @@ async def existing(tx: Transaction, names: Sequence[str], visible: Visible) -> S
         )
         found += [row[0] for row in rows]
     return found
+
+
+async def names(tx: Transaction, path: str, after: str, limit: int) -> Sequence[str]:
+    """Repositories at and below a path, "" being everywhere, by name."""
+    within_ = "" if not path else " AND (name = :path OR (name > :below AND name < :beyond))"
+    rows = await tx.all(
+        f"SELECT name FROM kinds_repository WHERE name > :after{within_} ORDER BY name LIMIT :limit",
+        after=after, limit=limit, **({"path": path, "below": f"{path}/", "beyond": f"{path}0"} if path else {}),
+    )  # fmt: skip
+    return [row[0] for row in rows]
+
+
+_TAGS = 20
+"""Tags of the same content that are told."""
+
+
+async def described(
+    tx: Transaction, names: Sequence[str]
+) -> Sequence[tuple[Listed, Tagged, Sequence[str], Sequence[tuple[str, str, str, float | None]]]]:
+    """(line, latest version, its tags, its metadata's indexed values) of the repositories that have a line."""
+    found = []
+    for name in names:
+        line = await listed(tx, name)
+        latest = await tagged(tx, name, line.latest) if line is not None else None
+        if line is None or latest is None:
+            continue
+        values = await tx.all(
+            "SELECT schema, path, word, number FROM kinds_value WHERE repository = :name AND tag = :tag",
+            name=name, tag=line.latest,
+        )  # fmt: skip
+        tags = await tags_of(tx, name, line.digest, _TAGS)
+        found.append((line, latest, tags, [(row[0], row[1], row[2], row[3]) for row in values]))
+    return found
+
+
+async def schemas_after(tx: Transaction, after: str, limit: int) -> Sequence[Mapping[str, Any]]:
+    """Schemas of all namespaces, by their ids."""
+    rows = await tx.all(
+        "SELECT body FROM kinds_schema WHERE id > :after ORDER BY id LIMIT :limit", after=after, limit=limit
+    )
+    return [json.loads(row[0]) for row in rows]
 
 
 async def release_rows(tx: Transaction, names: Sequence[str]) -> Sequence[tuple[Any, ...]]:

@@ -87,6 +87,12 @@ class Namespaces(Protocol):
     async def exists(self, tx: Transaction, path: str) -> bool:
         """Whether there is a namespace of this name, or a repository with something published in it."""
 
+    async def visibility(self, tx: Transaction, path: str) -> tuple[str, str]:
+        """The visibility of a path, and the namespace that it comes from."""
+
+    async def verified(self, tx: Transaction, paths: Sequence[str]) -> frozenset[str]:
+        """Those of some namespaces (at most a hundred) whose owners have proved who they are."""
+
     async def policy(self, path: str, name: str) -> Policy | None:
         """The policy of a name that holds at a path: the one set nearest to it."""
 

@@ -99,6 +99,9 @@ class Tree:
                 return node.visibility, node.path
         return await self._default(tx, path), root(path)
 
+    async def verified(self, tx: Transaction, paths: Sequence[str]) -> frozenset[str]:
+        return await store.verified_among(tx, paths)
+
     # --- inside -------------------------------------------------------------------------------------------------
 
     async def _default(self, tx: Transaction, path: str) -> str:

@@ -366,6 +366,19 @@ async def drop_proof(tx: Transaction, path: str, method: str, subject: str) -> b
     )
 
 
+async def verified_among(tx: Transaction, paths: Sequence[str]) -> frozenset[str]:
+    """Those of some namespaces that have a proof."""
+    named = {f"p{number}": path for number, path in enumerate(paths)}
+    if not named:
+        return frozenset()
+    marks = ", ".join(f":{name}" for name in named)
+    rows = await tx.all(
+        f"SELECT DISTINCT path FROM namespaces_verification WHERE verified_at IS NOT NULL AND path IN ({marks})",
+        **named,
+    )
+    return frozenset(row[0] for row in rows)
+
+
 async def verified_names(tx: Transaction) -> list[str]:
     """Names of accounts that have proved who they are."""
     rows = await tx.all("SELECT DISTINCT path FROM namespaces_verification WHERE verified_at IS NOT NULL LIMIT 10000")

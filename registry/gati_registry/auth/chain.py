@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gati_registry.domain.access import ANONYMOUS, NOTHING, Access, Action, Decision, Identity, Visible
 from gati_registry.errors import Code, RegistryError
@@ -69,7 +70,8 @@ class Bounded:
                 part += f" OR ({{column}} > :visible_low_{number} AND {{column}} < :visible_high_{number})"
                 values |= {f"visible_low_{number}": f"{path}/", f"visible_high_{number}": f"{path}0"}
             parts.append(f"({part})")
-        return Visible(f"({found.condition}) AND ({' OR '.join(parts)})", tuple(values.items()), found.listed)
+        condition = f"({found.condition}) AND ({' OR '.join(parts)})"
+        return replace(found, condition=condition, values=tuple(values.items()))
 
     def challenge(self, accesses: Sequence[Access], request: Request) -> str:
         return self._inner.challenge(accesses, request)

@@ -141,11 +141,16 @@ class Visible:
     `listed`, where there is any, are SELECTs of names in their order, each of those after `:after` and at most
     `:limit`: together they give every repository that the caller may possibly see (and perhaps others), from an index.
     A list of repositories then need not look at all of them for one who sees few.
+
+    `levels` and `paths` say the same to who keeps an index of another kind: all that the caller may possibly see has
+    one of these visibilities, or lies at or below one of these paths. None: nobody knows.
     """
 
     condition: str = "1 = 1"
     values: tuple[tuple[str, object], ...] = ()
     listed: tuple[str, ...] = ()
+    levels: tuple[str, ...] | None = None
+    paths: tuple[str, ...] = ()
 
     def where(self, column: str) -> tuple[str, dict[str, object]]:
         """The condition on a column, and its parameters."""

@@ -1,7 +1,8 @@
 """Whole tables, whatever they mean: how they are read from one database and written to another.
 
 Core and extensions alike: the tables are found in the database, and the schema they go into is made by the migrations
-that the source has run, on either engine. What belongs to a moment is left out (`LEFT_OUT`).
+that the source has run, on either engine. What belongs to a moment is left out (`LEFT_OUT`); so are tables with
+`_index_` in their names: they are made of others, may differ between engines, and are made anew where they are missing.
 """
 
 from __future__ import annotations

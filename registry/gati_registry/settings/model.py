@@ -442,9 +442,14 @@ class Settings(Section):
     @field_validator("search_url")
     @classmethod
     def _search_driver(cls, value: str | None) -> str | None:
-        if value is not None:
-            raise ValueError("no search driver is available in this version; leave it unset for the embedded one")
-        return value
+        if value is None:
+            return None
+        found = urlsplit(value)
+        if found.scheme not in {"opensearch+http", "opensearch+https"} or not found.hostname or found.query:
+            raise ValueError("expected opensearch+http://HOST:PORT or opensearch+https://HOST:PORT/PREFIX")
+        if found.username is not None or found.password is not None:
+            raise ValueError("a URL is shown in many places: put no password into it")
+        return value.rstrip("/")
 
     @model_validator(mode="after")
     def _consistent(self) -> Settings:

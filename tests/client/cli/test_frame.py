@@ -70,6 +70,7 @@ def test_named_registries(alone: Client) -> None:
         "lab   http://127.0.0.1:5002     no\n"
         "work  https://registry.example  yes\n"
     )
+    assert "INSECURE" not in alone("registry", "list")
     assert "INSECURE" in alone("registry", "list", "-o", "wide")
     assert json.loads(alone("registry", "list", "-o", "json", "--filter", "url~5002")) == rows[:1]
     assert json.loads(alone("registry", "list", "-o", "json", "--filter", "default=yes")) == rows[1:]
@@ -123,7 +124,7 @@ def test_completion(alone: Client) -> None:
     assert "complete" in script
     bash = shutil.which("bash")
     assert bash
-    asked = f'{script}\nCOMP_WORDS=(gati registry "") COMP_CWORD=2\n_gati_completion gati\nprintf "%s\\n" "${{COMPREPLY[@]}}"'
+    asked = f'{script}\nCOMP_WORDS=(gati registry "") COMP_CWORD=2\n_gati_completion gati\necho "${{COMPREPLY[@]}}"'
     env = {**alone.environment(), "PATH": f"{GATI.parent}:{os.environ['PATH']}"}
     found = subprocess.run([bash, "-c", asked], env=env, capture_output=True, text=True, check=True)
     assert {"add", "use", "list"} <= set(found.stdout.split())

@@ -84,7 +84,7 @@ def test_by_key(site: Registry, gati: Client, tmp_path: Path) -> None:
 
 def test_in_a_browser(site: Registry, home: Path, user: str) -> None:
     """gati shows a code, the person confirms it, gati has a key."""
-    command = [GATI, "registry", "login", "--no-browser"]
+    command = [str(GATI), "registry", "login", "--no-browser"]
     gati = program(home, site)
     with subprocess.Popen(command, env=gati.environment(), cwd=home, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None

@@ -123,7 +123,7 @@ class _Changing:
                 value = {**said, "at": moment(now).isoformat(), "by": call.identity.name} if sets else None
                 before, after = found.standing.state, None
                 await store.set_state(tx, repository, found.tag, state, value, now)
-                await store.refresh(tx, repository, now, await self._doors.namespaces.drafts(tx, repository))
+                await self._doors.lines.refresh(tx, repository, now)
                 changed = await store.tagged(tx, repository, found.tag)
                 assert changed is not None
                 after = changed.standing.state
@@ -172,7 +172,7 @@ class _Changing:
                 tx, repository, found.tag, revision, after, now=now, actor=call.identity.name
             ):
                 raise RegistryError(Code.PRECONDITION_FAILED)
-            await store.refresh(tx, repository, now, await self._doors.namespaces.drafts(tx, repository))
+            await self._doors.lines.refresh(tx, repository, now)
             changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
             await self._doors.tell(
                 tx, call, number, "endpoints" if "endpoints" in changed else "overlay", "update",
@@ -291,6 +291,7 @@ class _People:
             if await store.listed(tx, repository) is None:
                 raise missing("artifact")
             await store.star(tx, repository, account, now, on=on)
+            await self._doors.lines.tell(tx, repository)
             found = await store.listed(tx, repository)
             assert found is not None
             return Starred(stars=found.stars, starred=on)

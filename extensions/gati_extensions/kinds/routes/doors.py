@@ -9,6 +9,7 @@ from gati_extensions.identity.api import Accounts
 from gati_extensions.kinds import semver, store
 from gati_extensions.kinds.hooks import States
 from gati_extensions.kinds.kind import Kinds
+from gati_extensions.kinds.lines import Lines
 from gati_extensions.kinds.model import Version, VersionDetail, moment
 from gati_extensions.kinds.settings import KindsSettings
 from gati_extensions.kinds.store import Tagged
@@ -35,6 +36,7 @@ class Doors:
     namespaces: Namespaces
     accounts: Accounts
     states: States
+    lines: Lines
 
     async def member(self, call: Call) -> bool:
         """Whether the caller sees what is for members alone."""

@@ -18,7 +18,7 @@ _COLUMNS = """
 SELECT c.relname, a.attname, a.attidentity <> ''
 FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid
 WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
-  AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
+  AND c.relname !~ '_index_' AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = ''
 ORDER BY c.relname COLLATE "C", a.attnum
 """
 _KEY = """

@@ -17,6 +17,7 @@ from gati_registry.metadata.tables import BATCH, LEFT_OUT, History, Table, quote
 
 _TABLES = (
     "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT GLOB 'sqlite_*'"
+    " AND name NOT GLOB '*_index_*'"
     " ORDER BY name"
 )
 

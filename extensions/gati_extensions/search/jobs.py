@@ -1,0 +1,173 @@
+"""Keeping the index: what has changed is indexed, downloads are followed, and all of it is built anew.
+
+    change ──note in its transaction──▶ search_dirty ──Indexer, four times a second──▶ index(es)
+
+Crash points of the indexer: (1) read, (2) put into the index, (3) taken off the notes. Before (3) all is done again,
+with the same end. A worker that is killed within keeps the job's lease for two minutes; then another one goes on.
+
+Building goes beside everything else: an empty index is made, filled in the order of names, and serves from then on in
+which it holds everything; changes go into both meanwhile. A build that was stopped begins anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gati_extensions.kinds.api import Catalogue
+from gati_extensions.search.expression import Has, Or
+from gati_extensions.search.gathering import Gathering
+from gati_extensions.search.ports import Document, Query, SearchIndex
+from gati_extensions.search.store import queue
+from gati_registry.errors import RegistryError
+from gati_registry.extension import Kernel, Transaction
+
+AT_ONCE = 50
+"""Artifacts of one transaction."""
+
+INTERVAL = 0.25
+"""Seconds between two looks for changes."""
+
+BUILD_INTERVAL = 2.0
+DOWNLOADS_INTERVAL = 30.0
+LOOK_BACK = 10_000
+"""Milliseconds: a count that was begun so long ago is committed by now."""
+
+WANTED, DONE = "wanted", "done"
+BUILD_FACT = "search.build"
+DOWNLOADS_FACT = "search.downloads"
+
+
+class Indexer:
+    """The job that indexes changes."""
+
+    def __init__(self, kernel: Kernel, index: SearchIndex, catalogue: Catalogue, gathering: Gathering) -> None:
+        self._database = kernel.database
+        self._clock = kernel.clock
+        self._index = index
+        self._catalogue = catalogue
+        self._gathering = gathering
+
+    async def due(self) -> bool:
+        """Whether anything waits."""
+        return await self._database.read(queue.any_)
+
+    async def __call__(self) -> None:
+        """Index all that waits."""
+        while await self.step():
+            pass
+
+    async def step(self) -> bool:
+        """Index some; whether there was anything."""
+        found = await self._database.scan(lambda tx: queue.some(tx, AT_ONCE))
+        if not found:
+            return False
+        await self._names([one.name for one in found if not one.below])
+        for one in found:
+            if one.below:
+                await self._below(one.name)
+        await self._database.write(lambda tx: queue.done(tx, found))
+        return True
+
+    async def _names(self, names: Sequence[str]) -> None:
+        if names:
+            documents = await self._database.scan(lambda tx: self._gathering.documents(tx, names))
+            there = {document.name for document in documents}
+            await self._index.put(documents, [name for name in names if name not in there])
+
+    async def _below(self, path: str) -> None:
+        """All at and below a path: those that are there, and those that the index has."""
+        after = ""
+        while names := await self._database.scan(lambda tx: self._catalogue.names(tx, path, after, AT_ONCE)):  # noqa: B023
+            await self._names(names)
+            after = names[-1]
+        if not await self._index.built():
+            # Only what serves can be asked for names that are gone: what is being built begins anew.
+            await self._database.write(lambda tx: tx.leases.set_fact(BUILD_FACT, WANTED))
+            return
+        key: tuple[float | str, str] | None = None
+        expression = Or((Has("namespace", path), Has("name", path)))
+        while True:
+            page = await self._index.search(Query(expression, sort="name", limit=AT_ONCE, after=key, facets=False))
+            await self._names([hit.document.name for hit in page.hits])
+            if not page.more:
+                return
+            key = page.hits[-1].key
+
+    # --- downloads ---------------------------------------------------------------------------------------------
+
+    async def follow(self) -> None:
+        """Note artifacts whose downloads were counted since the last time."""
+        now = self._clock.now()
+        since = await self._database.read(_since)
+        place = (since, "")
+        while found := await self._database.scan(
+            lambda tx: self._catalogue.downloaded_since(tx, place[0], place[1], 500)  # noqa: B023
+        ):
+            names = [name for _, name in found]
+            await self._database.write(lambda tx: _note(tx, names))  # noqa: B023
+            place = found[-1]
+        await self._database.write(lambda tx: tx.leases.set_fact(DOWNLOADS_FACT, str(now - LOOK_BACK)))
+
+    async def downloaded(self) -> bool:
+        """Whether there are any."""
+        since = await self._database.read(_since)
+        return bool(await self._database.read(lambda tx: self._catalogue.downloaded_since(tx, since, "", 1)))
+
+
+async def _since(tx: Transaction) -> int:
+    return int(await tx.leases.get_fact(DOWNLOADS_FACT) or 0)
+
+
+async def _note(tx: Transaction, names: Sequence[str]) -> None:
+    for name in sorted(names):
+        await queue.note(tx, name, False)
+
+
+class Builder:
+    """The job that builds an index: the first one, and whenever it is asked for."""
+
+    def __init__(self, kernel: Kernel, index: SearchIndex, catalogue: Catalogue, gathering: Gathering) -> None:
+        self._database = kernel.database
+        self._log = kernel.log
+        self._index = index
+        self._catalogue = catalogue
+        self._gathering = gathering
+
+    async def due(self) -> bool:
+        """Whether there is none, or another one is wanted."""
+        if await self._database.read(lambda tx: tx.leases.get_fact(BUILD_FACT)) == WANTED:
+            return True
+        return not await self._index.built()
+
+    async def __call__(self) -> None:
+        """Build one and let it serve."""
+        await self._database.write(lambda tx: tx.leases.set_fact(BUILD_FACT, DONE))
+        try:
+            await self._index.begin()
+            after, number = "", 0
+            while names := await self._database.scan(lambda tx: self._catalogue.names(tx, "", after, AT_ONCE)):  # noqa: B023
+                number += await self._fill(names)
+                after = names[-1]
+            await self._index.switch()
+        except RegistryError:
+            await self._database.write(lambda tx: tx.leases.set_fact(BUILD_FACT, WANTED))
+            raise
+        if number:
+            self._log.info("search: built an index of %s artifacts", number)
+
+    async def _fill(self, names: Sequence[str]) -> int:
+        documents: list[Document] = await self._database.scan(lambda tx: self._gathering.documents(tx, names))
+        await self._index.put(documents, [], building=True)
+        # What went meanwhile may have been put back by this; what goes from now on is taken out of both.
+        there = await self._database.scan(lambda tx: self._gathering.documents(tx, names))
+        gone = {document.name for document in documents} - {document.name for document in there}
+        if gone:
+            await self._index.put([], sorted(gone))
+        return len(documents)
+
+
+async def command(kernel: Kernel) -> int:
+    """`gati-registry search rebuild`: the serving registry's job does it."""
+    await kernel.database.write(lambda tx: tx.leases.set_fact(BUILD_FACT, WANTED))
+    print("the index will be made anew, beside the serving one")  # noqa: T201 - a command prints
+    return 0

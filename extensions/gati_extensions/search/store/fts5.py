@@ -1,0 +1,120 @@
+"""The full text of SQLite: FTS5 without its own copy of the texts.
+
+Source: https://www.sqlite.org/fts5.html, sections 3 (query syntax), 4.4.4 (contentless-delete) and 5.1.1 (bm25).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gati_extensions.search import spelling
+from gati_extensions.search.ports import Document
+from gati_extensions.search.store import documents, marks
+from gati_extensions.search.store.compiling import Compiled
+from gati_registry.extension import Transaction
+
+WEIGHTS = "10.0, 6.0, 5.0, 2.0, 0.5, 0.0"
+"""Of name, title, keywords, description, readme; marks rank nothing."""
+
+
+class Fts5:
+    """`index.Text`."""
+
+    # --- expressions -------------------------------------------------------------------------------------------
+
+    def word(self, text: str, *, prefix: bool) -> str:
+        return f'"{text}"*' if prefix else f'"{text}"'
+
+    def phrase(self, words: Sequence[str]) -> str:
+        return f'"{" ".join(words)}"'
+
+    def mark(self, text: str) -> str:
+        return f'"{text}"'
+
+    def all_of(self, parts: Sequence[str]) -> str:
+        return parts[0] if len(parts) == 1 else f"({' AND '.join(parts)})"
+
+    def one_of(self, parts: Sequence[str]) -> str:
+        return parts[0] if len(parts) == 1 else f"({' OR '.join(parts)})"
+
+    def without(self, part: str, excluded: str) -> str:
+        return f"({part} NOT {excluded})"
+
+    def holds(self, slot: int, parameter: str) -> str:
+        text = f"search_index_text{slot}"
+        return f"EXISTS (SELECT 1 FROM {text} WHERE {text} MATCH :{parameter} AND {text}.rowid = d.id)"
+
+    # --- rows --------------------------------------------------------------------------------------------------
+
+    async def put(self, tx: Transaction, slot: int, number: int, document: Document) -> None:
+        columns = ("name", "title", "keywords", "description", "readme")
+        values: dict[str, Any] = {
+            name: " ".join(words) for name, words in zip(columns, documents.texts(document), strict=True)
+        }
+        await tx.run(
+            f"INSERT OR REPLACE INTO search_index_text{slot} (rowid, {', '.join(columns)}, marks)"
+            f" VALUES (:number, {', '.join(f':{name}' for name in columns)}, :marks)",
+            number=number, marks=" ".join(dict.fromkeys(marks.of_document(document))), **values,
+        )  # fmt: skip
+
+    async def drop(self, tx: Transaction, slot: int, number: int) -> None:
+        await tx.run(f"DELETE FROM search_index_text{slot} WHERE rowid = :number", number=number)
+
+    async def clear(self, tx: Transaction, slot: int, numbers: Sequence[int]) -> None:
+        # All go in the end: forgetting everything at once takes milliseconds, row by row it takes minutes.
+        await tx.run(f"INSERT INTO search_index_text{slot} (search_index_text{slot}) VALUES ('delete-all')")
+
+    # --- questions ---------------------------------------------------------------------------------------------
+
+    async def hits(
+        self, tx: Transaction, slot: int, compiled: Compiled, conditions: str, ranked: int, looked: int
+    ) -> tuple[list[tuple[Any, ...]], bool]:
+        text, free = f"search_index_text{slot}", conditions == "(1 = 1)"
+        score = f"-bm25({text}, {WEIGHTS})" if compiled.ranked else "0.0"
+        rows = await tx.all(
+            f"SELECT d.id, hit.score, d.name, d.base, d.facets FROM (SELECT rowid AS number, {score} AS score"
+            f" FROM {text} WHERE {text} MATCH :hits_match ORDER BY rowid DESC LIMIT :hits_looked) AS hit"
+            f" CROSS JOIN search_index_document{slot} AS d ON d.id = hit.number WHERE {conditions}"
+            " LIMIT :hits_ranked",
+            hits_match=compiled.match, hits_looked=ranked if free else looked, hits_ranked=ranked, **compiled.values,
+        )  # fmt: skip
+        all_ = len(rows) < ranked and (free or await self.count(tx, slot, compiled.match, looked) < looked)
+        return rows, all_
+
+    async def count(self, tx: Transaction, slot: int, match: str, most: int) -> int:
+        text = f"search_index_text{slot}"
+        row = await tx.one(
+            f"SELECT count(*) FROM (SELECT 1 FROM {text} WHERE {text} MATCH :match LIMIT :most)", match=match, most=most
+        )
+        return int(row[0]) if row is not None else 0
+
+    async def page(
+        self, tx: Transaction, slot: int, compiled: Compiled, conditions: str, order: str, limit: int
+    ) -> list[tuple[Any, ...]]:
+        text, column = f"search_index_text{slot}", order.partition(",")[0].removesuffix(" DESC")
+        return await tx.all(
+            f"SELECT {column}, d.name FROM {text} CROSS JOIN search_index_document{slot} AS d ON d.id = {text}.rowid"
+            f" WHERE {text} MATCH :page_match AND {conditions} ORDER BY {order} LIMIT :page_limit",
+            page_match=compiled.match, page_limit=limit, **compiled.values,
+        )  # fmt: skip
+
+    async def near(self, tx: Transaction, slot: int, word: str, limit: int) -> list[str]:
+        return await by_shape(tx, slot, word, limit)
+
+
+async def by_shape(tx: Transaction, slot: int, word: str, limit: int) -> list[str]:
+    """Words with the same beginning (or that of the second letter, where the first two were exchanged), of about the
+    same length; the most frequent ones of each."""
+    most, found = spelling.allowed(word), []
+    if not most:
+        return []
+    for initial in dict.fromkeys(word[:2]):
+        for length in range(len(word) - most, len(word) + most + 1):
+            rows = await tx.all(
+                f"SELECT word FROM search_index_word{slot} WHERE initial = :initial AND length = :length"
+                " ORDER BY number DESC LIMIT :limit",
+                initial=initial, length=length, limit=limit,
+            )  # fmt: skip
+            found += [row[0] for row in rows]
+    return found

@@ -1,0 +1,374 @@
+"""`ports.SearchIndex` on the registry's own database: what both engines share.
+
+Hits are looked at from the highest id on, a bounded number of them (`Query.ranked`), visible ones alone: these are
+ranked and counted. Where most hits are not visible to the caller, the full text is narrowed to the caller's reach; the
+condition of visibility is asked of every row all the same.
+
+Each method is one transaction, or one snapshot. A crash leaves an index that was being built half-full; it is emptied
+and built anew.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from gati_extensions.search import spelling
+from gati_extensions.search.expression import And, Node, Word
+from gati_extensions.search.ports import Document, Found, Hit, Query, Reach
+from gati_extensions.search.store import documents
+from gati_extensions.search.store.compiling import Compiled, Compiler, Dialect, within
+from gati_registry.errors import Code, RegistryError
+from gati_registry.extension import Clock, Database, Transaction, Visible
+
+LOOKED = 4
+"""Times as many hits as are ranked are looked at before the search is narrowed."""
+
+NARROWED = 20
+"""The same for a narrowed one."""
+
+SORTED = 20_000
+"""Hits up to which a list is sorted as a whole; where there are more, it goes along the order and looks for hits."""
+
+SAME = 50
+"""Artifacts of exactly the name that was asked for."""
+
+SAME_NAME = 100.0
+"""What it is worth to be called exactly so: more than any words."""
+
+KNOWN = 0.05
+"""What each power of two of downloads adds to the rank of an artifact's words."""
+
+CLEARED = 2_000
+"""Rows that go at a time when an index is emptied."""
+
+_ORDERS = {
+    "downloads": "downloads", "stars": "stars", "updated": "updated_at", "created": "created_at", "name": "name",
+}  # fmt: skip
+
+
+class Text(Dialect, Protocol):
+    """An engine's full text."""
+
+    async def put(self, tx: Transaction, slot: int, number: int, document: Document) -> None:
+        """Keep the words of a document."""
+
+    async def drop(self, tx: Transaction, slot: int, number: int) -> None:
+        """Forget them."""
+
+    async def clear(self, tx: Transaction, slot: int, numbers: Sequence[int]) -> None:
+        """Forget those of some."""
+
+    async def hits(
+        self, tx: Transaction, slot: int, compiled: Compiled, conditions: str, ranked: int, looked: int
+    ) -> tuple[list[tuple[Any, ...]], bool]:
+        """(id, score, name, base, facets) of visible hits, from the highest id; whether these are all."""
+
+    async def count(self, tx: Transaction, slot: int, match: str, most: int) -> int:
+        """Hits, visible or not, as far as `most`."""
+
+    async def page(
+        self, tx: Transaction, slot: int, compiled: Compiled, conditions: str, order: str, limit: int
+    ) -> list[tuple[Any, ...]]:
+        """(value, name) of visible hits in an order, all of them sorted."""
+
+    async def near(self, tx: Transaction, slot: int, word: str, limit: int) -> list[str]:
+        """Words that resemble one, by the engine's own means and any number of edits."""
+
+
+class TableIndex:
+    """`ports.SearchIndex`."""
+
+    def __init__(self, database: Database, clock: Clock, text: Text) -> None:
+        self._database = database
+        self._clock = clock
+        self._text = text
+
+    # --- which of the two --------------------------------------------------------------------------------------
+
+    async def built(self) -> bool:
+        return (await self._database.read(_roles)).get("serving") is not None
+
+    async def begin(self) -> None:
+        slot = await self._database.write(_begin)
+        while await self._database.write(lambda tx: self._clear(tx, slot)):
+            pass
+
+    async def switch(self) -> None:
+        former = await self._database.write(_switch)
+        while former is not None and await self._database.write(lambda tx: self._clear(tx, former)):
+            pass
+
+    async def _clear(self, tx: Transaction, slot: int) -> bool:
+        """Remove some rows of a slot that does not serve; whether there are more."""
+        if (await _roles(tx)).get("serving") == slot:
+            return False
+        rows = await tx.all(f"SELECT id FROM search_index_document{slot} ORDER BY id LIMIT :most", most=CLEARED)
+        if not rows:
+            return await tx.run(
+                f"DELETE FROM search_index_word{slot} WHERE word IN (SELECT word FROM search_index_word{slot}"
+                " LIMIT :most)", most=CLEARED,
+            ) > 0  # fmt: skip
+        numbers = [row[0] for row in rows]
+        await self._text.clear(tx, slot, numbers)
+        for table, column in (("document", "id"), ("number", "document"), ("gati", "document")):
+            await tx.run(f"DELETE FROM search_index_{table}{slot} WHERE {column} <= :last", last=numbers[-1])
+        return True
+
+    # --- writing -----------------------------------------------------------------------------------------------
+
+    async def put(self, found: Sequence[Document], gone: Sequence[str], *, building: bool = False) -> None:
+        async def work(tx: Transaction) -> None:
+            roles = await _roles(tx)
+            for role, slot in roles.items():
+                if building and role != "building":
+                    continue
+                for document in found:
+                    await self._put(tx, slot, document, keep=building)
+                for name in gone:
+                    await self._drop(tx, slot, name)
+
+        await self._database.write(work)
+
+    async def _put(self, tx: Transaction, slot: int, document: Document, *, keep: bool) -> None:
+        body, before = documents.encoded(document), await _row(tx, slot, document.name)
+        if before is not None and keep:
+            return
+        number: int | None = None
+        old: set[str] = set()
+        if before is not None:
+            number = before[0]
+            former = documents.decoded(before[1])
+            old = documents.vocabulary(former)
+            if documents.tier_of(number) != documents.tier(document) or former.digest != document.digest:
+                await self._remove(tx, slot, number)
+                number = None
+        if number is None:
+            number = await self._next(tx, slot, documents.tier(document))
+        await self._keep(tx, slot, number, document, body)
+        await self._text.put(tx, slot, number, document)
+        new = documents.vocabulary(document)
+        await _count_words(tx, slot, new - old, 1)
+        await _count_words(tx, slot, old - new, -1)
+
+    async def _keep(self, tx: Transaction, slot: int, number: int, document: Document, body: str) -> None:
+        columns = {
+            "name": document.name, "base": documents.base(document.name), "version_key": document.version_key,
+            "digest": document.digest, "stars": document.stars, "downloads": document.downloads,
+            "created_at": document.created_at, "updated_at": document.updated_at,
+            "facets": documents.facets(document), "body": body,
+        }  # fmt: skip
+        await tx.run(
+            f"INSERT INTO search_index_document{slot} (id, {', '.join(columns)})"
+            f" VALUES (:id, {', '.join(f':{name}' for name in columns)})"
+            f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = :{name}' for name in columns)}",
+            id=number, **columns,
+        )  # fmt: skip
+        await tx.run(f"DELETE FROM search_index_number{slot} WHERE document = :id", id=number)
+        for field, value in document.numbers.items():
+            await tx.run(
+                f"INSERT INTO search_index_number{slot} (document, field, number) VALUES (:id, :field, :number)",
+                id=number, field=field, number=float(value),
+            )  # fmt: skip
+        await tx.run(f"DELETE FROM search_index_gati{slot} WHERE document = :id", id=number)
+        for low, high in dict(document.gati_spans).items():
+            await tx.run(
+                f"INSERT INTO search_index_gati{slot} (document, low, high) VALUES (:id, :low, :high)",
+                id=number, low=low, high=high,
+            )  # fmt: skip
+
+    async def _next(self, tx: Transaction, slot: int, tier: int) -> int:
+        low, beyond = documents.tier_range(tier)
+        row = await tx.one(
+            f"SELECT max(id) FROM search_index_document{slot} WHERE id >= :low AND id < :beyond", low=low, beyond=beyond
+        )
+        return low + 1 if row is None or row[0] is None else int(row[0]) + 1
+
+    async def _drop(self, tx: Transaction, slot: int, name: str) -> None:
+        before = await _row(tx, slot, name)
+        if before is not None:
+            await self._remove(tx, slot, before[0])
+            await _count_words(tx, slot, documents.vocabulary(documents.decoded(before[1])), -1)
+
+    async def _remove(self, tx: Transaction, slot: int, number: int) -> None:
+        await self._text.drop(tx, slot, number)
+        for table, column in (("document", "id"), ("number", "document"), ("gati", "document")):
+            await tx.run(f"DELETE FROM search_index_{table}{slot} WHERE {column} = :number", number=number)
+
+    # --- searching ---------------------------------------------------------------------------------------------
+
+    async def search(self, query: Query) -> Found:
+        return await self._database.scan(lambda tx: self._search(tx, query))
+
+    async def _search(self, tx: Transaction, query: Query) -> Found:
+        slot = await _serving(tx)
+        compiled = Compiler(self._text, slot, self._clock.now()).compile(query.expression)
+        visible, values = query.visible.where("d.name")
+        compiled.values |= values
+        conditions = " AND ".join(f"({one})" for one in (*compiled.conditions, visible))
+        looked = query.ranked * LOOKED
+        rows, all_ = await self._text.hits(tx, slot, compiled, conditions, query.ranked, looked)
+        if not all_ and len(rows) < query.ranked and query.reach is not None:
+            narrow = within(self._text, query.reach)
+            if not narrow:
+                rows, all_ = [], True
+            else:
+                compiled.match = self._text.all_of([compiled.match, narrow])
+                looked = query.ranked * NARROWED
+                rows, all_ = await self._text.hits(tx, slot, compiled, conditions, query.ranked, looked)
+        exact = all_ and len(rows) < query.ranked
+        found = {row[0]: row for row in rows}
+        if query.sort == "relevance":
+            if query.whole and not exact:
+                for row in await self._same(tx, slot, compiled, conditions, query.whole):
+                    found.setdefault(row[0], row)
+            keys = sorted((_score(row, query.whole), row[2]) for row in found.values())
+            wanted = [key for key in keys if query.after is None or key > _relevance(query.after)]
+            page: list[tuple[float | str, str]] = [(-score, name) for score, name in wanted[: query.limit + 1]]
+        else:
+            page = await self._sorted(tx, slot, query, compiled, conditions)
+        shown = await _bodies(tx, slot, [name for _, name in page[: query.limit]])
+        return Found(
+            [Hit(shown[name], (value, name)) for value, name in page[: query.limit] if name in shown],
+            len(page) > query.limit,
+            len(found),
+            exact,
+            documents.counted([row[4] for row in found.values()]) if query.facets else {},
+        )
+
+    async def _same(
+        self, tx: Transaction, slot: int, compiled: Compiled, conditions: str, whole: str
+    ) -> list[tuple[Any, ...]]:
+        """Hits of exactly this name, however many others there are."""
+        holds = self._text.holds(slot, "same_match")
+        return await tx.all(
+            f"SELECT d.id, 0.0, d.name, d.base, d.facets FROM search_index_document{slot} AS d"
+            f" WHERE d.base = :same_base AND {conditions} AND {holds} ORDER BY d.id DESC LIMIT :same_most",
+            same_base=whole, same_match=compiled.match, same_most=SAME, **compiled.values,
+        )  # fmt: skip
+
+    async def _sorted(
+        self, tx: Transaction, slot: int, query: Query, compiled: Compiled, conditions: str
+    ) -> list[tuple[float | str, str]]:
+        column = _ORDERS[query.sort]
+        order = "d.name" if column == "name" else f"d.{column} DESC, d.name"
+        values = compiled.values
+        if query.after is not None:
+            value, name = query.after
+            values = {**values, "after_value": value, "after_name": name}
+            conditions += (
+                " AND d.name > :after_name" if column == "name"
+                else f" AND d.{column} <= :after_value AND (d.{column} < :after_value OR d.name > :after_name)"
+            )  # fmt: skip
+        if column == "name":
+            values.pop("after_value", None)
+        few = await self._text.count(tx, slot, compiled.match, SORTED) < SORTED
+        bounded = Compiled(compiled.match, "", [], values)
+        if few:
+            rows = await self._text.page(tx, slot, bounded, conditions, order, query.limit + 1)
+        else:
+            holds = self._text.holds(slot, "walk_match")
+            rows = await tx.all(
+                f"SELECT d.{column}, d.name FROM search_index_document{slot} AS d WHERE {conditions} AND {holds}"
+                f" ORDER BY {order} LIMIT :walk_most",
+                walk_match=compiled.match, walk_most=query.limit + 1, **values,
+            )  # fmt: skip
+        return [(row[0], row[1]) for row in rows]
+
+    # --- as one types ------------------------------------------------------------------------------------------
+
+    async def suggest(self, prefix: str, limit: int, visible: Visible, reach: Reach | None) -> Sequence[Document]:
+        *before, last = prefix.split(" ")
+        expression: Node = And((*(Word(word) for word in before), Word(last, prefix=True))) if before else Word(
+            last, prefix=True
+        )  # fmt: skip
+        found = await self.search(
+            Query(expression, visible, reach, limit=limit, whole=prefix, facets=False, ranked=max(200, 4 * limit))
+        )
+        return [hit.document for hit in found.hits]
+
+    async def near(self, word: str, limit: int) -> Sequence[str]:
+        return await self._database.scan(lambda tx: self._near(tx, word, limit))
+
+    async def _near(self, tx: Transaction, word: str, limit: int) -> Sequence[str]:
+        slot = await _serving(tx)
+        if await self._text.count(tx, slot, self._text.word(word, prefix=False), 1):
+            return [word]
+        return spelling.nearest(word, await self._text.near(tx, slot, word, spelling.LOOKED), limit)
+
+
+# --- rows ---------------------------------------------------------------------------------------------------------
+
+
+async def _roles(tx: Transaction) -> dict[str, int]:
+    """The slots by what they do."""
+    return {row[1]: row[0] for row in await tx.all("SELECT slot, role FROM search_index_state ORDER BY slot DESC")}
+
+
+async def _serving(tx: Transaction) -> int:
+    slot = (await _roles(tx)).get("serving")
+    if slot is None:
+        raise RegistryError(
+            Code.UNAVAILABLE, "the search index is being built; ask again in a moment", headers={"Retry-After": "5"}
+        )
+    return slot
+
+
+async def _begin(tx: Transaction) -> int:
+    roles = await _roles(tx)
+    slot = roles.get("building") or (2 if roles.get("serving") == 1 else 1)
+    await tx.run("DELETE FROM search_index_state WHERE slot = :slot", slot=slot)
+    await tx.run("INSERT INTO search_index_state (slot, role) VALUES (:slot, 'building')", slot=slot)
+    return slot
+
+
+async def _switch(tx: Transaction) -> int | None:
+    roles = await _roles(tx)
+    if "building" not in roles:
+        return None
+    await tx.run("DELETE FROM search_index_state WHERE role = 'serving'")
+    await tx.run("UPDATE search_index_state SET role = 'serving' WHERE role = 'building'")
+    return roles.get("serving")
+
+
+async def _row(tx: Transaction, slot: int, name: str) -> tuple[int, str] | None:
+    row = await tx.one(f"SELECT id, body FROM search_index_document{slot} WHERE name = :name", name=name)
+    return (row[0], row[1]) if row is not None else None
+
+
+async def _bodies(tx: Transaction, slot: int, names: Sequence[str]) -> Mapping[str, Document]:
+    given = {f"n{number}": name for number, name in enumerate(names)}
+    if not given:
+        return {}
+    marks_ = ", ".join(f":{name}" for name in given)
+    rows = await tx.all(f"SELECT name, body FROM search_index_document{slot} WHERE name IN ({marks_})", **given)
+    return {row[0]: documents.decoded(row[1]) for row in rows}
+
+
+async def _count_words(tx: Transaction, slot: int, words: set[str], by: int) -> None:
+    """How many artifacts have these words changes by 1."""
+    table = f"search_index_word{slot}"
+    for word in sorted(words):
+        if by > 0:
+            await tx.run(
+                f"INSERT INTO {table} (word, initial, length, number) VALUES (:word, :initial, :length, 1)"
+                f" ON CONFLICT (word) DO UPDATE SET number = {table}.number + 1",
+                word=word, initial=word[0], length=len(word),
+            )  # fmt: skip
+        else:
+            await tx.run(f"UPDATE {table} SET number = number - 1 WHERE word = :word", word=word)
+            await tx.run(f"DELETE FROM {table} WHERE word = :word AND number <= 0", word=word)
+
+
+def _score(row: Sequence[Any], whole: str) -> float:
+    """Minus what a hit is worth: its words' rank, more for the well-known, most for exactly the name asked for; among
+    equals the higher id."""
+    number, rank = int(row[0]), float(row[1])
+    known = documents.tier_of(number)
+    newness = (number - documents.tier_range(known)[0]) / documents.tier_range(1)[0]
+    same = SAME_NAME if whole and row[3] == whole else 0.0
+    return -(rank * (1 + KNOWN * known) + same + KNOWN * known + newness)
+
+
+def _relevance(after: tuple[float | str, str]) -> tuple[float, str]:
+    return -float(after[0]), after[1]

@@ -1,0 +1,201 @@
+"""The full text of PostgreSQL: a tsvector made of our own words, so that both engines find the same.
+
+A GIN index gives all hits at once, in no order. Where there are very many, only those of the highest blocks of ids are
+asked for first: an artifact bears a mark for its block of ids.
+
+Source: https://www.postgresql.org/docs/current/datatype-textsearch.html and textsearch-controls.html.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from gati_extensions.search.ports import Document
+from gati_extensions.search.store import documents, marks
+from gati_extensions.search.store.compiling import Compiled
+from gati_extensions.search.store.fts5 import by_shape
+from gati_registry.extension import Transaction
+
+BLOCK = 14
+"""Bits of an id within its block."""
+
+STEPS = (2, 16)
+"""Blocks that are asked first, before all are."""
+
+WEIGHTS = "{0.05, 0.2, 0.55, 1.0}"
+"""Of readme (D), description (C), title and keywords (B), name (A)."""
+
+SCALE = 10.0
+"""A rank is at most 1; as much as FTS5 gives."""
+
+BELIEVED = 5.0
+"""Seconds for which the highest blocks are believed."""
+
+_LAST = 16_000
+"""Positions after the last one that PostgreSQL tells apart are one: words stand no further back than this."""
+
+_GAP = 8
+"""Positions between two fields, so that no phrase reaches across."""
+
+
+class TsVector:
+    """`index.Text`. `trigrams` is asked of the server once."""
+
+    def __init__(self) -> None:
+        self._trigrams: bool | None = None
+        self._blocks: dict[int, tuple[float, list[int]]] = {}
+
+    # --- expressions -------------------------------------------------------------------------------------------
+
+    def word(self, text: str, *, prefix: bool) -> str:
+        return f"{_lexeme(text)}:*" if prefix else _lexeme(text)
+
+    def phrase(self, words: Sequence[str]) -> str:
+        return f"({' <-> '.join(map(_lexeme, words))})"
+
+    def mark(self, text: str) -> str:
+        return _lexeme(text)
+
+    def all_of(self, parts: Sequence[str]) -> str:
+        return parts[0] if len(parts) == 1 else f"({' & '.join(parts)})"
+
+    def one_of(self, parts: Sequence[str]) -> str:
+        return parts[0] if len(parts) == 1 else f"({' | '.join(parts)})"
+
+    def without(self, part: str, excluded: str) -> str:
+        return f"({part} & !({excluded}))"
+
+    def holds(self, slot: int, parameter: str) -> str:
+        return (
+            f"EXISTS (SELECT 1 FROM search_index_text{slot} AS t WHERE t.id = d.id"
+            f" AND t.words @@ CAST(:{parameter} AS tsquery))"
+        )
+
+    # --- rows --------------------------------------------------------------------------------------------------
+
+    async def put(self, tx: Transaction, slot: int, number: int, document: Document) -> None:
+        await tx.run(
+            f"INSERT INTO search_index_text{slot} (id, words) VALUES (:number, CAST(:words AS tsvector))"
+            " ON CONFLICT (id) DO UPDATE SET words = excluded.words",
+            number=number, words=vector(number, document),
+        )  # fmt: skip
+
+    async def drop(self, tx: Transaction, slot: int, number: int) -> None:
+        await tx.run(f"DELETE FROM search_index_text{slot} WHERE id = :number", number=number)
+
+    async def clear(self, tx: Transaction, slot: int, numbers: Sequence[int]) -> None:
+        await tx.run(f"DELETE FROM search_index_text{slot} WHERE id <= :last", last=numbers[-1])
+
+    # --- questions ---------------------------------------------------------------------------------------------
+
+    async def hits(
+        self, tx: Transaction, slot: int, compiled: Compiled, conditions: str, ranked: int, looked: int
+    ) -> tuple[list[tuple[Any, ...]], bool]:
+        free = conditions == "(1 = 1)"
+        most = ranked if free else looked
+        score, values = "0.0", {**compiled.values}
+        if compiled.ranked:
+            score = f"{SCALE} * ts_rank('{WEIGHTS}', t.words, CAST(:hits_ranks AS tsquery), 1)"
+            values["hits_ranks"] = compiled.ranked
+        sql = (
+            # Materialised, so that the index gives the hits: the planner would rather go along the ids from their end,
+            # which takes for ever where the words are rare.
+            f"WITH hit AS MATERIALIZED (SELECT id FROM search_index_text{slot}"
+            " WHERE words @@ CAST(:hits_match AS tsquery)),"
+            " best AS MATERIALIZED (SELECT id FROM hit ORDER BY id DESC LIMIT :hits_looked),"
+            f" seen AS MATERIALIZED (SELECT d.id, d.name, d.base, d.facets FROM best JOIN search_index_document{slot}"
+            f" AS d ON d.id = best.id WHERE {conditions} ORDER BY d.id DESC LIMIT :hits_ranked)"
+            f" SELECT seen.id, CAST({score} AS DOUBLE PRECISION), seen.name, seen.base, seen.facets,"
+            " (SELECT count(*) FROM best) FROM seen"
+            + (f" JOIN search_index_text{slot} AS t ON t.id = seen.id" if compiled.ranked else "")
+        )
+        for blocks in (*STEPS, None):
+            match = compiled.match
+            if blocks is not None:
+                among = await self._highest(tx, slot, blocks)
+                if len(among) < blocks:
+                    continue  # these are all
+                match = self.all_of([match, self.one_of([self.mark(_block(number)) for number in among])])
+            rows = await tx.all(sql, hits_match=match, hits_looked=most, hits_ranked=ranked, **values)
+            if blocks is None or len(rows) >= ranked:
+                break
+        all_ = len(rows) < ranked and (free or await self.count(tx, slot, compiled.match, looked) < looked)
+        return [row[:5] for row in rows], all_
+
+    async def _highest(self, tx: Transaction, slot: int, number: int) -> list[int]:
+        """The highest blocks that hold anything."""
+        until, found = self._blocks.get(slot, (0.0, []))
+        if time.monotonic() >= until:
+            found = []
+            beyond: int | None = 1 << 62
+            while beyond is not None and len(found) < STEPS[-1]:
+                row = await tx.one(
+                    f"SELECT max(id) FROM search_index_document{slot} WHERE id < CAST(:beyond AS BIGINT)", beyond=beyond
+                )
+                beyond = None
+                if row is not None and row[0] is not None:
+                    found.append(int(row[0]) >> BLOCK)
+                    beyond = found[-1] << BLOCK
+            self._blocks[slot] = time.monotonic() + BELIEVED, found
+        return found[:number]
+
+    async def count(self, tx: Transaction, slot: int, match: str, most: int) -> int:
+        row = await tx.one(
+            f"SELECT count(*) FROM (SELECT 1 FROM search_index_text{slot} WHERE words @@ CAST(:match AS tsquery)"
+            " LIMIT :most) AS few",
+            match=match, most=most,
+        )  # fmt: skip
+        return int(row[0]) if row is not None else 0
+
+    async def page(
+        self, tx: Transaction, slot: int, compiled: Compiled, conditions: str, order: str, limit: int
+    ) -> list[tuple[Any, ...]]:
+        column = order.partition(",")[0].removesuffix(" DESC")
+        return await tx.all(
+            f"WITH hit AS MATERIALIZED (SELECT id FROM search_index_text{slot}"
+            " WHERE words @@ CAST(:page_match AS tsquery))"
+            f" SELECT {column}, d.name FROM hit JOIN search_index_document{slot} AS d ON d.id = hit.id"
+            f" WHERE {conditions} ORDER BY {order} LIMIT :page_limit",
+            page_match=compiled.match, page_limit=limit, **compiled.values,
+        )  # fmt: skip
+
+    async def near(self, tx: Transaction, slot: int, word: str, limit: int) -> list[str]:
+        if self._trigrams is None:
+            sql = "SELECT 1 FROM pg_class WHERE relname = 'search_index_word1_trigrams' AND pg_table_is_visible(oid)"
+            self._trigrams = await tx.one(sql) is not None
+        if not self._trigrams:
+            return await by_shape(tx, slot, word, limit)
+        rows = await tx.all(
+            f"SELECT word FROM search_index_word{slot} WHERE word % :word AND length BETWEEN :low AND :high"
+            " ORDER BY similarity(word, :word) DESC, number DESC LIMIT :limit",
+            word=word, low=len(word) - 2, high=len(word) + 2, limit=limit,
+        )  # fmt: skip
+        return [row[0] for row in rows]
+
+
+def vector(number: int, document: Document) -> str:
+    """A document's tsvector, as text."""
+    places: dict[str, list[str]] = {}
+    position = 1
+    name, title, keywords, description, readme = documents.texts(document)
+    for words, weight in ((name, "A"), (title, "B"), (keywords, "B"), (description, "C"), (readme, "D")):
+        for word in words:
+            if position > _LAST:
+                break
+            places.setdefault(word, []).append(f"{position}{weight}")
+            position += 1
+        position += _GAP
+    found = [f"{_lexeme(word)}:{','.join(at[:64])}" for word, at in places.items()]
+    found += [_lexeme(one) for one in dict.fromkeys((*marks.of_document(document), _block(number >> BLOCK)))]
+    return " ".join(found)
+
+
+def _block(number: int) -> str:
+    return marks.mark("block#", str(number))
+
+
+def _lexeme(text: str) -> str:
+    """Quoted. What is asked for has neither quotes nor backslashes: words are letters and digits."""
+    return "'" + text.replace("\\", "").replace("'", "") + "'"
