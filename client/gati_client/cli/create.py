@@ -1,7 +1,6 @@
 """`gati <kind> create`: begin an artifact of a kind."""
 
-from __future__ import annotations
-
+# Annotations are values here: what `--type` may be is known when the command is made.
 from pathlib import Path
 from typing import Annotated
 
