@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from gati_client.client import Client
     from gati_client.errors import Conflict, Denied, GatiError, Integrity, Network, NotFound, Usage
     from gati_client.names import Name
+    from gati_client.sync import SyncClient
     from gati_client.transfer import BytesSource, Descriptor, FileSource, Layer, Manifest, Progress, Source
     from gati_client.transport import Patience
 
@@ -38,6 +39,7 @@ _PLACES = {
     "Progress": "transfer",
     "Source": "transfer",
     "StaticCredentials": "auth",
+    "SyncClient": "sync",
     "Usage": "errors",
 }
 
@@ -61,6 +63,7 @@ __all__ = [
     "Progress",
     "Source",
     "StaticCredentials",
+    "SyncClient",
     "Usage",
 ]
 

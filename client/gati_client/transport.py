@@ -186,9 +186,14 @@ class Transport:
         """With what the registry wants to see; a challenge is answered once, a wider or fresher one once more."""
         credential = await self._who()
         key = (method, scopes)
+        direct = not scopes  # extensions take the credentials themselves: tokens reach repositories alone
         for turn in range(3):
             wanted = self._wider.get(key, scopes)
-            secret = await self._secret(credential, wanted)
+            if direct and credential is not None and not credential.token:
+                secret: str | None = basic(credential.username, credential.password)
+            else:
+                secret = await self._secret(credential, wanted)
+            direct = False
             response = await self._follow(method, url, headers, content, secret, waiting)
             if response.status_code != 401 or turn == 2:
                 return response
