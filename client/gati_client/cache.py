@@ -154,7 +154,7 @@ class Cache:
                 if status.st_mtime <= limit:
                     path.unlink()
                     blobs, size = blobs + 1, size + status.st_size
-            for folder in ("partial", "locks"):
+            for folder in ("partial", "locks", "packs"):
                 shutil.rmtree(self.root / folder, ignore_errors=True)
         return Pruned(blobs, size)
 

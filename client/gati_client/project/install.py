@@ -37,9 +37,6 @@ MAX_MANIFEST = 4 * 1024 * 1024
 AT_ONCE = 8
 """Packages that are worked on at a time."""
 _OURS = re.compile(r"application/vnd\.gati\.([a-z]+)\.config\.v1\+json")
-_ARCHIVE = re.compile(
-    r"application/(?:vnd\.[a-z0-9.-]+?\.)?(?:layer|content)\.(?:[a-z]+\.)?v1\.?(?:\+?tar)?(?:[.+](?:gzip|zstd))?"
-)
 Connect = Callable[[str], Client]
 """A client, not yet entered, for the registry of a package; of the empty text, for the default one."""
 
@@ -272,6 +269,14 @@ def _stored(store: Path, digest: str) -> Manifest | None:
     return Manifest.read(digest, "", raw)
 
 
+def _is_archive(layer: Descriptor) -> bool:
+    """Whether a layer is unpacked. oras gives any file the type of images' layers, and a title."""
+    if not layer.media_type.endswith((".tar", ".tar+gzip", ".tar+zstd")):
+        return False
+    unpack = layer.annotations.get("io.deis.oras.content.unpack") == "true"
+    return unpack or layer.title is None or not layer.media_type.startswith("application/vnd.oci.image.layer.")
+
+
 def _lay(store: Path, manifest: Manifest, config: bytes, layers: list[Path]) -> None:
     """Unpack an artifact into its place, at once."""
     scratch = Path(tempfile.mkdtemp(prefix=".", dir=store.parent))
@@ -280,7 +285,7 @@ def _lay(store: Path, manifest: Manifest, config: bytes, layers: list[Path]) -> 
         package.mkdir()
         unpacking = Unpacking(package)
         for descriptor, path in zip(manifest.layers, layers, strict=True):
-            if _ARCHIVE.fullmatch(descriptor.media_type):
+            if _is_archive(descriptor):
                 unpacking.add(path, digest=descriptor.digest)
             else:
                 unpacking.file(descriptor.title or descriptor.digest.replace(":", "-"), path)
