@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gati_client.errors import GatiError, NotFound
 from gati_client.names import is_digest
 from gati_client.pack.extract import Limits, extract
+from gati_client.pack.names import BadName, checked
 from gati_client.project import ranges
 from gati_client.templates.project import MANIFEST, Origin, Template
 from gati_client.templates.variables import Description
@@ -21,6 +22,7 @@ CONFIG = "application/vnd.gati.template.config.v1+json"
 _LAYERS = tuple(f"application/vnd.gati.template.layer.v1.tar+{way}" for way in ("gzip", "zstd"))
 # What a project begins with is small; a template that needs more is no template.
 _LIMITS = Limits(total=1024**3, file=256 * 1024**2, members=20_000)
+_MOST_LAYERS = 1000
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _MOST_CONFIG = 4 * 1024**2
 
@@ -56,14 +58,32 @@ async def fetch(
         raise GatiError(f"{name} is no template", remedy="gati search --kind template QUERY finds some")
     config = await client.artifacts.blob(repository, manifest.config, limit=_MOST_CONFIG)
     description = Description.read(config)
-    layers = [layer for layer in manifest.layers if layer.media_type in _LAYERS]
-    if len(layers) != 1:
-        raise GatiError(f"{name} has {len(layers)} layers with files; a template has one")
-    archive, target = folder / "layer", folder / "files"
-    await client.artifacts.download(repository, layers[0], archive, progress)
-    extract(archive, target, _LIMITS, digest=layers[0].digest)
+    target = folder / "files"
+    packs = [layer for layer in manifest.layers if layer.media_type in _LAYERS]
+    if len(packs) > 1:
+        raise GatiError(f"{name} has {len(packs)} packs of files; a template has one")
+    if packs:
+        archive = folder / "layer"
+        await client.artifacts.download(repository, packs[0], archive, progress)
+        extract(archive, target, _LIMITS, digest=packs[0].digest)
+    for layer in manifest.layers[:_MOST_LAYERS]:
+        # Files with a type of their own (`.wasm`, `.onnx`) travel beside the pack.
+        if layer.title is not None and layer not in packs:
+            await client.artifacts.download(repository, layer, _place(target, layer.title), progress)
+    target.mkdir(exist_ok=True)
     origin = Origin(client.host, repository, description.version, manifest.digest)
     return Template(target, description, origin)
+
+
+def _place(folder: Path, title: str) -> Path:
+    try:
+        path = folder / checked(title)
+    except BadName as error:
+        raise GatiError(f"the template is refused: {error}") from None
+    if path == folder or path.exists():
+        raise GatiError(f"the template is refused: it holds {title[:200]!r} twice")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path
 
 
 async def _exact(client: Client, repository: str, reference: str) -> str:
