@@ -179,9 +179,8 @@ async def check(client: Client, plan: Plan) -> list[str]:
     out = []
     if await _there(client, plan) is False:
         out.append(f"{plan.repository} has another {plan.version} already; versions do not change")
-    with contextlib.suppress(NotFound):  # a registry without our kinds takes everything
-        known = (await client.request("GET", "/v2/_ext/kinds/kinds"))["items"]
-        schema = next((one["manifest"] for one in known if one["name"] == plan.kind), None)
+    if "kinds" in await client.features():  # a registry without them takes everything
+        schema = next((one.manifest for one in await client.versions.kinds() if one.name == plan.kind), None)
         if schema is None:
             out.append(f"the registry knows no kind {plan.kind}")
         else:

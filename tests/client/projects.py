@@ -22,10 +22,10 @@ from gati_client.publish import publish
 from tests.client.packs import lay
 
 
-def module(name: str, version: str, wants: Mapping[str, str] | None = None, **more: Any) -> dict[str, str]:
+def module(name: str, version: str, wants: Mapping[str, str] | None = None, *, gati: str = "") -> dict[str, str]:
     """The files of a module."""
     document = {"name": name, "version": version, "license": "MIT",
-                "gati": {"type": "module", "dependencies": dict(wants or {}), **more}}  # fmt: skip
+                "gati": {"type": "module", "dependencies": dict(wants or {}), "version": gati}}  # fmt: skip
     return {"gati-module.json": json.dumps(document), "index.js": f"export default '{name}@{version}';\n"}
 
 
@@ -43,10 +43,13 @@ class Workshop:
         return Client(registry or self.url)
 
     async def publish(self, repository: str, version: str, wants: Mapping[str, str] | None = None, *,
-                      files: Mapping[str, str | bytes] | None = None, **more: Any) -> str:  # fmt: skip
+                      files: Mapping[str, str | bytes] | None = None, gati: str = "") -> str:  # fmt: skip
         """Publish a module; its digest."""
         self._count += 1
-        source = lay(self.folder / f"source{self._count}", {**module(repository.rpartition("/")[2], version, wants, **more), **(files or {})})
+        source = lay(
+            self.folder / f"source{self._count}",
+            {**module(repository.rpartition("/")[2], version, wants, gati=gati), **(files or {})},
+        )
         async with self.connect("") as client:
             return (await publish(client, source, repository=repository, cache=self.cache)).digest
 

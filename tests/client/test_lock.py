@@ -80,7 +80,9 @@ TAMPERED: list[tuple[tuple[str, ...], Any, str]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("path", "value", "words"), TAMPERED, ids=["/".join(path) + " " + str(value)[:20] for path, value, _ in TAMPERED])
+@pytest.mark.parametrize(
+    ("path", "value", "words"), TAMPERED, ids=["/".join(path) + " " + str(value)[:20] for path, value, _ in TAMPERED]
+)
 def test_tampered(tmp_path: Path, path: tuple[str, ...], value: Any, words: str) -> None:
     document = copy.deepcopy(LOCK.document())
     at(*path)(document, value)
@@ -115,7 +117,11 @@ def test_packages_inside_packages() -> None:
 
 def test_short_names() -> None:
     root = {"dependencies": {"log": "*", "acme/app": "*", "@acme/other": "*"}}
-    packages = {"library/log@1.0.0": Package(ONE), "orgs/acme/app@1.0.0": Package(TWO), "orgs/acme/other@1.0.0": Package(THREE)}
+    packages = {
+        "library/log@1.0.0": Package(ONE),
+        "orgs/acme/app@1.0.0": Package(TWO),
+        "orgs/acme/other@1.0.0": Package(THREE),
+    }
     assert len(locks.parse(Lock(root, packages).document()).packages) == 3
 
 
@@ -140,7 +146,9 @@ def test_without_what_is_for_developers() -> None:
 def test_gati_json(tmp_path: Path) -> None:
     with pytest.raises(NotFound):
         manifests.load(tmp_path)
-    (tmp_path / "gati.json").write_text('{"name": "a", "own": [1], "dependencies": {"x": "1"}, "devDependencies": {"y": "2"}}')
+    (tmp_path / "gati.json").write_text(
+        '{"name": "a", "own": [1], "dependencies": {"x": "1"}, "devDependencies": {"y": "2"}}'
+    )
     changed = manifests.load(tmp_path).with_dependencies({"y": "3", "a": "1"}).without({"x"})
     manifests.save(tmp_path, changed)
     assert json.loads((tmp_path / "gati.json").read_text()) == {

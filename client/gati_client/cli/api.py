@@ -105,7 +105,10 @@ async def ask(
 ) -> Json:
     """One request to an endpoint of an extension; what it answers, read from JSON; None where it answers nothing."""
     if query:
-        path += "?" + urlencode({name: value for name, value in query.items() if value is not None})
+        pairs = (
+            (name, each) for name, value in query.items() for each in (value if isinstance(value, list) else [value])
+        )
+        path += "?" + urlencode([(name, each) for name, each in pairs if each is not None])
     headers = {"Accept": "application/json", **await _own(client)}
     if body is not None:
         headers["Content-Type"] = "application/json"
@@ -162,3 +165,12 @@ async def form(client: Client, path: str, **fields: str) -> Json:
         expected=(200, 400, 403, 409),
     )
     return answer.json()
+
+
+async def features(client: Client) -> set[str]:
+    """The extensions that a registry has; none, where it is another's."""
+    try:
+        found = await ask(client, "GET", "/v2/_oci/ext/discover")
+    except NotFound:
+        return set()
+    return {str(each["name"]).removeprefix("_ext/") for each in found["extensions"]}

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from gati_client.cli.api import ask, connected_to, own_namespace
+from gati_client.cli.api import ask, connected_to, features, own_namespace
 from gati_client.cli.frame import App, configuration, current, emit
 from gati_client.errors import GatiError
 
@@ -143,7 +143,7 @@ async def _login(client: Client) -> Line:
 
 
 async def _features(client: Client) -> Line:
-    found = sorted(await client.features())
+    found = sorted(await features(client))
     if not found:
         return Line("features", "warning", "a plain OCI registry", "search, resolve and the like need a Gati registry")
     return Line("features", "ok", ", ".join(found))

@@ -1,4 +1,4 @@
-"""`gati search`, and `gati registry stats`."""
+"""`gati search`: words and filters, facets, and a choice among what was found."""
 
 from __future__ import annotations
 
@@ -14,79 +14,91 @@ from gati_client.errors import Usage
 
 app = App()
 
-_SEARCH = "/v2/_ext/search"
 _COLUMNS = ("repository", "kind", "version", "downloads", "stars", "description")
-
-Field = Annotated[list[str] | None, typer.Option()]
 
 
 @app.command()
 async def search(
-    words: Annotated[list[str] | None, typer.Argument(help='Words, "phrases", field:value, AND, OR, NOT.')] = None,
-    kind: Annotated[list[str] | None, typer.Option(help="Only this kind.")] = None,
-    capability: Annotated[list[str] | None, typer.Option(help="Only with this capability, such as db.")] = None,
-    language: Annotated[list[str] | None, typer.Option(help="Only in this language.")] = None,
-    license_: Annotated[list[str] | None, typer.Option("--license", help="Only under this license.")] = None,
-    keyword: Annotated[list[str] | None, typer.Option(help="Only with this keyword.")] = None,
-    publisher: Annotated[list[str] | None, typer.Option(help="Only by this publisher.")] = None,
-    gati: Annotated[str | None, typer.Option(help="Only what works with this version of Gati.")] = None,
+    words: Annotated[
+        list[str] | None, typer.Argument(help='Words, "phrases", field:value, OR, -without, in any order.')
+    ] = None,
+    kind: Annotated[list[str] | None, typer.Option(help="Of this kind.")] = None,
+    publisher: Annotated[list[str] | None, typer.Option(help="By this publisher.")] = None,
+    capability: Annotated[list[str] | None, typer.Option(help="With this capability, such as db.")] = None,
+    language: Annotated[list[str] | None, typer.Option(help="In this language.")] = None,
+    license_: Annotated[list[str] | None, typer.Option("--license", help="Under this license.")] = None,
+    tag: Annotated[list[str] | None, typer.Option(help="With this tag.")] = None,
+    keyword: Annotated[list[str] | None, typer.Option(help="With this keyword.")] = None,
+    state: Annotated[list[str] | None, typer.Option(help="In this state, such as deprecated.")] = None,
+    gati: Annotated[list[str] | None, typer.Option(help="Works with this version of Gati.")] = None,
+    version: Annotated[list[str] | None, typer.Option(help="Its latest version lies in this range.")] = None,
+    stars: Annotated[list[str] | None, typer.Option(help="A number, '>10', or 10..20.")] = None,
+    downloads: Annotated[list[str] | None, typer.Option(help="A number, '>10', or 10..20.")] = None,
+    updated: Annotated[list[str] | None, typer.Option(help="A day, '>2026-01-31', or 2026-01..2026-03.")] = None,
+    context_length: Annotated[list[str] | None, typer.Option(help="Tokens of a model: '>8000'.")] = None,
     sort: Annotated[
         Literal["relevance", "downloads", "stars", "updated", "created", "name"], typer.Option(help="What comes first.")
     ] = "relevance",
     limit: Annotated[int, typer.Option(min=1, max=100, help="How many at most.")] = 20,
     facets: Annotated[
-        bool, typer.Option("--facets", help="How many there are of each kind, license and so on.")
+        bool, typer.Option("--facets", help="Instead, how many there are of each kind and so on.")
     ] = False,
-    pick: Annotated[bool, typer.Option(help="Ask which one to look at, on a terminal.")] = True,
+    pick: Annotated[bool, typer.Option(help="On a terminal, ask which one to look at.")] = True,
 ) -> None:
-    """Find artifacts. `--output json` has items, facets and the total."""
+    """Find artifacts. All filters must hold; of several values of one, one will do.
+
+    --namespace: at and below it; --filter FIELD=VALUE: any other field. --output json has items, facets and the total.
+    """
     context = current()
-    fields = {
-        "kind": kind or [context.kind or ""],
+    query: dict[str, Any] = {
+        "q": " ".join(words or ()),
+        "kind": kind or [context.kind],
+        "namespace": [context.namespace],
+        "publisher": publisher,
         "capability": capability,
         "language": language,
         "license": license_,
+        "tag": tag,
         "keyword": keyword,
-        "publisher": publisher,
-        "namespace": [context.namespace or ""],
-        "gati": [gati or ""],
+        "state": state,
+        "gati": gati,
+        "version": version,
+        "stars": stars,
+        "downloads": downloads,
+        "updated": updated,
+        "contextLength": context_length,
+        "field": [text.replace("=", ":", 1) for text in context.filter],
+        "sort": sort,
+        "limit": limit,
     }
-    parts = [*(words or []), *(_either(name, values) for name, values in fields.items() if values and values[0])]
-    query: dict[str, Any] = {"q": " ".join(parts), "limit": limit, "sort": sort}
     async with connected_to() as client:
-        found = await ask(client, "GET", _SEARCH, query=query)
-    if current().output in ("json", "yaml"):
-        emit({name: found[name] for name in ("items", "facets", "total", "ranking")})
-        return
-    items = found["items"]
-    if facets:
-        rows = [
-            {"field": field, "value": value, "count": count}
-            for field, counts in found["facets"].items()
-            for value, count in counts.items()
-        ]
-        emit(rows, ("field", "value", "count"))
-        return
-    emit(items, _COLUMNS, wide=("publisher", "license", "updated_at", "digest"))
-    if found["total"] > len(items):
-        say(f"{len(items)} of {found['total']}; --limit shows more")
-    if pick and items and sys.stdin.isatty() and sys.stdout.isatty() and not current().quiet:
-        _pick(items)
+        found = await ask(client, "GET", "/v2/_ext/search", query=query)
+        for word, instead in found["corrected"].items():
+            say(f"nothing has {word}; looked for {', '.join(instead)}")
+        if context.output in ("json", "yaml"):
+            emit({name: found[name] for name in ("items", "facets", "total", "total_exact", "ranking", "corrected")})
+            return
+        if facets:
+            rows = [{"facet": name, **value} for name, values in found["facets"].items() for value in values]
+            emit(rows, ("facet", "value", "count"), choosing=False)
+            return
+        items = found["items"]
+        emit(items, _COLUMNS, wide=("license", "publisher.name", "updated", "digest"), choosing=False)
+        if found["total"] > len(items):
+            say(f"{len(items)} of {found['total']}{'' if found['total_exact'] else ' or more'}; --limit shows more")
+        if pick and items and sys.stdin.isatty() and sys.stdout.isatty() and not context.quiet:
+            await _pick(client, items)
 
 
-def _pick(items: Sequence[Any]) -> None:
+async def _pick(client: Any, items: Sequence[Any]) -> None:
     """Let somebody at a terminal choose one to look at."""
+    from gati_client.cli.publishing import show
+
     for number, item in enumerate(items, 1):
         say(f"{number:3}  {item['repository']}")
-    text = typer.prompt("Which one to look at (Enter: none)", default="", show_default=False, err=True).strip()
+    text = typer.prompt("Which one (Enter: none)", default="", show_default=False, err=True).strip()
     if not text:
         return
     if not text.isdecimal() or not 1 <= int(text) <= len(items):
         raise Usage(f"{text}: none of them", remedy=f"type a number from 1 to {len(items)}")
-    emit(items[int(text) - 1])
-
-
-def _either(field: str, values: Sequence[str]) -> str:
-    """`field:value`, or several of them joined by OR, as the query language has it."""
-    written = [f'{field}:"{value}"' if not value.replace("-", "").isalnum() else f"{field}:{value}" for value in values]
-    return written[0] if len(written) == 1 else f"({' OR '.join(written)})"
+    await show(client, items[int(text) - 1]["repository"])

@@ -255,21 +255,22 @@ def confirm(question: str) -> None:
     typer.confirm(question, abort=True, err=True)
 
 
-def emit(value: Any, columns: Sequence[str] = (), *, wide: Sequence[str] = ()) -> None:
+def emit(value: Any, columns: Sequence[str] = (), *, wide: Sequence[str] = (), choosing: bool = True) -> None:
     """Write a result to standard output: rows (a sequence) as a table, one thing as its fields; `None` is nothing.
 
     Args:
         value: Pydantic models, dataclasses or mappings, or a sequence of these.
         columns: The fields that a table shows, in order; all, if empty. `a.b` is a field of a field.
         wide: What `--output wide` shows besides.
+        choosing: Whether `--filter` and `--selector` choose among the rows; not, where the registry did.
 
-    JSON and YAML always hold all fields. `--filter` and `--selector` choose among rows.
+    JSON and YAML always hold all fields.
     """
     if value is None:
         return
     rows = not isinstance(value, Mapping) and isinstance(value, Sequence) and not isinstance(value, str)
     plain = _plain(value)
-    if rows:
+    if rows and choosing:
         plain = [row for row in plain if _chosen(row)]
     output = current().output
     if output == "json":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +12,19 @@ from gati_client.cli.api import ask, connected_to, own_namespace, pages, reachin
 from gati_client.cli.frame import App, configuration, current, emit, say
 from gati_client.errors import GatiError, NotFound, Usage
 
+if TYPE_CHECKING:
+    from gati_client.client import Client
+
 app = App()
+
+_VERSION = (
+    *("repository", "kind", "version", "tag", "state", "facts.description", "facts.license"),
+    *("digest", "size", "pushed_at", "pushed_by"),
+)
+_ARTIFACT = (
+    *("repository", "kind", "latest", "version.state", "version.facts.description", "version.facts.license"),
+    *("version.digest", "version.size", "stars", "rating", "channels", "updated_at"),
+)
 
 Folder = Annotated[Path, typer.Argument(help="The folder of the artifact, or its gati-<kind>.json.")]
 
@@ -47,36 +59,16 @@ async def info(
 ) -> None:
     """An artifact, or one of its versions."""
     async with reaching(name) as (client, target):
-        if target.reference is not None:
-            found = await ask(client, "GET", f"{target.kinds}/versions/{target.reference}")
-            check_kind(found)
-            emit(
-                found,
-                (
-                    "repository",
-                    "version",
-                    "tag",
-                    "kind",
-                    "state",
-                    "facts.description",
-                    "facts.license",
-                    "digest",
-                    "size",
-                    "pushed_at",
-                ),
-            )
-            return
-        found = await ask(client, "GET", f"{target.kinds}/artifact")
-        check_kind(found)
-        columns = (
-            "repository",
-            "kind",
-            "latest",
-            "version.state",
-            "version.facts.description",
-            "version.facts.license",
-        )
-        emit(found, (*columns, "version.digest", "version.size", "stars", "rating", "channels", "updated_at"))
+        await show(client, target.repository, target.reference)
+
+
+async def show(client: Client, repository: str, reference: str | None = None) -> None:
+    """An artifact, or one of its versions."""
+    kinds = f"/v2/{repository}/_ext/kinds"
+    found = await ask(client, "GET", f"{kinds}/artifact" if reference is None else f"{kinds}/versions/{reference}")
+    if current().kind not in (None, found["kind"]):
+        raise NotFound(f"{repository} is no {current().kind}", remedy=f"it is a {found['kind']}")
+    emit(found, _ARTIFACT if reference is None else _VERSION)
 
 
 @app.command("list")
@@ -93,13 +85,6 @@ async def list_(
         query = {"kind": current().kind} if current().kind else {}
         found = await pages(client, f"/v2/_ext/kinds/namespaces/{path}/artifacts", limit, query)
         emit(found, ("repository", "kind", "latest", "description"), wide=("stars", "updated_at", "digest"))
-
-
-def check_kind(found: Any) -> None:
-    """`gati module info` shows no model."""
-    wanted = current().kind
-    if wanted and found["kind"] != wanted:
-        raise NotFound(f"{found['repository']} is no {wanted}", remedy=f"it is a {found['kind']}")
 
 
 def found_manifest(folder: Path) -> tuple[str, Path]:

@@ -9,7 +9,8 @@ import typer
 
 from gati_client import config
 from gati_client.cli import session
-from gati_client.cli.frame import App, configuration, current, emit, say
+from gati_client.cli.api import ask, features
+from gati_client.cli.frame import App, configuration, connect, current, emit, say
 from gati_client.errors import Conflict, NotFound
 
 app = App()
@@ -69,3 +70,18 @@ def remove(name: Named) -> None:
     registries = {key: entry for key, entry in known.registries.items() if key != name}
     default = None if known.default == name else known.default
     config.save(dataclasses.replace(known, registries=registries, default=default), current().config)
+
+
+@registry.command()
+async def stats() -> None:
+    """How many artifacts of which kind there are, as far as you may see, and what the registry can do."""
+    async with connect() as client:
+        found = await ask(client, "GET", "/v2/_ext/search", query={"limit": 1})
+        emit(
+            {
+                "registry": client.host,
+                "artifacts": found["total"],
+                "kinds": {entry["value"]: entry["count"] for entry in found["facets"].get("kind", [])},
+                "features": sorted(await features(client)),
+            }
+        )

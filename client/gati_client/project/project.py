@@ -7,10 +7,10 @@ installing goes by the lock alone.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gati_client.cache import Cache
 from gati_client.errors import Conflict, Denied, NotFound, Usage
@@ -18,10 +18,14 @@ from gati_client.names import Name
 from gati_client.project import gati
 from gati_client.project import lock as locks
 from gati_client.project import manifest as manifests
+from gati_client.project.audit import Affected, audit
 from gati_client.project.install import Connect, Report, Way, install
 from gati_client.project.lock import Lock
 from gati_client.project.manifest import Application
 from gati_client.transfer import Progress
+
+if TYPE_CHECKING:
+    from gati_client.models import ConflictItem, Package
 
 Ask = Callable[[Sequence[str]], bool]
 """Whether these packages (`name@version`), which were never approved, may be installed."""
@@ -33,7 +37,7 @@ class Resolved:
 
     lock: Lock
     warnings: tuple[str, ...] = ()
-    packages: tuple[Mapping[str, Any], ...] = ()
+    packages: tuple[Package, ...] = ()
 
 
 def find(start: Path) -> Path:
@@ -107,13 +111,15 @@ class Project:
         }  # fmt: skip
         if before is not None:
             body["lock"] = before.document()
+        from gati_client.models import ResolveRequest  # heavy
+
         async with self._connect(self._registry) as client:
-            answer = await client.request("POST", "/v2/_ext/resolve", json=body)
-        if answer["conflicts"]:
-            raise Conflict("; ".join(line for one in answer["conflicts"] for line in _lines(one))[:2000],
+            answer = await client.resolve.solve(ResolveRequest.model_validate(body))
+        if answer.conflicts or answer.lock is None:
+            raise Conflict("; ".join(line for one in answer.conflicts for line in _lines(one))[:2000],
                            remedy="change a range in gati.json")  # fmt: skip
-        found = locks.parse({**answer["lock"], "root": application.root})
-        return Resolved(_approved(found, before), tuple(answer["warnings"]), tuple(answer["packages"]))
+        found = locks.parse({**answer.lock.model_dump(mode="json"), "root": application.root})
+        return Resolved(_approved(found, before), tuple(answer.warnings), tuple(answer.packages))
 
     async def add(self, names: Sequence[str], *, dev: bool = False, namespace: str | None = None) -> Resolved:
         """Ask for these artifacts too (`NAME`, `NAME@RANGE`), and lock what that comes to. Of what has no range the
@@ -189,6 +195,16 @@ class Project:
         self._save(application, found.lock)
         return found
 
+    async def audit(self) -> list[Affected]:
+        """What is known against what the lock holds.
+
+        Raises:
+            NotFound: there is no lock.
+        """
+        lock = locks.load(self.folder)
+        async with self._connect(self._registry) as client:
+            return await audit(client, lock)
+
     # --- what does not ------------------------------------------------------------------------------------------------
 
     async def install(
@@ -244,14 +260,17 @@ def _wish(text: str, namespace: str | None) -> tuple[str, str]:
         raise Usage(f"{text}: a project takes what it needs from one registry",
                     remedy=f"say --registry {name.registry} and {name.repository}")  # fmt: skip
     wanted = name.digest or name.version or ""
-    if namespace is None and name.repository.startswith("library/") and Name.parse(text, namespace="users/x").repository != name.repository:
+    if (
+        namespace is None
+        and name.repository.startswith("library/")
+        and Name.parse(text, namespace="users/x").repository != name.repository
+    ):
         return name.repository.removeprefix("library/"), wanted  # bare: the registry knows whose it is
     return name.repository, wanted
 
 
-def _lines(conflict: Mapping[str, Any]) -> Sequence[str]:
-    choices = conflict.get("choices") or ()
-    return [*conflict["lines"], *([f"choices: {', '.join(choices)}"] if choices else [])]
+def _lines(conflict: ConflictItem) -> Sequence[str]:
+    return [*conflict.lines, *([f"choices: {', '.join(conflict.choices)}"] if conflict.choices else [])]
 
 
 def _approved(lock: Lock, before: Lock | None) -> Lock:
@@ -264,5 +283,3 @@ def _approved(lock: Lock, before: Lock | None) -> Lock:
         for key, package in lock.packages.items()
     }
     return Lock(lock.root, packages)
-
-
