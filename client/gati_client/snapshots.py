@@ -52,7 +52,7 @@ _MOST_CONFIG = 16 * 1024**2
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One snapshot: its manifest, and the files `gati.lock` and `gati.json` (if there was one) as bytes."""
+    """One snapshot: its manifest, and the files `gati.lock` and `gati.json` as bytes."""
 
     document: Mapping[str, Any]
     files: Mapping[str, bytes]
@@ -115,14 +115,15 @@ def capture(
 
     Raises:
         NotFound: the project has no lock.
+        Conflict: its lock is not for what it asks for.
         Usage: the name is none.
     """
     if _NAME.fullmatch(name) is None:
         raise Usage(f"{name[:80]!r} is no name of a snapshot", remedy="letters, digits and - . _, such as dev-setup")
     lock = locks.load(folder)
-    files = {locks.FILE: (folder / locks.FILE).read_bytes()}
-    if (folder / applications.FILE).is_file():
-        files[applications.FILE] = (folder / applications.FILE).read_bytes()
+    if not lock.fits(applications.load(folder)):
+        raise Conflict(f"{locks.FILE} is not for what {applications.FILE} asks for", remedy="gati install first")
+    files = {name: (folder / name).read_bytes() for name in (locks.FILE, applications.FILE)}
     listed: dict[str, list[dict[str, str]]] = {kind: [] for kind in KINDS}
     for key, package in sorted(lock.packages.items()):
         if package.kind in listed:
@@ -211,12 +212,10 @@ def read(folder: Path) -> Snapshot:
         config = (folder / MANIFEST).read_bytes()
     except OSError:
         raise Integrity(f"there is no {MANIFEST} in {folder}") from None
-    files = {
-        name: (folder / name).read_bytes()
-        for name in (locks.FILE, applications.FILE)
-        if (folder / name).is_file() and not (folder / name).is_symlink()
-    }
-    return _checked(config, files)
+    names = (locks.FILE, applications.FILE)
+    if not all((folder / name).is_file() and not (folder / name).is_symlink() for name in names):
+        raise Integrity(f"the snapshot lacks {' or '.join(names)}")
+    return _checked(config, {name: (folder / name).read_bytes() for name in names})
 
 
 def _checked(config: bytes, files: Mapping[str, bytes]) -> Snapshot:
@@ -226,7 +225,7 @@ def _checked(config: bytes, files: Mapping[str, bytes]) -> Snapshot:
         raise Integrity(f"{MANIFEST} has no name and version")
     if not isinstance(names, list) or not all(isinstance(name, str) and _VARIABLE.fullmatch(name) for name in names):
         raise Integrity(f"{MANIFEST}: environment must be a list of names of variables")
-    if locks.FILE not in files or not isinstance(lock, dict) or lock.get("digest") != _digest(files[locks.FILE]):
+    if not isinstance(lock, dict) or lock.get("digest") != _digest(files[locks.FILE]):
         raise Integrity(f"the {locks.FILE} of the snapshot is not the one that it was made of")
     snapshot = Snapshot(document, files)
     assert snapshot.artifacts is not None  # the lock is read, and refused if it does not hold together

@@ -162,8 +162,10 @@ async def _template(wanted: str) -> AsyncIterator[Template]:
         yield fetching.local(Path(wanted))
         return
     async with reaching(wanted) as (client, target):
-        with tempfile.TemporaryDirectory(prefix="gati-template-") as scratch, progress() as report:
-            yield await fetching.fetch(client, target.repository, target.reference, Path(scratch), report)
+        with tempfile.TemporaryDirectory(prefix="gati-template-") as scratch:
+            with progress() as report:
+                found = await fetching.fetch(client, target.repository, target.reference, Path(scratch), report)
+            yield found
 
 
 def _asking() -> Ask | None:

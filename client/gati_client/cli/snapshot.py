@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gati_client.cli.frame import App, current, emit, progress, say
+from gati_client.cli.frame import App, connect, current, emit, progress, say
 from gati_client.errors import NotFound
 
 if TYPE_CHECKING:
@@ -79,11 +79,14 @@ async def restore(
 ) -> None:
     """Have again what a snapshot holds: its gati.json and gati.lock, byte for byte, and all that they name."""
     from gati_client import snapshots
-    from gati_client.cli.project import installed
+    from gati_client.project.project import Project
 
     found = await _found(wanted, folder)
     snapshots.put_back(found, folder, force=current().force)
-    await installed(folder)
+    with progress() as report:
+        await Project(folder, lambda registry: connect(registry=registry or None)).install(
+            frozen=True, force=current().force, progress=report
+        )
     emit({"name": found.name, "version": found.version, "artifacts": len(found.artifacts), "folder": str(folder)})
     if absent := snapshots.missing(found):
         say(f"not set here, but where the snapshot was made: {', '.join(absent)}")

@@ -78,11 +78,22 @@ def answers(variables: list[Variable], given: Given, sandbox: Sandbox, ask: Ask 
             found[name] = check(variable, parse(variable, given.texts[name]), sandbox.matches)
         elif name in given.values:
             found[name] = check(variable, given.values[name], sandbox.matches)
-        elif name in given.before:
+        elif name in given.before and _fits(variable, given.before[name], sandbox, ask):
             found[name] = check(variable, given.before[name], sandbox.matches)
         else:
             found[name] = _asked(variable, _default(variable, found, sandbox), sandbox, ask)
     return found
+
+
+def _fits(variable: Variable, value: Any, sandbox: Sandbox, ask: Ask | None) -> bool:
+    """Whether an earlier answer still fits; where somebody can be asked, one that does not is asked for anew."""
+    try:
+        check(variable, value, sandbox.matches)
+    except Usage:
+        if ask is None:
+            raise
+        return False
+    return True
 
 
 def _default(variable: Variable, found: Mapping[str, Any], sandbox: Sandbox) -> Any:
