@@ -5,31 +5,42 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from importlib.metadata import version as installed_version
 from pathlib import Path
 
 import pytest
 
 from gati_client import snapshots
+from gati_client.auth import Credential, StaticCredentials
+from gati_client.cache import Cache
 from gati_client.client import Client as Sdk
 from gati_client.errors import Conflict, GatiError, Integrity, NotFound, Usage
 from gati_client.project import files
 from gati_client.project.lock import Lock, Package
+from gati_client.project.project import Project
+from gati_client.publish import publish
+from gati_client.scaffold import create
+from tests.client.cli.conftest import PASSWORD, gati, home, program, sign_up, site, user
+from tests.clients.client import Client
 from tests.clients.registry import Registry
 from tests.support.server import running
+
+__all__ = ["gati", "home", "site", "user"]
 
 SHA = "sha256:" + "ab" * 32
 OTHER = "sha256:" + "cd" * 32
 WISHES = {"orgs/acme/log": "^1", "orgs/acme/small": "1.0.0"}
 
 
-def project(folder: Path, version: str = "1.2.0", digest: str = SHA) -> Path:
+def project(folder: Path, release: str = "1.2.0", digest: str = SHA) -> Path:
     """A project with a lock of two packages; written by hand, and therefore not as gati writes it."""
     folder.mkdir(parents=True)
     lock = Lock(
         {"dependencies": WISHES},
         {
-            f"orgs/acme/log@{version}": Package(digest, "registry.example", "module"),
+            f"orgs/acme/log@{release}": Package(digest, "registry.example", "module"),
             "orgs/acme/small@1.0.0": Package(SHA, "registry.example", "model"),
         },
     )
@@ -138,6 +149,62 @@ def test_differences(tmp_path: Path) -> None:
     assert snapshots.diff(before, before) == []
     moved = snapshots.capture(project(tmp_path / "3", digest=OTHER), "dev", "1.0.2", environment={"A": "", "B": ""})
     assert [change.name for change in snapshots.diff(before, moved)] == ["orgs/acme/log"]
+
+
+def test_round_trip(site: Registry, user: str, gati: Client, tmp_path: Path) -> None:
+    """Captured by one, had again by another in an empty folder: the same lock, byte for byte, and all that it names."""
+    credentials = StaticCredentials(site.host, Credential(username=user, password=PASSWORD))
+
+    def connect(registry: str) -> Sdk:
+        return Sdk(registry or site.url, credentials=credentials)
+
+    async def begin(folder: Path) -> None:
+        for kind, type in (("module", "node"), ("plugin", "auth"), ("agent", "js"), ("library", "python")):
+            made = create(kind, f"a-{kind}", tmp_path / kind, type=type)
+            async with connect("") as client:
+                await publish(client, made.folder, repository=f"users/{user}/a-{kind}")
+        work = Project(folder, connect, cache=Cache(tmp_path / "cache"))
+        await work.add([f"users/{user}/a-{kind}" for kind in ("module", "plugin", "agent", "library")])
+        await work.install()
+
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    asyncio.run(begin(folder))
+    # Somebody's tool wrote it otherwise: what is restored are its bytes, and not what we would write.
+    (folder / "gati.lock").write_text(json.dumps(json.loads((folder / "gati.lock").read_text()), indent=1))
+    mine = replace(gati, cwd=folder, env={**gati.env, "SECRET_OF_MINE": "never-told"})
+    mine("snapshot", "create", "desk", "--version", "1.0.0")
+    shown = json.loads(mine("snapshot", "list", "--output", "json"))
+    assert [(each["name"], each["version"], each["artifacts"]) for each in shown] == [("desk", "1.0.0", 4)]
+    url = mine("snapshot", "share", "desk").strip()
+    assert url.startswith(f"{site.url}/v2/users/{user}/desk/manifests/sha256:")
+    config = site.manifest(f"users/{user}/desk", "1.0.0").json["config"]["digest"]
+    document = json.loads(site.blob(f"users/{user}/desk", config))
+    assert [len(document[f"{kind}s"]) for kind in ("module", "plugin", "agent", "model")] == [1, 1, 1, 0]
+    assert document["cliVersion"] == installed_version("gati-registry")
+    assert "SECRET_OF_MINE" in document["environment"]
+    assert "never-told" not in json.dumps(document)
+
+    other = tmp_path / "other"
+    other.mkdir()
+    theirs = program(other, site)
+    theirs("login", "--username", sign_up(site), "--password-stdin", stdin=PASSWORD)
+    for number, wanted in enumerate((url, f"users/{user}/desk", f"users/{user}/desk@1.0.0")):
+        _, _, err = theirs.run("snapshot", "restore", wanted, f"copy{number}")
+        copy = other / f"copy{number}"
+        for name in ("gati.lock", "gati.json", f"gati_modules/users/{user}/a-module/index.js"):
+            assert (copy / name).read_bytes() == (folder / name).read_bytes(), err
+        assert "SECRET_OF_MINE" in err
+    assert json.loads(theirs("snapshot", "diff", url, f"users/{user}/desk", "--output", "json")) == []
+    private = site.request(
+        "PUT", f"/v2/_ext/namespaces/users/{user}", content=b'{"visibility": "private"}',
+        headers={"Content-Type": "application/json"},
+    )  # fmt: skip
+    assert private.status_code == 200, private.text
+    code, _, _ = theirs.run("snapshot", "restore", url, "hidden")
+    assert code in (3, 4)
+    assert not (other / "hidden").exists()
+    mine("snapshot", "restore", url, "again")
 
 
 @pytest.mark.parametrize(
