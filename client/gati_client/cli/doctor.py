@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from gati_client.cli.api import ask, connected_to, features, own_namespace
-from gati_client.cli.frame import App, configuration, current, emit
+from gati_client.cli.api import own_namespace
+from gati_client.cli.frame import App, configuration, connect, current, emit
 from gati_client.errors import GatiError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ async def _looked(registry: str | None) -> AsyncIterator[Line]:
         return
     yield _cache()
     try:
-        async with connected_to(registry) as client:
+        async with connect(registry=registry) as client:
             connection, clock = await _reached(client)
             yield connection
             if connection.state == "failed":
@@ -133,7 +133,7 @@ async def _login(client: Client) -> Line:
     if found is None:
         return Line("credentials", "warning", f"no login at {client.host}", "gati login, unless you only read")
     try:
-        await ask(client, "GET", "/v2/")
+        await client.transport.ask("GET", "/v2/", action="log in")
         namespace = await own_namespace(client)
     except GatiError as error:
         return Line("credentials", "failed", str(error), "gati login")
@@ -143,7 +143,7 @@ async def _login(client: Client) -> Line:
 
 
 async def _features(client: Client) -> Line:
-    found = sorted(await features(client))
+    found = sorted(await client.features())
     if not found:
         return Line("features", "warning", "a plain OCI registry", "search, resolve and the like need a Gati registry")
     return Line("features", "ok", ", ".join(found))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+from urllib.parse import urlencode
 
 import typer
 
-from gati_client.cli.api import ask, connected_to
-from gati_client.cli.frame import App, current, emit, say
-from gati_client.errors import Usage
+from gati_client.cli.frame import App, connect, current, emit, say
+from gati_client.errors import GatiError, Usage
+
+if TYPE_CHECKING:
+    from gati_client.client import Client
 
 app = App()
 
@@ -71,8 +74,8 @@ async def search(
         "sort": sort,
         "limit": limit,
     }
-    async with connected_to() as client:
-        found = await ask(client, "GET", "/v2/_ext/search", query=query)
+    async with connect() as client:
+        found = await searched(client, query)
         for word, instead in found["corrected"].items():
             say(f"nothing has {word}; looked for {', '.join(instead)}")
         if context.output in ("json", "yaml"):
@@ -90,7 +93,16 @@ async def search(
             await _pick(client, items)
 
 
-async def _pick(client: Any, items: Sequence[Any]) -> None:
+async def searched(client: Client, query: Mapping[str, Any]) -> Any:
+    """What the registry finds."""
+    if "search" not in await client.features():
+        raise GatiError(f"this needs the extension search, which {client.host} does not have")
+    pairs = [(name, each) for name, value in query.items() for each in (value if isinstance(value, list) else [value])]
+    text = urlencode([(name, each) for name, each in pairs if each not in (None, "")])
+    return (await client.transport.ask("GET", f"/v2/_ext/search?{text}", action="search")).json()
+
+
+async def _pick(client: Client, items: Sequence[Any]) -> None:
     """Let somebody at a terminal choose one to look at."""
     from gati_client.cli.publishing import show
 

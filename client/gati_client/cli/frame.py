@@ -291,7 +291,7 @@ def emit(value: Any, columns: Sequence[str] = (), *, wide: Sequence[str] = (), c
 def _plain(value: Any) -> Any:
     """What JSON can hold."""
     if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json")
+        return value.model_dump(mode="json", by_alias=True)
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from gati_client.cli.api import ask, connected_to, pages
-from gati_client.cli.frame import App, confirm, emit, say
+from gati_client.cli.api import some
+from gati_client.cli.frame import App, confirm, connect, emit, say
 
 app = App()
 key = App(help="API keys, for programs.")
@@ -28,28 +28,26 @@ async def create(
     account: Annotated[str, typer.Option(help="One of your robots.")] = "",
 ) -> None:
     """Make an API key. Its secret is shown now and never again."""
-    expires = (datetime.now(UTC) + timedelta(days=days)).isoformat() if days else None
-    body = {"name": name, "scopes": scope or ["read"], "path": path, "expires_at": expires, "account": account}
-    async with connected_to() as client:
-        emit(
-            await ask(client, "POST", "/v2/_ext/identity/keys", body=body),
-            ("id", "name", "scopes", "path", "expires_at", "key"),
-        )
+    from gati_client.models import NewKey
+
+    expires = datetime.now(UTC) + timedelta(days=days) if days else None
+    wanted = NewKey(name=name, scopes=scope or ["read"], path=path, expires_at=expires, account=account)
+    async with connect() as client:
+        emit(await client.keys.create(wanted), ("id", "name", "scopes", "path", "expires_at", "key"))
     say("the key is not shown again")
 
 
 @key.command("list")
 async def list_(account: Annotated[str, typer.Option(help="One of your robots.")] = "") -> None:
     """Your API keys, without their secrets."""
-    async with connected_to() as client:
-        query = {"account": account} if account else {}
-        emit(await pages(client, "/v2/_ext/identity/keys", 1000, query), _COLUMNS, wide=("account", "created_at"))
+    async with connect() as client:
+        emit(await some(client.keys.list(account or None)), _COLUMNS, wide=("account", "created_at"))
 
 
 @key.command()
 async def revoke(identifier: Annotated[str, typer.Argument(metavar="ID", help="Its id, as the list has it.")]) -> None:
     """End an API key at once."""
     confirm(f"Revoke {identifier}?")
-    async with connected_to() as client:
-        await ask(client, "DELETE", f"/v2/_ext/identity/keys/{identifier}")
+    async with connect() as client:
+        await client.keys.revoke(identifier)
     say(f"{identifier} is revoked")

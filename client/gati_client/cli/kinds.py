@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from gati_client.cli import finding, publishing, states
+from gati_client.cli import finding, packing, project, publishing, states
 from gati_client.cli.frame import App
 
 COMMANDS = (
+    packing.publish,
+    project.install,
+    project.update,
+    project.outdated,
+    project.remove,
     publishing.validate,
     publishing.info,
     publishing.list_,

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from typing import Annotated, Any, Literal
-from urllib.parse import quote
 
 import typer
 
-from gati_client.cli.api import ask, connected_to, pages
-from gati_client.cli.frame import App, confirm, current, emit, say
+from gati_client.cli.api import some
+from gati_client.cli.frame import App, confirm, connect, current, emit, say
 from gati_client.errors import Usage
 
 app = App()
@@ -22,20 +22,12 @@ Visibility = Annotated[Literal["public", "internal", "private"] | None, typer.Op
 _COLUMNS = ("path", "visibility", "description")
 
 
-def _at(path: str) -> str:
-    """The endpoint of a namespace."""
+def _written(path: str) -> str:
+    """A namespace's path, of how users write it too: `@acme/team`."""
     written = path.strip("/")
     if written.startswith("@user/"):
-        written = f"users/{written[6:]}"
-    elif written.startswith("@"):
-        written = f"orgs/{written[1:]}"
-    return f"/v2/_ext/namespaces/{written}"
-
-
-async def _put(path: str, visibility: str | None, description: str) -> None:
-    body = {"visibility": visibility, "description": description, "labels": current().labels}
-    async with connected_to() as client:
-        emit(await ask(client, "PUT", _at(path), body=body), (*_COLUMNS, "owner", "labels"))
+        return f"users/{written[6:]}"
+    return f"orgs/{written[1:]}" if written.startswith("@") else written
 
 
 @namespace.command()
@@ -45,29 +37,33 @@ async def create(
     description: Annotated[str, typer.Option(help="What it is for.")] = "",
 ) -> None:
     """Make a namespace, or set its properties; --label gives it labels."""
-    await _put(path, visibility, description)
+    from gati_client.models import NamespaceChange
+
+    change = NamespaceChange(visibility=visibility, description=description, labels=current().labels)
+    async with connect() as client:
+        emit(await client.namespaces.put(_written(path), change), (*_COLUMNS, "owner", "labels"))
 
 
 @namespace.command()
 async def get(path: Path) -> None:
     """A namespace."""
-    async with connected_to() as client:
-        emit(await ask(client, "GET", _at(path)), (*_COLUMNS, "owner", "labels", "verified"))
+    async with connect() as client:
+        emit(await client.namespaces.get(_written(path)), (*_COLUMNS, "owner", "labels", "verified"))
 
 
 @namespace.command("list")
 async def list_(limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 1000) -> None:
     """Namespaces with settings that you may see."""
-    async with connected_to() as client:
-        emit(await pages(client, "/v2/_ext/namespaces", limit), _COLUMNS)
+    async with connect() as client:
+        emit(await some(client.namespaces.list(), limit), _COLUMNS)
 
 
 @namespace.command()
 async def delete(path: Path) -> None:
     """Remove an empty namespace with all that is set at it."""
     confirm(f"Delete the namespace {path}?")
-    async with connected_to() as client:
-        await ask(client, "DELETE", _at(path))
+    async with connect() as client:
+        await client.namespaces.delete(_written(path))
     say(f"{path} is removed")
 
 
@@ -78,16 +74,16 @@ async def audit(
     actor: Annotated[str | None, typer.Option(help="Only what this account did.")] = None,
     action: Annotated[str | None, typer.Option(help="Only this action.")] = None,
     category: Annotated[Literal["read", "write", "delete", "admin"] | None, typer.Option(help="Only these.")] = None,
-    since: Annotated[str | None, typer.Option(help="From then on, such as 2026-01-31T00:00:00Z.")] = None,
-    until: Annotated[str | None, typer.Option(help="Until then.")] = None,
+    since: Annotated[datetime | None, typer.Option(help="From then on, such as 2026-01-31.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Until then.")] = None,
 ) -> None:
     """Who did what in a namespace and below, newest first."""
-    wanted = {"actor": actor, "action": action, "category": category, "since": since, "until": until}
-    query = {name: value for name, value in wanted.items() if value}
-    where = _at(path).removeprefix("/v2/_ext/namespaces/")
-    async with connected_to() as client:
-        found = await pages(client, f"/v2/_ext/audit/namespaces/{where}/entries", limit, query)
-        emit(found, ("time", "actor", "action", "resource", "status"), wide=("method", "ip", "decision", "request_id"))
+    async with connect() as client:
+        found = client.audit.entries(
+            namespace=_written(path), actor=actor, action=action, category=category, since=since, until=until
+        )
+        columns = ("time", "actor", "action", "resource", "status")
+        emit(await some(found, limit), columns, wide=("method", "ip", "decision", "request_id"))
 
 
 @namespace.command()
@@ -100,13 +96,16 @@ async def members(
     remove: Annotated[list[str] | None, typer.Option(metavar="MEMBER", help="Take a role away.")] = None,
 ) -> None:
     """Who has which role: admin, publisher, maintainer, contributor, reader, or one of your own."""
-    roles = [_role(text) for text in give or []]
-    async with connected_to() as client:
-        for member, role in roles:
-            await ask(client, "PUT", f"{_at(path)}/members/{member}", body={"role": role})
+    from gati_client.models import MemberChange
+
+    where, roles = _written(path), [_role(text) for text in give or []]
+    async with connect() as client:
+        for (kind, name), role in roles:
+            await client.namespaces.put_member(where, kind, name, MemberChange(role=role))
         for text in remove or []:
-            await ask(client, "DELETE", f"{_at(path)}/members/{_member(text)}")
-        emit(await pages(client, f"{_at(path)}/members", 1000), ("name", "kind", "role", "path", "added_at"))
+            await client.namespaces.delete_member(where, *_member(text))
+        found = await some(client.namespaces.members(where))
+        emit(found, ("name", "kind", "role", "path", "added_at"))
 
 
 @namespace.command()
@@ -122,15 +121,17 @@ async def policy(
     """Policies that hold at a namespace; with a name one is set or removed."""
     if name is None and (remove or enforcement or body):
         raise Usage("which policy?", remedy=f"write gati namespace policy {path} NAME")
-    async with connected_to() as client:
+    from gati_client.models import PolicyChange
+
+    where = _written(path)
+    async with connect() as client:
         if name is not None and remove:
-            await ask(client, "DELETE", f"{_at(path)}/policy/{name}")
+            await client.namespaces.delete_policy(where, name)
         elif name is not None and (enforcement or body):
-            said = {"enforcement": enforcement or "enforce", "body": _json(body or "{}")}
-            await ask(client, "PUT", f"{_at(path)}/policy/{name}", body=said)
-        found = (await ask(client, "GET", f"{_at(path)}/policy"))["items"]
-        shown = [each for each in found if remove or name in (None, each["name"])]
-        emit(shown, ("name", "enforcement", "path", "body"))
+            change = PolicyChange(enforcement=enforcement or "enforce", body=_json(body or "{}"))
+            await client.namespaces.put_policy(where, name, change)
+        found = await client.namespaces.policies(where)
+        emit([each for each in found if remove or name in (None, each.name)], ("name", "enforcement", "path", "body"))
 
 
 Limit = Annotated[int | None, typer.Option(min=-1, help="-1: none.")]
@@ -146,30 +147,33 @@ async def quota(
     reset: Annotated[bool, typer.Option("--reset", help="Go back to the default limits.")] = False,
 ) -> None:
     """Limits of a namespace and what is used of them; with options they are set, those left out to the default."""
-    body = {"bytes": bytes_, "artifacts": artifacts, "bandwidth": bandwidth, "calls": calls}
-    async with connected_to() as client:
+    from gati_client.models import QuotaChange
+
+    where, limits = _written(path), (bytes_, artifacts, bandwidth, calls)
+    async with connect() as client:
         if reset:
-            await ask(client, "DELETE", f"{_at(path)}/quota")
-        elif any(value is not None for value in body.values()):
-            await ask(client, "PUT", f"{_at(path)}/quota", body=body)
-        emit(await ask(client, "GET", f"{_at(path)}/quota"))
+            await client.namespaces.delete_quota(where)
+        elif any(limit is not None for limit in limits):
+            change = QuotaChange(bytes=bytes_, artifacts=artifacts, bandwidth=bandwidth, calls=calls)
+            await client.namespaces.put_quota(where, change)
+        emit(await client.namespaces.quota(where))
 
 
-def _role(text: str) -> tuple[str, str]:
+def _role(text: str) -> tuple[tuple[str, str], str]:
     member, equals, role = text.rpartition("=")
     if not member or not equals:
         raise Usage(f"--set {text}: not understood", remedy="write --set alice=publisher")
     return _member(member), role
 
 
-def _member(text: str) -> str:
-    """`kind/name`, as the endpoint has it."""
+def _member(text: str) -> tuple[str, str]:
+    """Kind and name."""
     kind, colon, name = text.partition(":")
     if not colon:
         kind, name = ("robot" if "+" in text else "user"), text
     if kind not in ("user", "robot", "team"):
         raise Usage(f"{text}: not understood", remedy="write alice, team:acme/core or acme+ci")
-    return f"{kind}/{quote(name)}"
+    return kind, name
 
 
 def _json(text: str) -> Any:

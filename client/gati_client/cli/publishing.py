@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gati_client.cli.api import ask, connected_to, own_namespace, pages, reaching
-from gati_client.cli.frame import App, configuration, current, emit, say
+from gati_client.cli.api import own_namespace, reaching, some
+from gati_client.cli.frame import App, configuration, connect, current, emit, say
 from gati_client.errors import GatiError, NotFound, Usage
 
 if TYPE_CHECKING:
     from gati_client.client import Client
+    from gati_client.models import Artifact, VersionDetail
 
 app = App()
 
@@ -39,7 +40,7 @@ async def validate(folder: Folder = Path()) -> int:
         document = json.loads(file.read_bytes())
     except ValueError as error:
         raise GatiError(f"{file}: not JSON: {error}") from None
-    async with connected_to() as client:
+    async with connect() as client:
         schema = await schema_of(client, kind)
     problems = [
         {"path": "/" + "/".join(map(str, error.instance_path)), "message": error.message}
@@ -64,10 +65,13 @@ async def info(
 
 async def show(client: Client, repository: str, reference: str | None = None) -> None:
     """An artifact, or one of its versions."""
-    kinds = f"/v2/{repository}/_ext/kinds"
-    found = await ask(client, "GET", f"{kinds}/artifact" if reference is None else f"{kinds}/versions/{reference}")
-    if current().kind not in (None, found["kind"]):
-        raise NotFound(f"{repository} is no {current().kind}", remedy=f"it is a {found['kind']}")
+    found: Artifact | VersionDetail
+    if reference is None:
+        found = await client.versions.artifact(repository)
+    else:
+        found = await client.versions.get(repository, reference)
+    if current().kind not in (None, found.kind):
+        raise NotFound(f"{repository} is no {current().kind}", remedy=f"it is a {found.kind}")
     emit(found, _ARTIFACT if reference is None else _VERSION)
 
 
@@ -77,13 +81,12 @@ async def list_(
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
 ) -> None:
     """Artifacts at and below a namespace."""
-    async with connected_to() as client:
+    async with connect() as client:
         path = namespace or current().namespace or configuration().namespace
         path = path or await own_namespace(client) or "library"
         if path.startswith("@"):
             path = f"orgs/{path[1:]}"
-        query = {"kind": current().kind} if current().kind else {}
-        found = await pages(client, f"/v2/_ext/kinds/namespaces/{path}/artifacts", limit, query)
+        found = await some(client.versions.artifacts(path, kind=current().kind), limit)
         emit(found, ("repository", "kind", "latest", "description"), wide=("stars", "updated_at", "digest"))
 
 
@@ -109,9 +112,9 @@ def found_manifest(folder: Path) -> tuple[str, Path]:
     return files[0]
 
 
-async def schema_of(client: Any, kind: str) -> Any:
+async def schema_of(client: Client, kind: str) -> Any:
     """The JSON Schema of a kind's manifests, as the registry has it."""
-    for found in (await ask(client, "GET", "/v2/_ext/kinds/kinds"))["items"]:
-        if found["name"] == kind and found["manifest"] is not None:
-            return found["manifest"]
+    for found in await client.versions.kinds():
+        if found.name == kind and found.manifest is not None:
+            return found.manifest
     raise NotFound(f"the registry knows no manifest of the kind {kind}")

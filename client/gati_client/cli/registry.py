@@ -9,7 +9,7 @@ import typer
 
 from gati_client import config
 from gati_client.cli import session
-from gati_client.cli.api import ask, features
+from gati_client.cli.finding import searched
 from gati_client.cli.frame import App, configuration, connect, current, emit, say
 from gati_client.errors import Conflict, NotFound
 
@@ -76,12 +76,12 @@ def remove(name: Named) -> None:
 async def stats() -> None:
     """How many artifacts of which kind there are, as far as you may see, and what the registry can do."""
     async with connect() as client:
-        found = await ask(client, "GET", "/v2/_ext/search", query={"limit": 1})
+        found = await searched(client, {"limit": 1})
         emit(
             {
                 "registry": client.host,
                 "artifacts": found["total"],
                 "kinds": {entry["value"]: entry["count"] for entry in found["facets"].get("kind", [])},
-                "features": sorted(await features(client)),
+                "features": sorted(await client.features()),
             }
         )

@@ -17,8 +17,11 @@ from gati_client.errors import GatiError
 MODULES: dict[str, tuple[str, ...]] = {
     "session": ("login", "logout", "whoami"),
     "registry": ("registry",),
-    "packing": ("pack", "unpack", "cache"),
-    "project": ("add", "remove", "install", "resolve", "tree", "why", "audit", "deps"),
+    "packing": ("publish", "pack", "unpack", "cache"),
+    "project": (
+        *("add", "remove", "install", "update", "outdated"),
+        *("resolve", "tree", "why", "audit", "diff", "deps"),
+    ),
     "init": ("init",),
     "finding": ("search",),
     "publishing": ("validate", "info", "list"),

@@ -7,18 +7,17 @@ import contextlib
 import platform
 import sys
 import time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gati_client.cli.api import ask, connected_to, form
-from gati_client.cli.frame import App, current, emit, say
-from gati_client.errors import Denied, GatiError, NotFound, Usage
+from gati_client.cli.frame import App, connect, current, emit, say
+from gati_client.errors import Denied, GatiError, Network, NotFound, Usage
+
+if TYPE_CHECKING:
+    from gati_client.client import Client
 
 app = App()
-
-_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
-_DEVICE = "/v2/_ext/identity/device"
 
 Registry = Annotated[str | None, typer.Argument(help="URL, host:port or name; the default one, if absent.")]
 
@@ -45,7 +44,7 @@ async def login(
     """
     from gati_client.credentials import DockerCredentials
 
-    async with connected_to(registry, anonymous=True) as client:
+    async with connect(registry=registry, anonymous=True) as client:
         if token_stdin or current().token:
             name, secret = username or "", _line("API key") if token_stdin else str(current().token)
         elif password_stdin or username:
@@ -67,7 +66,7 @@ async def logout(registry: Registry = None) -> None:
     """Forget the login at a registry."""
     from gati_client.credentials import DockerCredentials
 
-    async with connected_to(registry, anonymous=True) as client:
+    async with connect(registry=registry, anonymous=True) as client:
         host = client.host
     if not await asyncio.to_thread(DockerCredentials().erase, host):
         raise NotFound(f"there is no login at {host}")
@@ -77,21 +76,20 @@ async def logout(registry: Registry = None) -> None:
 @app.command()
 async def whoami(registry: Registry = None) -> None:
     """Who you are at a registry, and with what."""
-    async with connected_to(registry) as client:
-        me = await ask(client, "GET", "/v2/_ext/identity/me")
-    account = me["account"]
+    async with connect(registry=registry) as client:
+        me = await client.account.me()
     emit(
         {
-            "name": account["name"],
+            "name": me.account.name,
             "registry": client.host,
-            "namespace": account["namespace"],
-            "admin": account["admin"],
-            "method": me["method"],
-            "bounds": me["bounds"],
-            "organizations": me["organizations"],
-            "teams": me["teams"],
+            "namespace": me.account.namespace,
+            "admin": me.account.admin,
+            "method": me.method,
+            "bounds": me.bounds,
+            "organizations": me.organizations,
+            "teams": me.teams,
         },
-        ("name", "registry", "namespace", "method", "organizations"),
+        ("name", "registry", "namespace", "method"),
     )
 
 
@@ -118,53 +116,38 @@ async def _proved(host: str, registry: str | None, name: str, secret: str) -> st
     from gati_client.auth import Credential, StaticCredentials
 
     credential = Credential(username=name, password=secret) if name else Credential(token=secret)
-    async with connected_to(registry, credentials=StaticCredentials(host, credential)) as client:
-        try:
-            me = await ask(client, "GET", "/v2/_ext/identity/me")
-        except Denied as error:
-            raise Denied(f"{host} does not accept this login: {error}", remedy="check name and password") from None
-        except NotFound:
-            # Another registry, or one without accounts of its own: that it lets us in is all there is to know.
-            await ask(client, "GET", "/v2/")
+    async with connect(registry=registry, credentials=StaticCredentials(host, credential)) as client:
+        if "identity" not in await client.features():
+            # Another's registry: that it lets us in is all there is to know.
+            await client.transport.ask("GET", "/v2/", action="log in")
             if not name:
-                raise Usage("this registry has no names of accounts", remedy="say --username NAME") from None
+                raise Usage(f"{host} has no names of accounts", remedy="say --username NAME")
             return name
-    if not me["account"]["name"]:
-        raise Denied(f"{host} does not know this login")
-    return str(me["account"]["name"])
+        return (await client.account.me()).account.name
 
 
-async def _by_device(client: Any, scope: str, *, open_browser: bool) -> str:
+async def _by_device(client: Client, scope: str, *, open_browser: bool) -> str:
     """An API key, once somebody has confirmed the code in a browser (RFC 8628)."""
     program = f"gati on {platform.node() or 'a machine'}"[:60]
-    try:
-        begun = await form(client, _DEVICE, client_id=program, scope=scope)
-    except NotFound:
-        raise Usage(f"{client.host} has no login by browser", remedy="say --username NAME --password-stdin") from None
-    if "error" in begun:
-        raise GatiError(f"{client.host}: {begun.get('error_description')}")
-    address = begun["verification_uri_complete"]
+    begun = await client.account.begin_device(program, scope.split())
     # Not by `say`: with --quiet, too, nothing goes on without it.
-    sys.stderr.write(f"Confirm the code {begun['user_code']} at {address}\n")
+    sys.stderr.write(f"Confirm the code {begun.user_code} at {begun.verification_uri_complete}\n")
     sys.stderr.flush()
     if open_browser:
         import webbrowser
 
         with contextlib.suppress(webbrowser.Error):
-            webbrowser.open(address)
-    interval, end = float(begun["interval"]), time.monotonic() + float(begun["expires_in"])
+            webbrowser.open(begun.verification_uri_complete)
+    interval, end = begun.interval, time.monotonic() + begun.expires_in
     while time.monotonic() < end:
         await asyncio.sleep(interval)
-        given = await form(
-            client, f"{_DEVICE}/token", grant_type=_GRANT, device_code=begun["device_code"], client_id=program
-        )
-        match given.get("error"):
-            case None:
-                return str(given["access_token"])
-            case "slow_down":
+        try:
+            return (await client.account.device_token(program, begun.device_code)).access_token
+        except GatiError as error:
+            if error.code == "slow_down":
                 interval += 5
-            case "authorization_pending":
-                pass
-            case _:
-                raise Denied(str(given.get("error_description", "the registry refused")), remedy="run gati login again")
+            elif error.code == "access_denied":
+                raise Denied("it was denied in the browser") from None
+            elif error.code != "authorization_pending" and not isinstance(error, Network):
+                raise
     raise Denied("nobody confirmed the code in time", remedy="run gati login again")

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gati_client.cli.api import Target, ask, reaching
+from gati_client.cli.api import reaching
 from gati_client.cli.frame import App, confirm, emit, say
-from gati_client.errors import Usage
+
+if TYPE_CHECKING:
+    from gati_client.models import Version
+    from gati_client.spaces.versions import Versions
 
 app = App()
 
@@ -19,30 +24,25 @@ Why = Annotated[str, typer.Option("--reason", help="Why.")]
 _COLUMNS = ("repository", "version", "state", "digest")
 
 
-async def _state(name: str, verb: str, said: str, **body: Any) -> None:
+async def _turned(name: str, said: str, turn: Callable[[Versions, str, str], Awaitable[Version]]) -> None:
+    """Change a version's state, and tell the new one."""
     async with reaching(name) as (client, target):
-        found = await ask(client, "POST", f"{target.kinds}/versions/{_version(target)}/{verb}", body=body)
+        found = await turn(client.versions, target.repository, target.version)
         emit(found, _COLUMNS)
-        say(f"{target.repository} {found['version'] or found['tag']}: {said}")
-
-
-def _version(target: Target) -> str:
-    if target.reference is None:
-        raise Usage(f"which version of {target.repository}?", remedy=f"write {target.repository}@1.2.3")
-    return target.reference
+        say(f"{target.repository} {found.version or found.tag}: {said}")
 
 
 @app.command()
 async def unpublish(name: Versioned, reason: Why = "") -> None:
     """Take a version out of lists and searches; its digest can still be pulled."""
     confirm(f"Unpublish {name}?")
-    await _state(name, "unpublish", "no longer published", reason=reason)
+    await _turned(name, "no longer published", lambda versions, *where: versions.unpublish(*where, reason))
 
 
 @app.command()
 async def republish(name: Versioned, reason: Why = "") -> None:
     """Publish an unpublished version, or a draft."""
-    await _state(name, "publish", "published", reason=reason)
+    await _turned(name, "published", lambda versions, *where: versions.publish(*where, reason))
 
 
 @app.command()
@@ -50,61 +50,60 @@ async def deprecate(
     name: Versioned,
     reason: Why = "",
     replacement: Annotated[str, typer.Option(help="What to use instead.")] = "",
-    removed_at: Annotated[str | None, typer.Option(help="Until when it stays, such as 2030-01-31T00:00:00Z.")] = None,
+    removed_at: Annotated[datetime | None, typer.Option(help="Until when it stays, such as 2030-01-31.")] = None,
     alternative: Annotated[list[str] | None, typer.Option(help="A version to use instead.")] = None,
 ) -> None:
     """Say that a version should not be used any more; whoever pulls it is told."""
-    body: dict[str, Any] = {"reason": reason, "replacement": replacement, "alternate_versions": alternative or []}
-    if removed_at:
-        body["removed_at"] = removed_at
-    await _state(name, "deprecate", "deprecated", **body)
+    from gati_client.models import Deprecation
+
+    said = Deprecation(
+        reason=reason, replacement=replacement, removed_at=removed_at, alternate_versions=alternative or []
+    )
+    await _turned(name, "deprecated", lambda versions, *where: versions.deprecate(*where, said))
 
 
 @app.command()
 async def undeprecate(name: Versioned, reason: Why = "") -> None:
     """Take a deprecation back."""
-    await _state(name, "undeprecate", "no longer deprecated", reason=reason)
+    await _turned(name, "no longer deprecated", lambda versions, *where: versions.undeprecate(*where, reason))
 
 
 @app.command()
 async def yank(name: Versioned, reason: Why = "") -> None:
     """Keep a version out of new resolutions; locks that have it still work."""
-    await _state(name, "yank", "yanked", reason=reason)
+    await _turned(name, "yanked", lambda versions, *where: versions.yank(*where, reason))
 
 
 @app.command()
 async def unyank(name: Versioned, reason: Why = "") -> None:
     """Take a yank back."""
-    await _state(name, "unyank", "no longer yanked", reason=reason)
+    await _turned(name, "no longer yanked", lambda versions, *where: versions.unyank(*where, reason))
 
 
 @app.command()
 async def archive(name: Versioned, reason: Why = "") -> None:
     """Make a version read-only."""
-    await _state(name, "archive", "archived", reason=reason)
+    await _turned(name, "archived", lambda versions, *where: versions.archive(*where, reason))
 
 
 @app.command()
 async def restore(name: Versioned, reason: Why = "") -> None:
     """Take an archived version back."""
-    await _state(name, "restore", "restored", reason=reason)
-
-
-async def _star(name: str, method: str) -> None:
-    async with reaching(name) as (client, target):
-        emit({"repository": target.repository, **await ask(client, method, f"{target.kinds}/star")})
+    await _turned(name, "restored", lambda versions, *where: versions.restore(*where, reason))
 
 
 @app.command()
 async def star(name: Named) -> None:
     """Give an artifact your star."""
-    await _star(name, "PUT")
+    async with reaching(name) as (client, target):
+        emit(await client.versions.star(target.repository))
 
 
 @app.command()
 async def unstar(name: Named) -> None:
     """Take your star back."""
-    await _star(name, "DELETE")
+    async with reaching(name) as (client, target):
+        emit(await client.versions.unstar(target.repository))
 
 
 @app.command()
@@ -114,6 +113,8 @@ async def rate(
     review: Annotated[str, typer.Option(help="Why.")] = "",
 ) -> None:
     """Rate an artifact with one to five stars."""
+    from gati_client.models import RatingChange
+
     async with reaching(name) as (client, target):
-        body = {"stars": stars, "review": review}
-        emit(await ask(client, "PUT", f"{target.kinds}/rating", body=body), ("stars", "review", "author"))
+        rating = RatingChange(stars=stars, review=review)
+        emit(await client.versions.rate(target.repository, rating), ("stars", "review", "author"))

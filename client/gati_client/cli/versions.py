@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from gati_client.cli.api import ask, pages, reaching
+from gati_client.cli.api import reaching, some
 from gati_client.cli.frame import App, emit, say
-from gati_client.errors import Usage
 
 app = App()
 version = App(help="Versions of an artifact, and its channels.")
@@ -26,15 +25,15 @@ async def list_(
 ) -> None:
     """Versions, the highest first."""
     async with reaching(name) as (client, target):
-        query = {"all": "true"} if unpublished else {}
-        emit(await pages(client, f"{target.kinds}/versions", limit, query), _COLUMNS, wide=("kind", "repository"))
+        found = client.versions.list(target.repository, all_states=unpublished)
+        emit(await some(found, limit), _COLUMNS, wide=("kind", "repository"))
 
 
 @version.command()
 async def channels(name: Named) -> None:
     """Channels, such as latest and stable, and what they name."""
     async with reaching(name) as (client, target):
-        emit(await pages(client, f"{target.kinds}/channels", 1000), ("tag", "digest", "moved_at"))
+        emit(await some(client.versions.channels(target.repository)), ("tag", "digest", "moved_at"))
 
 
 @version.command()
@@ -44,13 +43,13 @@ async def promote(
     expected: Annotated[str | None, typer.Option(help="Only if the channel names this digest until now.")] = None,
 ) -> None:
     """Let a channel name a version."""
+    from gati_client.models import ChannelChange
+
     async with reaching(name) as (client, target):
-        if target.reference is None:
-            raise Usage(f"which version of {target.repository}?", remedy=f"write {target.repository}@1.2.3")
-        body = {"to": target.reference, "expected": expected}
-        found = await ask(client, "PUT", f"{target.kinds}/channels/{channel}", body=body)
+        change = ChannelChange(to=target.version, expected=expected)
+        found = await client.versions.promote(target.repository, channel, change)
         emit(found, ("repository", "tag", "digest", "moved_at"))
-        say(f"{channel} of {target.repository} is {target.reference} now")
+        say(f"{channel} of {target.repository} is {target.version} now")
 
 
 @version.command()
@@ -61,5 +60,5 @@ async def history(
 ) -> None:
     """Every move of a channel, newest first."""
     async with reaching(name) as (client, target):
-        path = f"{target.kinds}/channels/{channel}/moves"
-        emit(await pages(client, path, limit), ("number", "before", "after", "actor", "moved_at"))
+        moves = await some(client.versions.moves(target.repository, channel), limit)
+        emit(moves, ("number", "before", "after", "actor", "moved_at"))

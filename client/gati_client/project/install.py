@@ -101,6 +101,19 @@ async def install(lock: Lock, folder: Path, way: Way) -> Report:
     return Report(packages, removed, tuple(work.warnings))
 
 
+async def take(client: Client, repository: str, reference: str, folder: Path, cache: Cache) -> Path:
+    """Unpack one artifact, by tag or digest, below a folder; where its files are."""
+    digest = (await client.artifacts.manifest(repository, reference)).digest
+    package = Package(digest)
+    way = Way(cache, lambda _: client)
+    work = _Work(folder, way, _Registries(way.connect))
+    store = folder / _hex(digest)
+    folder.mkdir(parents=True, exist_ok=True)
+    async with cache.using():
+        await work.fetch(f"{repository}@{reference}", repository, package, store)
+    return store / "package"
+
+
 class _Registries:
     """Clients, each connected when something is first asked of it."""
 
@@ -158,7 +171,7 @@ class _Work:
         store = self.modules / ".store" / _hex(package.digest)
         manifest = _stored(store, package.digest)
         if manifest is None:
-            manifest, config = await self._fetch(key, repository, package, store)
+            manifest, config = await self.fetch(key, repository, package, store)
             self.fresh.add(store.name)
         else:
             config = (store / "config.json").read_bytes()
@@ -185,7 +198,8 @@ class _Work:
             return False
         return found.digest == package.digest
 
-    async def _fetch(self, key: str, repository: str, package: Package, store: Path) -> tuple[Manifest, bytes]:
+    async def fetch(self, key: str, repository: str, package: Package, store: Path) -> tuple[Manifest, bytes]:
+        """Bring an artifact into its place; its manifest and config."""
         raw = (await self._blob(package.digest, self._manifest(key, repository, package))).read_bytes()
         manifest = Manifest.read(package.digest, "", raw)
         if manifest.children:

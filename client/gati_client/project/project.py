@@ -22,6 +22,7 @@ from gati_client.project.audit import Affected, audit
 from gati_client.project.install import Connect, Report, Way, install
 from gati_client.project.lock import Lock
 from gati_client.project.manifest import Application
+from gati_client.project.ranges import Version
 from gati_client.transfer import Progress
 
 if TYPE_CHECKING:
@@ -126,11 +127,11 @@ class Project:
         newest is taken, and what is compatible with it later. Nothing is installed yet."""
         application, open_ = self.application, []
         for text in names:
-            name, wanted = _wish(text, namespace)
+            name, wanted = wish(text, namespace)
             application = application.with_dependencies({name: wanted or "*"}, dev=dev)
             if not wanted:
                 open_.append(name)
-        given_up = [_wish(text, namespace)[0] for text in names]
+        given_up = [wish(text, namespace)[0] for text in names]
         try:
             found = await self.resolve(application, without=given_up)
         except Conflict:
@@ -141,7 +142,7 @@ class Project:
             found = await self.resolve(application, without=given_up)
         placed = {}
         for text in names:
-            name, wanted = _wish(text, namespace)
+            name, wanted = wish(text, namespace)
             key = found.lock.named(name)
             if key is None:
                 continue
@@ -163,7 +164,7 @@ class Project:
         application, lock = self.application, self.lock
         asked = {**application.dependencies, **application.dev_dependencies}
         for text in names:
-            name = _wish(text, namespace)[0]
+            name = wish(text, namespace)[0]
             key = lock.named(name) if lock is not None else None
             found = next((one for one in (name, key.rpartition("@")[0] if key else name) if one in asked), None)
             if found is None:
@@ -177,7 +178,7 @@ class Project:
     async def update(self, names: Sequence[str] = (), *, namespace: str | None = None) -> Resolved:
         """Take the newest versions that the ranges allow; of these names alone, or of all."""
         application = self.application
-        wanted = [_wish(text, namespace)[0] for text in names]
+        wanted = [wish(text, namespace)[0] for text in names]
         lock = self.lock
         for name in wanted:
             if lock is None or lock.named(name) is None:
@@ -253,8 +254,12 @@ class Project:
         manifests.save(self.folder, application)
 
 
-def _wish(text: str, namespace: str | None) -> tuple[str, str]:
-    """Name and range as they go into gati.json; the range is empty where none is given."""
+def wish(text: str, namespace: str | None) -> tuple[str, str]:
+    """Name and range as they go into gati.json; the range is empty where none is given.
+
+    Raises:
+        Usage: it is no name, or one at another registry.
+    """
     name = Name.parse(text, namespace=namespace)
     if name.registry is not None:
         raise Usage(f"{text}: a project takes what it needs from one registry",
@@ -267,6 +272,44 @@ def _wish(text: str, namespace: str | None) -> tuple[str, str]:
     ):
         return name.repository.removeprefix("library/"), wanted  # bare: the registry knows whose it is
     return name.repository, wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Outdated:
+    """`wanted` is the newest that gati.json allows, `latest` the newest there is."""
+
+    name: str
+    current: str
+    wanted: str
+    latest: str
+
+
+async def outdated(project: Project, connect: Connect) -> list[Outdated]:
+    """What has newer versions than the lock holds, by name.
+
+    Raises:
+        NotFound: there is no lock.
+    """
+    lock = locks.load(project.folder)
+    best = {one.name: one.version for one in (await project.resolve(strategy="highest", advisories="off")).packages}
+    out = []
+    async with connect("") as client:
+        for key in lock.packages:
+            name, _, version = key.rpartition("@")
+            try:
+                latest = (await client.versions.artifact(name)).latest or version
+            except NotFound:
+                latest = version
+            wanted = best.get(name, version)
+            newest = latest.replace("_", "+")
+            if wanted != version or _above(newest, version):
+                out.append(Outdated(name, version, wanted, newest))
+    return out
+
+
+def _above(one: str, other: str) -> bool:
+    first, second = Version.parse(one), Version.parse(other)
+    return first is not None and second is not None and second < first
 
 
 def _lines(conflict: ConflictItem) -> Sequence[str]:

@@ -68,7 +68,7 @@ def test_info_list_and_stars(gati: Client, site: Registry, name: str, user: str)
     assert {row["repository"] for row in asked(gati, "list")} == {name, f"users/{user}/tune"}
     assert [row["repository"] for row in asked(gati, "prompt", "list")] == [f"users/{user}/tune"]
     assert gati("library", "list", f"users/{user}").splitlines()[1].split()[:3] == [name, "library", "1.3.0"]
-    assert asked(gati, "star", name) == {"repository": name, "stars": 1, "starred": True}
+    assert asked(gati, "star", name) == {"stars": 1, "starred": True}
     assert asked(gati, "unstar", name)["stars"] == 0
     assert asked(gati, "rate", name, "4", "--review", "good")["stars"] == 4
     assert [row["version"] for row in asked(gati, "version", "list", name)] == ["1.3.0", "1.2.3"]
@@ -131,7 +131,7 @@ def test_validate(gati: Client, home: Path) -> None:
     file.write_text(json.dumps(CONFIGS["agent"]))
     assert asked(gati, "validate") == []
     file.write_text(json.dumps({**CONFIGS["agent"], "runtime": "cobol"}))
-    code, out, err = gati.run("agent", "validate", "--output", "json")
+    code, out, _ = gati.run("agent", "validate", "--output", "json")
     assert code == 1
     assert [row["path"] for row in json.loads(out)] == ["/runtime"]
     assert gati.run("module", "validate")[0] == 2  # there is no gati-module.json
