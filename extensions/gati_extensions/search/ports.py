@@ -18,7 +18,7 @@ from typing import Protocol
 from gati_extensions.search.expression import EVERYTHING, Node
 from gati_registry.extension import Visible
 
-FACETS = ("kind", "namespace", "capability", "language", "license", "keyword")
+FACETS = ("kind", "namespace", "capability", "language", "license")
 """Fields of words whose values are counted."""
 
 SORTS = ("relevance", "downloads", "stars", "updated", "created", "name")

@@ -15,9 +15,11 @@ def allowed(word: str) -> int:
 
 def nearest(word: str, candidates: Sequence[str], limit: int) -> list[str]:
     """Candidates within the edits that are forgiven, the nearest first, in their order among equals."""
-    most = allowed(word)
+    most, letters = allowed(word), set(word)
     found = []
     for place, candidate in enumerate(dict.fromkeys(candidates)):
+        if len(letters.symmetric_difference(candidate)) > 2 * most:
+            continue  # an edit changes two letters at most: most of them need no closer look
         edits = distance(word, candidate, most)
         if edits is not None and candidate != word:
             found.append((edits, candidate[0] != word[0], place, candidate))

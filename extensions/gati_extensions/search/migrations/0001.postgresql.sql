@@ -23,8 +23,11 @@ CREATE TABLE search_index_document1 (
     downloads   BIGINT NOT NULL,
     created_at  BIGINT NOT NULL,
     updated_at  BIGINT NOT NULL,
-    facets      TEXT NOT NULL,
-    body        TEXT NOT NULL
+    facets      TEXT NOT NULL
+);
+CREATE TABLE search_index_body1 (
+    id   BIGINT PRIMARY KEY,
+    body TEXT NOT NULL
 );
 CREATE INDEX search_index_document1_base ON search_index_document1 (base, id);
 CREATE INDEX search_index_document1_stars ON search_index_document1 (stars DESC, name);
@@ -67,8 +70,11 @@ CREATE TABLE search_index_document2 (
     downloads   BIGINT NOT NULL,
     created_at  BIGINT NOT NULL,
     updated_at  BIGINT NOT NULL,
-    facets      TEXT NOT NULL,
-    body        TEXT NOT NULL
+    facets      TEXT NOT NULL
+);
+CREATE TABLE search_index_body2 (
+    id   BIGINT PRIMARY KEY,
+    body TEXT NOT NULL
 );
 CREATE INDEX search_index_document2_base ON search_index_document2 (base, id);
 CREATE INDEX search_index_document2_stars ON search_index_document2 (stars DESC, name);

@@ -23,8 +23,11 @@ CREATE TABLE search_index_document1 (
     downloads   INTEGER NOT NULL,
     created_at  INTEGER NOT NULL,
     updated_at  INTEGER NOT NULL,
-    facets      TEXT NOT NULL,
-    body        TEXT NOT NULL
+    facets      TEXT NOT NULL
+) STRICT;
+CREATE TABLE search_index_body1 (
+    id   INTEGER PRIMARY KEY,
+    body TEXT NOT NULL
 ) STRICT;
 CREATE INDEX search_index_document1_base ON search_index_document1 (base, id);
 CREATE INDEX search_index_document1_stars ON search_index_document1 (stars DESC, name);
@@ -65,8 +68,11 @@ CREATE TABLE search_index_document2 (
     downloads   INTEGER NOT NULL,
     created_at  INTEGER NOT NULL,
     updated_at  INTEGER NOT NULL,
-    facets      TEXT NOT NULL,
-    body        TEXT NOT NULL
+    facets      TEXT NOT NULL
+) STRICT;
+CREATE TABLE search_index_body2 (
+    id   INTEGER PRIMARY KEY,
+    body TEXT NOT NULL
 ) STRICT;
 CREATE INDEX search_index_document2_base ON search_index_document2 (base, id);
 CREATE INDEX search_index_document2_stars ON search_index_document2 (stars DESC, name);

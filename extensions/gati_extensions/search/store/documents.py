@@ -7,6 +7,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from gati_extensions.search import words
@@ -15,7 +16,7 @@ from gati_extensions.search.ports import FACETS, Document
 MAX_FACET = 20
 """Values of one field of one artifact that are counted."""
 
-SHOWN = 50
+SHOWN = 30
 """Values of a field that an answer counts."""
 
 MAX_README = 16_384
@@ -74,7 +75,9 @@ def counted(rows: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
     found: dict[str, dict[str, int]] = {field: {} for field in FACETS}
     lines = Counter("\n".join(rows).split("\n"))
     lines.pop("", None)
-    for line, number in sorted(lines.items(), key=lambda pair: (-pair[1], pair[0])):
+    items = sorted(lines.items())
+    items.sort(key=itemgetter(1), reverse=True)  # keeps the order of equal ones
+    for line, number in items:
         field, _, value = line.partition(" ")
         values = found[FACETS[int(field)]]
         if len(values) < SHOWN:

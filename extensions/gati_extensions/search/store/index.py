@@ -42,6 +42,9 @@ KNOWN = 0.05
 CLEARED = 2_000
 """Rows that go at a time when an index is emptied."""
 
+_ROWS = (("document", "id"), ("body", "id"), ("number", "document"), ("gati", "document"))
+"""Tables with rows of a document, and the columns that say of which."""
+
 _ORDERS = {
     "downloads": "downloads", "stars": "stars", "updated": "updated_at", "created": "created_at", "name": "name",
 }  # fmt: skip
@@ -111,7 +114,7 @@ class TableIndex:
             ) > 0  # fmt: skip
         numbers = [row[0] for row in rows]
         await self._text.clear(tx, slot, numbers)
-        for table, column in (("document", "id"), ("number", "document"), ("gati", "document")):
+        for table, column in _ROWS:
             await tx.run(f"DELETE FROM search_index_{table}{slot} WHERE {column} <= :last", last=numbers[-1])
         return True
 
@@ -156,13 +159,18 @@ class TableIndex:
             "name": document.name, "base": documents.base(document.name), "version_key": document.version_key,
             "digest": document.digest, "stars": document.stars, "downloads": document.downloads,
             "created_at": document.created_at, "updated_at": document.updated_at,
-            "facets": documents.facets(document), "body": body,
+            "facets": documents.facets(document),
         }  # fmt: skip
         await tx.run(
             f"INSERT INTO search_index_document{slot} (id, {', '.join(columns)})"
             f" VALUES (:id, {', '.join(f':{name}' for name in columns)})"
             f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = :{name}' for name in columns)}",
             id=number, **columns,
+        )  # fmt: skip
+        await tx.run(
+            f"INSERT INTO search_index_body{slot} (id, body) VALUES (:id, :body)"
+            " ON CONFLICT (id) DO UPDATE SET body = :body",
+            id=number, body=body,
         )  # fmt: skip
         await tx.run(f"DELETE FROM search_index_number{slot} WHERE document = :id", id=number)
         for field, value in document.numbers.items():
@@ -192,7 +200,7 @@ class TableIndex:
 
     async def _remove(self, tx: Transaction, slot: int, number: int) -> None:
         await self._text.drop(tx, slot, number)
-        for table, column in (("document", "id"), ("number", "document"), ("gati", "document")):
+        for table, column in _ROWS:
             await tx.run(f"DELETE FROM search_index_{table}{slot} WHERE {column} = :number", number=number)
 
     # --- searching ---------------------------------------------------------------------------------------------
@@ -332,7 +340,10 @@ async def _switch(tx: Transaction) -> int | None:
 
 
 async def _row(tx: Transaction, slot: int, name: str) -> tuple[int, str] | None:
-    row = await tx.one(f"SELECT id, body FROM search_index_document{slot} WHERE name = :name", name=name)
+    row = await tx.one(
+        f"SELECT d.id, b.body FROM search_index_document{slot} AS d JOIN search_index_body{slot} AS b ON b.id = d.id"
+        " WHERE d.name = :name", name=name,
+    )  # fmt: skip
     return (row[0], row[1]) if row is not None else None
 
 
@@ -341,7 +352,10 @@ async def _bodies(tx: Transaction, slot: int, names: Sequence[str]) -> Mapping[s
     if not given:
         return {}
     marks_ = ", ".join(f":{name}" for name in given)
-    rows = await tx.all(f"SELECT name, body FROM search_index_document{slot} WHERE name IN ({marks_})", **given)
+    rows = await tx.all(
+        f"SELECT d.name, b.body FROM search_index_document{slot} AS d JOIN search_index_body{slot} AS b ON b.id = d.id"
+        f" WHERE d.name IN ({marks_})", **given,
+    )  # fmt: skip
     return {row[0]: documents.decoded(row[1]) for row in rows}
 
 

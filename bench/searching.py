@@ -1,0 +1,136 @@
+"""Search indexes with very much in them: documents as pushes would have made them, written in bulk.
+
+Words follow Zipf's law, as texts' words do; what a document is follows from its number alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from bench.filling import Row, Target
+from gati_extensions.search.ports import Document
+from gati_extensions.search.store import documents as rows
+from gati_extensions.search.store import marks
+from gati_extensions.search.store.tsvector import vector
+
+VOCABULARY = 60_000
+ORGANIZATIONS = 20_000
+_AT_ONCE = 10_000
+_CONSONANTS, _VOWELS = "bcdfghklmnprstvz", "aeiou"
+
+KINDS = ("module", "model", "plugin", "agent", "template", "dataset", "image", "prompt")
+LICENSES = ("mit", "apache-2.0", "bsd-3-clause", "gpl-3.0", "proprietary")
+LANGUAGES = ("typescript", "python", "rust", "go", "java", "en", "de")
+CAPABILITIES = ("db", "auth", "ai", "queue", "cache", "mail")
+COMMON = (60, 25, 8, 4, 2, 1, 1, 1)
+
+
+def _vocabulary() -> list[str]:
+    made = random.Random(1)
+    found: dict[str, None] = {}
+    while len(found) < VOCABULARY:
+        length = made.choice((2, 2, 3, 3, 4))
+        found["".join(made.choice(_CONSONANTS) + made.choice(_VOWELS) for _ in range(length))] = None
+        if len(found) % 3 == 0:
+            found["".join(made.choice(_CONSONANTS) + made.choice(_VOWELS) for _ in range(length)) + "n"] = None
+    return list(found)[:VOCABULARY]
+
+
+WORDS = _vocabulary()
+"""From the most frequent to the rarest: about the share 1 / (9 · (place + 10)) of all words."""
+
+_CUMULATIVE = list(itertools.accumulate(1 / (place + 10) for place in range(VOCABULARY)))
+
+WORD = {"very common": WORDS[0], "medium": WORDS[250], "rare": WORDS[-20]}
+"""In about every fifth, every hundredth and every thirty-thousandth document."""
+
+
+def document(number: int, now: int) -> Document:
+    """The document of a number."""
+    made = random.Random(number)
+
+    def text(count: int) -> list[str]:
+        return made.choices(WORDS, cum_weights=_CUMULATIVE, k=count)
+
+    org = f"o{int(made.paretovariate(0.6)) % ORGANIZATIONS:05d}"
+    name = f"orgs/{org}/{'-'.join(text(2))}-{number}"
+    (kind,) = made.choices(KINDS, weights=COMMON)
+    keywords = tuple(text(3))
+    numbers = {"context_length": float(2 ** made.randint(9, 20))} if kind == "model" else {}
+    downloads, stars = int(made.paretovariate(0.7)) - 1, int(made.paretovariate(1.1)) - 1
+    (level,) = made.choices(("public", "internal", "private"), weights=(90, 5, 5))
+    (license_name,) = made.choices(LICENSES, weights=COMMON[:5])
+    return Document(
+        name=name, kind=kind, version=f"{made.randint(0, 3)}.{made.randint(0, 9)}.0", digest=f"sha256:{number:064x}",
+        version_key=f"01{made.randint(0, 3)}.", title=" ".join(text(3)), description=" ".join(text(12)),
+        keywords=keywords, license=license_name, publisher=org, level=level, stars=min(stars, 10**6),
+        downloads=min(downloads, 10**9), created_at=now - 60_000 * number, updated_at=now - 1_000 * number,
+        words={
+            "kind": (kind,), "namespace": (f"orgs/{org}",), "name": (name,), "publisher": (org,),
+            "license": (license_name,), "language": tuple(made.sample(LANGUAGES, 1)), "keyword": keywords,
+            "capability": tuple(made.sample(CAPABILITIES, made.randint(0, 2))), "state": ("published",),
+            "tag": ("latest", "1.0.0"),
+        },
+        numbers=numbers,
+    )  # fmt: skip
+
+
+COLUMNS: Mapping[str, Sequence[str]] = {
+    "namespaces_repository": ("name", "visibility", "bytes", "manifests"),
+    "search_index_document1": (
+        *("id", "name", "base", "version_key", "digest", "stars", "downloads", "created_at", "updated_at"),
+        "facets",
+    ),
+    "search_index_body1": ("id", "body"),
+    "search_index_number1": ("document", "field", "number"),
+    "search_index_word1": ("word", "initial", "length", "number"),
+    "search_index_state": ("slot", "role"),
+}
+_FTS5 = ("rowid", "name", "title", "keywords", "description", "readme", "marks")
+
+
+def fill(target: Target, count: int, *, postgresql: bool, now: int | None = None) -> None:
+    """Make an index of `count` documents that serves, in a database with its schema and without documents."""
+    now = now if now is not None else time.time_ns() // 1_000_000
+    columns = {**COLUMNS, "search_index_text1": ("id", "words") if postgresql else _FTS5}
+    words: Counter[str] = Counter()
+    following: dict[int, Iterator[int]] = {}
+    # In the order in which they were pushed: the newest comes last.
+    for start in range(count, 0, -_AT_ONCE):
+        found: dict[str, list[Row]] = {table: [] for table in columns}
+        for number in range(start, max(start - _AT_ONCE, 0), -1):
+            made = document(number, now)
+            tier = rows.tier(made)
+            low, _ = rows.tier_range(tier)
+            _add(found, made, next(following.setdefault(tier, itertools.count(low + 1))), postgresql=postgresql)
+            words.update(rows.vocabulary(made))
+        target.write(found, columns)
+    last: dict[str, list[Row]] = {
+        "search_index_word1": [(word, word[0], len(word), number) for word, number in sorted(words.items())],
+        "search_index_state": [(1, "serving")],
+    }
+    target.write(last, columns)
+    target.finish()
+
+
+def _add(found: dict[str, list[Row]], made: Document, number: int, *, postgresql: bool) -> None:
+    found["namespaces_repository"].append((made.name, made.level, 0, 1))
+    found["search_index_document1"].append(
+        (
+            *(number, made.name, rows.base(made.name), made.version_key, made.digest, made.stars, made.downloads),
+            *(made.created_at, made.updated_at, rows.facets(made)),
+        )
+    )
+    found["search_index_body1"].append((number, rows.encoded(made)))
+    found["search_index_number1"] += [(number, field, value) for field, value in made.numbers.items()]
+    text: Any
+    if postgresql:
+        text = (number, vector(number, made))
+    else:
+        text = (number, *map(" ".join, rows.texts(made)), " ".join(dict.fromkeys(marks.of_document(made))))
+    found["search_index_text1"].append(text)
