@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,20 @@ def test_one_for_each_kind() -> None:
     assert all(f"({path.name})" in listed for path in PAGES)
 
 
+@pytest.fixture(scope="module")
+def readings(
+    request: pytest.FixtureRequest, site: Registry, login: dict[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Mapping[str, Future[str]]]:
+    """All pages that are tested, two being followed at a time."""
+    wanted = {item.name for item in request.session.items}
+    pages = [page for page in PAGES if f"test_by_its_own_words[{page.stem}]" in wanted]
+    with ThreadPoolExecutor(2) as pool:
+        yield {
+            page.stem: pool.submit(follow, page, tmp_path_factory.mktemp(page.stem), site.host, login) for page in pages
+        }
+
+
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
-def test_by_its_own_words(page: Path, site: Registry, login: dict[str, str], tmp_path: Path) -> None:
-    follow(page, tmp_path, site.host, login)
+def test_by_its_own_words(page: Path, readings: Mapping[str, Future[str]]) -> None:
+    readings[page.stem].result()
