@@ -146,7 +146,7 @@ class Cache:
         return Verified(blobs, size, tuple(damaged))
 
     async def prune(self, *, older_than: float = 0) -> Pruned:
-        """Delete blobs that nobody used for so many seconds, and what was left half-fetched. Waits for who is reading."""
+        """Delete blobs that nobody used for so many seconds, and what was left half-fetched."""
         blobs, size, limit = 0, 0, time.time() - older_than
         async with locked(self.root / "in-use"):
             for path, _ in self._blobs():

@@ -137,7 +137,8 @@ what, url, cache, *folders = sys.argv[1:]
 async def main():
     for folder in folders:
         if what == "install":
-            await Project(pathlib.Path(folder), lambda registry: Client(url), cache=Cache(pathlib.Path(cache))).install(frozen=True)
+            project = Project(pathlib.Path(folder), lambda registry: Client(url), cache=Cache(pathlib.Path(cache)))
+            await project.install(frozen=True)
         else:
             async with Client(url) as client:
                 await publish(client, pathlib.Path(folder), repository="library/big", cache=Cache(pathlib.Path(cache)))

@@ -52,7 +52,10 @@ def test_neither_times_nor_owners_nor_order_count(tmp_path: Path) -> None:
 
 def test_another_process_with_another_locale(tmp_path: Path) -> None:
     folder = lay(tmp_path / "in", FILES)
-    code = "import sys, pathlib; from gati_client.pack.archive import build; print(build(*map(pathlib.Path, sys.argv[1:])).digest)"
+    code = (
+        "import sys, pathlib; from gati_client.pack.archive import build; "
+        "print(build(*map(pathlib.Path, sys.argv[1:])).digest)"
+    )
     environment = {**os.environ, "LC_ALL": "C", "TZ": "Asia/Tokyo", "PYTHONHASHSEED": "7"}
     run = subprocess.run([sys.executable, "-c", code, str(folder), str(tmp_path / "a")], env=environment, check=True,
                          capture_output=True, text=True, umask=0o077)  # fmt: skip

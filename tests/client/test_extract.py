@@ -39,11 +39,15 @@ HOSTILE: dict[str, tuple[list[tuple[tarfile.TarInfo, bytes]], str]] = {
     "through a link": ([entry("a", kind=LINK, linkname="."), entry("a/b", b"x")], "file and a folder"),
     "link, then a folder": ([entry("a", kind=LINK, linkname="b"), entry("a", kind=FOLDER)], "file and a folder"),
     "folder, then a link": ([entry("a/b", b"x"), entry("a", kind=LINK, linkname="/etc")], "not within"),
-    "links on links": ([entry("d/s", kind=LINK, linkname=".."), entry("t", kind=LINK, linkname="d/s/..")], "through another"),
+    "links on links": (
+        [entry("d/s", kind=LINK, linkname=".."), entry("t", kind=LINK, linkname="d/s/..")], "through another",
+    ),
     "a link onto a file": ([entry("a", b"x"), entry("a", kind=LINK, linkname="b")], "twice"),
     "hard link out": ([entry("a", kind=HARD, linkname="../../etc/passwd")], "leads out"),
     "hard link to the root": ([entry("a", kind=HARD, linkname="/etc/passwd")], "absolute"),
-    "hard link to a link": ([entry("l", kind=LINK, linkname="x"), entry("a", kind=HARD, linkname="l")], "no earlier file"),
+    "hard link to a link": (
+        [entry("l", kind=LINK, linkname="x"), entry("a", kind=HARD, linkname="l")], "no earlier file",
+    ),
     "hard link to a later one": ([entry("a", kind=HARD, linkname="b"), entry("b", b"x")], "no earlier file"),
     "character device": ([entry("null", kind=tarfile.CHRTYPE, devmajor=1, devminor=3)], "character device"),
     "block device": ([entry("sda", kind=tarfile.BLKTYPE)], "block device"),
@@ -79,7 +83,10 @@ def _nothing_outside(tmp_path: Path) -> Any:
     assert [path.name for path in tmp_path.rglob("*evil*")] == []
 
 
-def refused(tmp_path: Path, path: Path, words: str, limits: Limits = Limits()) -> None:
+USUAL = Limits()
+
+
+def refused(tmp_path: Path, path: Path, words: str, limits: Limits = USUAL) -> None:
     """It is, and nothing of it is left."""
     target = tmp_path / "work/in"
     with pytest.raises(Integrity) as raised:

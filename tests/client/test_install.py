@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -152,9 +152,14 @@ async def test_approval(workshop: Workshop, tmp_path: Path) -> None:
     with pytest.raises(Denied):
         await project.install(ask=lambda _: False)
     assert installed(project.folder) == {}
-    asked: list[list[str]] = []
-    await project.install(ask=lambda keys: not asked.append([*keys]))
-    assert asked == [sorted(lock.packages)]
+    asked: list[str] = []
+
+    def yes(keys: Sequence[str]) -> bool:
+        asked.extend(keys)
+        return True
+
+    await project.install(ask=yes)
+    assert asked == sorted(lock.packages)
     found = locks.load(project.folder)
     assert all(package.approved_at for package in found.packages.values())
     await project.install(frozen=True)  # once is enough
@@ -171,10 +176,9 @@ async def test_frozen(workshop: Workshop) -> None:
     await project.install(frozen=True)
     assert {name: data for name, data in tree(project.folder).items() if "gati_modules" not in name} == before
     (project.folder / "gati.json").write_text('{"dependencies": {"orgs/frozen/a": "^1", "orgs/frozen/c": "^1"}}')
-    for option in ("frozen", "offline"):
-        with pytest.raises(Conflict, match=r"not for what gati.json asks for") as raised:
-            await project.install(**{option: True})
-        assert option in raised.value.remedy
+    for frozen in (True, False):
+        with pytest.raises(Conflict, match=r"not for what gati.json asks for"):
+            await project.install(frozen=frozen, offline=not frozen)
 
 
 async def put(workshop: Workshop, repository: str, layers: list[Layer], config: Any = None) -> str:
@@ -217,7 +221,7 @@ async def test_hostile_packages(workshop: Workshop, tmp_path: Path) -> None:
         "no-archive": [Layer(BytesSource(b"no archive" * 100), PACK)],
         "title": [Layer(BytesSource(b"x"), "application/wasm", title="../../../evil")],
         "absolute-title": [Layer(BytesSource(b"x"), "application/wasm", title="/tmp/gati-evil")],
-        "twice": [Layer(BytesSource(b"x"), "application/wasm", title="a"), Layer(BytesSource(b"y"), "application/wasm", title="A")],
+        "twice": [Layer(BytesSource(name), "application/wasm", title=name.decode()) for name in (b"a", b"A")],
         "onto-a-link": [
             Layer(FileSource(archive(tmp_path / "e", entry("l", kind=b"2", linkname="d"))), PACK),
             Layer(BytesSource(b"x"), "application/wasm", title="l/evil"),

@@ -62,8 +62,13 @@ def test_files_that_hold_credentials(tmp_path: Path, name: str) -> None:
 
 def test_logins_of_programs(tmp_path: Path) -> None:
     docker = json.dumps({"auths": {"registry.example": {"auth": "dXNlcjpwYXNz"}}})
-    lay(tmp_path, {".docker/config.json": docker, ".npmrc": "//r.example/:_authToken=c2hvcnQ\n", "b/.npmrc": "//r.example/:_authToken=${TOKEN}\n",
-                   "c/.docker/config.json": '{"auths": {"r.example": {}}}'})  # fmt: skip
+    files: dict[str, str | bytes] = {
+        ".docker/config.json": docker,
+        ".npmrc": "//r.example/:_authToken=c2hvcnQ\n",
+        "b/.npmrc": "//r.example/:_authToken=${TOKEN}\n",
+        "c/.docker/config.json": '{"auths": {"r.example": {}}}',
+    }
+    lay(tmp_path, files)
     assert {finding.name for finding in scan(listed(tmp_path))} == {".docker/config.json", ".npmrc"}
 
 

@@ -301,8 +301,8 @@ class Unpacking:
     def _room(self, name: str, size: int) -> None:
         self._size += size
         if size > self._limits.file or self._size > self._limits.total:
-            raise tar.BadArchive(f"{name!r} brings it to {self._size} bytes; at most {self._limits.total} are unpacked, "
-                                 f"{self._limits.file} of one file")  # fmt: skip
+            most = f"at most {self._limits.total} are unpacked, {self._limits.file} of one file"
+            raise tar.BadArchive(f"{name!r} brings it to {self._size} bytes; {most}")
 
     def _write(self, name: str, member: tar.Member, stream: _Stream) -> None:
         self._room(name, member.size)

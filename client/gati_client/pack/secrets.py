@@ -91,13 +91,16 @@ _PLACEHOLDER = re.compile(
     r"|redacted|insert|process\.env|os\.environ|getenv|none|null|undefined|default|0123456789|abcdef|12345678"
 )
 _NOT_RANDOM = re.compile(
-    r"(?x) [0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12} | sha(?:256|384|512)[:-].* | v?\d+(?:\.\d+)+.* | https?://.* | /.*"
-    r"| [a-zA-Z]+(?:[._:/-][a-zA-Z]+)* "
+    r"(?x) [0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12} | sha(?:256|384|512)[:-].* | v?\d+(?:\.\d+)+.* | https?://.*"
+    r"| /.* | [a-zA-Z]+(?:[._:/-][a-zA-Z]+)* "
 )
 _DOCUMENTED = frozenset({"user", "username", "name", "login", "foo", "usr"})
 
 _FILES = (
-    (re.compile(r"(?:^|/)\.env(?:\.(?!example$|sample$|template$|dist$|defaults?$)[^/]*)?$"), "a file of environment variables"),
+    (
+        re.compile(r"(?:^|/)\.env(?:\.(?!example$|sample$|template$|dist$|defaults?$)[^/]*)?$"),
+        "a file of environment variables",
+    ),
     (re.compile(r"(?:^|/)id_(?:rsa|dsa|ecdsa|ed25519)(?:_sk)?$"), "an SSH key"),
     (re.compile(r"(?:^|/)(?:\.netrc|_netrc|\.pgpass|\.git-credentials|\.htpasswd|\.pypirc)$"), "a file of credentials"),
     (re.compile(r"\.(?:p12|pfx|jks|keystore|kdbx|ppk)$", re.IGNORECASE), "a store of keys"),
@@ -150,12 +153,12 @@ def _line(line: str) -> tuple[str, str] | None:
             for match in pattern.finditer(line):
                 if not _PLACEHOLDER.search(match[0]) and entropy(match[0]) > 3:
                     return what, match[0]
-    if "PRIVATE KEY" in line and (match := _PRIVATE_KEY.search(line)) and _is_key(line, match.end()):
-        return "a private key", match[0]
-    if "eyJ" in line and (match := _JWT.search(line)) and _is_jwt(match[1]):
-        return "a JSON web token", match[0]
-    if "://" in line and (match := _IN_URL.search(line)) and not _documented(match[1], match[2]):
-        return "a password in a URL", match[2]
+    if "PRIVATE KEY" in line and (key := _PRIVATE_KEY.search(line)) and _is_key(line, key.end()):
+        return "a private key", key[0]
+    if "eyJ" in line and (web := _JWT.search(line)) and _is_jwt(web[1]):
+        return "a JSON web token", web[0]
+    if "://" in line and (url := _IN_URL.search(line)) and not _documented(url[1], url[2]):
+        return "a password in a URL", url[2]
     if len(line) <= MAX_LINE:
         for match in _NAMED.finditer(line):
             if "public" in match["name"].lower():

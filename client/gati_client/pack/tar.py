@@ -19,9 +19,11 @@ Kind = Literal["file", "directory", "symlink", "hardlink"]
 Read = Callable[[int], bytes]
 """Exactly so many bytes, or fewer at the end."""
 
-_KINDS: dict[bytes, Kind] = {b"0": "file", b"\0": "file", b"7": "file", b"5": "directory", b"2": "symlink", b"1": "hardlink"}  # fmt: skip
+_KINDS: dict[bytes, Kind] = {
+    b"0": "file", b"\0": "file", b"7": "file", b"5": "directory", b"2": "symlink", b"1": "hardlink",
+}  # fmt: skip
 _REFUSED = {b"3": "a character device", b"4": "a block device", b"6": "a named pipe", b"S": "a sparse file",
-            b"M": "a part of a file of several volumes", b"V": "a volume's label", b"D": "a dumped directory"}  # fmt: skip
+            b"M": "a part of a file", b"V": "a volume's label", b"D": "a dumped directory"}  # fmt: skip
 
 
 class BadArchive(ValueError):

@@ -205,9 +205,10 @@ class _Work:
         if manifest.children:
             raise GatiError(f"{key} is an index of several artifacts", remedy="ask for one of them by its digest")
         config = manifest.config
-        paths = []
-        for descriptor in [*([config] if config else []), *manifest.layers]:
-            paths.append(await self._blob(descriptor.digest, self._download(repository, package, descriptor)))
+        paths = [
+            await self._blob(descriptor.digest, self._download(repository, package, descriptor))
+            for descriptor in [*([config] if config else []), *manifest.layers]
+        ]
         data = b""
         if config:
             if config.size > MAX_MANIFEST:

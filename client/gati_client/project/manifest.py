@@ -3,7 +3,7 @@
     {"name": "shop", "version": "1.0.0", "dependencies": {"orgs/acme/log": "^1.2"}, "devDependencies": {},
      "gati": "1.4.0", "approve": true}
 
-`gati` is the version of Gati that it runs with, `approve` lets a first import of anything ask. What else is in it stays.
+`gati` is the version of Gati that it runs with; `approve` lets a first import of anything ask. All else in it stays.
 """
 
 from __future__ import annotations
@@ -29,12 +29,16 @@ class Application:
     @property
     def dependencies(self) -> Mapping[str, str]:
         """Ranges by name."""
-        return self.document.get("dependencies", {})
+        return self._wanted("dependencies")
 
     @property
     def dev_dependencies(self) -> Mapping[str, str]:
         """Ranges by name, for who works on the application."""
-        return self.document.get("devDependencies", {})
+        return self._wanted("devDependencies")
+
+    def _wanted(self, key: str) -> Mapping[str, str]:
+        wanted: Mapping[str, str] = self.document.get(key, {})
+        return wanted
 
     @property
     def approve(self) -> bool:

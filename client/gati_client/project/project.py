@@ -51,7 +51,7 @@ def find(start: Path) -> Path:
 
 
 class Project:
-    """A project in a folder. `connect` gives clients; `registry` is where what is added comes from (empty: the default)."""
+    """A project in a folder. `connect` gives clients; `registry` is where all comes from (empty: the default)."""
 
     def __init__(self, folder: Path, connect: Connect, *, cache: Cache | None = None, registry: str = "") -> None:
         self.folder = folder
@@ -232,7 +232,8 @@ class Project:
             lock, warnings = found.lock, found.warnings
         if application.approve:
             lock = self._approve(lock, ask, frozen)
-        way = Way(self.cache, None if offline else self._connect, gati.version(self.folder, application), dev, force, progress)  # fmt: skip
+        connect = None if offline else self._connect
+        way = Way(self.cache, connect, gati.version(self.folder, application), dev, force, progress)
         report = await install(lock, self.folder, way)
         if not frozen:
             locks.save(self.folder, lock)

@@ -77,12 +77,14 @@ def parse(text: str) -> list[Bounds] | None:
     return out
 
 
+def _holds(sign: str, version: Version, bound: Version) -> bool:
+    if version == bound:
+        return sign in ("=", "<=", ">=")
+    return sign in (("<", "<=") if version < bound else (">", ">="))
+
+
 def _within(bounds: Bounds, version: Version) -> bool:
-    holds = {
-        "<": version.__lt__, ">=": lambda other: not version < other, "=": version.__eq__,
-        ">": lambda other: other < version, "<=": lambda other: not other < version,
-    }  # fmt: skip
-    if not all(holds[sign](bound) for sign, bound in bounds):
+    if not all(_holds(sign, version, bound) for sign, bound in bounds):
         return False
     # A prerelease is wanted only by who names one of the same release.
     return not version.prerelease or any(bound.prerelease and bound.release == version.release for _, bound in bounds)
