@@ -8,6 +8,11 @@ from gati_client.cli.frame import App
 COMMANDS = (
     packing.publish,
     project.install,
+    project.remove,
+    project.update,
+    project.outdated,
+    packing.publish,
+    project.install,
     project.update,
     project.outdated,
     project.remove,
@@ -32,3 +37,4 @@ app = App()
 
 for command in COMMANDS:
     app.command(command.__name__.strip("_"))(command)
+app.add_typer(project.deps, name="deps")

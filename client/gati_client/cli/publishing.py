@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +9,7 @@ import typer
 
 from gati_client.cli.api import own_namespace, reaching, some
 from gati_client.cli.frame import App, configuration, connect, current, emit, say
-from gati_client.errors import GatiError, NotFound, Usage
+from gati_client.errors import NotFound, Usage
 
 if TYPE_CHECKING:
     from gati_client.client import Client
@@ -35,11 +34,11 @@ async def validate(folder: Folder = Path()) -> int:
     """Check an artifact's manifest against the JSON Schema of its kind, as the registry has it."""
     import jsonschema_rs
 
-    kind, file = found_manifest(folder)
-    try:
-        document = json.loads(file.read_bytes())
-    except ValueError as error:
-        raise GatiError(f"{file}: not JSON: {error}") from None
+    from gati_client.project import files
+    from gati_client.publish import manifest_of
+
+    kind, file = manifest_of(folder, current().kind)
+    document = files.read(file, Usage)
     async with connect() as client:
         schema = await schema_of(client, kind)
     problems = [
@@ -88,28 +87,6 @@ async def list_(
             path = f"orgs/{path[1:]}"
         found = await some(client.versions.artifacts(path, kind=current().kind), limit)
         emit(found, ("repository", "kind", "latest", "description"), wide=("stars", "updated_at", "digest"))
-
-
-def found_manifest(folder: Path) -> tuple[str, Path]:
-    """The kind, and the file with its manifest.
-
-    Raises:
-        Usage: there is none, or more than one.
-    """
-    from gati_client.cli.root import KINDS
-
-    if folder.is_file() and folder.name.startswith("gati-") and folder.suffix == ".json":
-        return folder.stem.removeprefix("gati-"), folder
-    kinds = (current().kind,) if current().kind else KINDS
-    files = [(str(kind), folder / f"gati-{kind}.json") for kind in kinds if (folder / f"gati-{kind}.json").is_file()]
-    if not files:
-        wanted = f"gati-{current().kind or '<kind>'}.json"
-        raise Usage(f"{folder.resolve()} holds no {wanted}", remedy="gati module create NAME makes a new one")
-    if len(files) > 1:
-        raise Usage(
-            f"{folder.resolve()} holds manifests of several kinds", remedy=f"say which: gati {files[0][0]} publish"
-        )
-    return files[0]
 
 
 async def schema_of(client: Client, kind: str) -> Any:

@@ -153,11 +153,13 @@ def test_dockers_login_serves_gati(site: Registry, home: Path, engine: str) -> N
     user = sign_up(site)
     docker, gati = dockerd.docker(home, engine), program(home, site)
     docker("login", "-u", user, "--password-stdin", site.host, stdin=PASSWORD)
-    (home / "gati-prompt.json").write_text(json.dumps({"name": "hello", "version": "1.0.0", "messages": []}))
-    gati("prompt", "publish", "--name", f"users/{user}/hello")
+    (home / "hello").mkdir()
+    prompt = {"name": "hello", "version": "1.0.0", "messages": [{"role": "system", "content": "Hello."}]}
+    (home / "hello" / "gati-prompt.json").write_text(json.dumps(prompt))
+    gati("prompt", "publish", "hello", "--to", f"users/{user}/hello")
     assert site.tags(f"users/{user}/hello")
     docker("logout", site.host)
-    assert gati.run("prompt", "publish", "--name", f"users/{user}/other")[0] == 4
+    assert gati.run("prompt", "publish", "hello", "--to", f"users/{user}/other")[0] == 4
 
 
 @pytest.mark.client
@@ -170,4 +172,4 @@ def test_gatis_login_serves_docker_and_oras(site: Registry, home: Path, engine: 
     oras("push", "--plain-http", f"{site.host}/users/{user}/file:v1", "Dockerfile")
     gati("logout")
     docker.fails("push", f"{site.host}/users/{user}/image:v1")
-    oras.fails("pull", "--plain-http", f"{site.host}/users/{user}/file:v1")
+    oras.fails("push", "--plain-http", f"{site.host}/users/{user}/file:v2", "Dockerfile")

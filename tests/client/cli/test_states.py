@@ -136,7 +136,7 @@ def test_validate(gati: Client, home: Path) -> None:
     assert [row["path"] for row in json.loads(out)] == ["/runtime"]
     assert gati.run("module", "validate")[0] == 2  # there is no gati-module.json
     file.write_text("{")
-    assert gati.run("validate")[0] == 1
+    assert gati.run("validate")[0] == 2
 
 
 def test_login_of_somebody_else(gati: Client, name: str, site: Registry, tmp_path: Path) -> None:
