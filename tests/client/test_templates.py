@@ -162,7 +162,8 @@ def test_patterns_that_take_for_ever() -> None:
     "target",
     [
         "../out", "/etc/out", "a/../../out", "..\\out", "C:/out", "a\nb", "{{ up }}", "a/{{ up }}/x",
-        ".git/hooks/pre-commit", "x/.GIT/config", ".git./config", ".gati/template.json", "a" * 300, "{{ absolute }}/x",
+        ".git/hooks/pre-commit", "x/.GIT/config", ".git./config", ".g\u200cit/config", "GIT~1/config", ".git::$INDEX_ALLOCATION/config",
+         ".gati/template.json", "a" * 300, "{{ absolute }}/x",
     ],
 )  # fmt: skip
 def test_nothing_outside(target: str, tmp_path: Path) -> None:
@@ -282,6 +283,11 @@ def test_answers_from_everywhere() -> None:
     asked = answers(variables, Given(), SANDBOX, ask)
     assert asked == {"name": "shop", "service": "shop-service", "port": 80, "parts": ["a", "b"], "old": ""}
     assert [bool(wrong) for wrong in told] == [False, True, False, False, True, False, False]
+    before = Given({"name": "shop"}, before={"port": "no number any more"})
+    with pytest.raises(Usage, match="port must be a whole number"):
+        answers(variables, before, SANDBOX, None)
+    typed = iter([None, "82", None, None])
+    assert answers(variables, before, SANDBOX, ask)["port"] == 82
 
 
 def test_secrets_are_not_kept(tmp_path: Path) -> None:

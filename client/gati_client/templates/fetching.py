@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 CONFIG = "application/vnd.gati.template.config.v1+json"
 _LAYERS = tuple(f"application/vnd.gati.template.layer.v1.tar+{way}" for way in ("gzip", "zstd"))
 # What a project begins with is small; a template that needs more is no template.
-_LIMITS = Limits(total=1024**3, file=256 * 1024**2, members=20_000)
+_LIMITS = Limits(total=256 * 1024**2, file=256 * 1024**2, members=20_000)
 _MOST_LAYERS = 1000
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 _MOST_CONFIG = 4 * 1024**2

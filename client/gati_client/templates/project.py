@@ -10,6 +10,8 @@ from __future__ import annotations
 import fnmatch
 import json
 import os
+import secrets
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +31,7 @@ MANIFEST = "gati-template.json"
 _BASE = "template"
 _SUFFIXES = (".jinja", ".j2")
 # A template that could write there would have its commands run without anybody's consent.
-_KEPT_OUT = (".git", ".gati", ".hg", ".svn")
+_KEPT_OUT = (".git", "git~1", ".gati", ".hg", ".svn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,9 +154,16 @@ def _allowed(path: str) -> str:
         name = checked(path)
     except BadName as error:
         raise GatiError(f"the template is refused: {error}; nothing was written") from None
-    if not name or any(part.rstrip(" .").casefold() in _KEPT_OUT for part in name.split("/")):
+    if not name or any(_plainly(part) in _KEPT_OUT for part in name.split("/")):
         raise GatiError(f"the template is refused: it wants to write to {name!r}; nothing was written")
     return name
+
+
+def _plainly(part: str) -> str:
+    """A folder's name as the loosest file system reads it: some drop marks that nobody sees, some blanks and dots at
+    the end, some take what follows a colon for a stream of the same file."""
+    seen = "".join(letter for letter in part if unicodedata.category(letter) != "Cf")
+    return seen.partition(":")[0].rstrip(" .").casefold()
 
 
 def _application(modules: Sequence[str]) -> File:
@@ -212,7 +221,7 @@ def inside(folder: Path, path: str) -> Path:
 def put(target: Path, file: File) -> None:
     """Write one file, whole or not at all; a symbolic link of that name is replaced, not followed."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_name(f".{target.name[:200]}.gati-{os.getpid()}")
+    scratch = target.with_name(f".gati-{os.getpid()}-{secrets.token_hex(4)}")
     try:
         scratch.write_bytes(file.data)
         if file.executable:
@@ -226,7 +235,7 @@ def put(target: Path, file: File) -> None:
 
 def record(template: Template, answers: Mapping[str, Any]) -> File:
     """The record of a project: its template and its answers; secrets are not among them."""
-    secrets = {variable.name for variable in template.description.variables if variable.type == "secret"}
+    hidden = {variable.name for variable in template.description.variables if variable.type == "secret"}
     origin = template.origin
     document = {
         "version": 1,
@@ -238,7 +247,7 @@ def record(template: Template, answers: Mapping[str, Any]) -> File:
             "version": origin.version,
             "digest": origin.digest,
         },
-        "answers": {name: value for name, value in answers.items() if name not in secrets},
+        "answers": {name: value for name, value in answers.items() if name not in hidden},
     }
     return File((json.dumps(document, indent=2, ensure_ascii=False) + "\n").encode())
 

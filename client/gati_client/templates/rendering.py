@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 
 def limit(memory: int, cpu: int) -> None:
-    """Bound this process: bytes of memory, seconds of CPU; no file may grow, none be opened beyond a few."""
+    """Bound this process: bytes of memory, seconds of CPU; no file may grow."""
     try:
         import resource
     except ImportError:  # not a Unix: the time that the parent waits is the bound
