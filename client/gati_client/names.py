@@ -69,6 +69,8 @@ class Name:
     def __str__(self) -> str:
         """`[registry/]repository[:tag | @version][@digest]`, which `parse` reads back."""
         text = f"{self.registry}/{self.repository}" if self.registry else self.repository
+        if self.registry and not _plainly_a_host(self.registry):
+            text = f"oci://{text}"
         if self.version is not None:
             text += f":{self.version}" if _TAG.fullmatch(self.version) else f"@{self.version}"
         return text + (f"@{self.digest}" if self.digest else "")
@@ -159,7 +161,7 @@ def _located(body: str, namespace: str | None) -> tuple[str | None, str]:
     first, slash, rest = body.partition("/")
     if first == "gati.dev" and slash:
         return None, rest
-    if slash and (explicit or first == "localhost" or "." in first or ":" in first) and not first.startswith("@"):
+    if slash and (explicit or _plainly_a_host(first)) and not first.startswith("@"):
         if not _REGISTRY.fullmatch(first):
             raise Usage(f"{first[:200]!r} is no host of a registry")
         return first, rest
@@ -170,6 +172,11 @@ def _located(body: str, namespace: str | None) -> tuple[str | None, str]:
     if first.startswith("@"):
         return None, f"orgs/{body[1:]}"
     return None, body if slash else _bare(body, namespace)
+
+
+def _plainly_a_host(first: str) -> bool:
+    """Whether the first part of a path is a registry, as docker tells the two apart."""
+    return first == "localhost" or "." in first or ":" in first
 
 
 def _bare(body: str, namespace: str | None) -> str:

@@ -25,6 +25,7 @@ Ask = Callable[[str, httpx.URL, Mapping[str, str], bytes | None], Awaitable[Answ
 _Parameters = list[tuple[str, str | int | float | bool | None]]
 _PARAMETER = re.compile(r'([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))')
 _SCHEME = re.compile(r"(?:^|,)\s*(Bearer|Basic)(?=\s|,|$)", re.IGNORECASE)
+_QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _MAX_HEADER = 16 * 1024
 _MAX_TOKEN = 64 * 1024
 _SHORTEST_SECONDS = 60  # what a token without expires_in lives, by the specification
@@ -45,7 +46,8 @@ def parse_challenge(header: str) -> Challenge | None:
     """The strongest challenge of a WWW-Authenticate header that we can answer: Bearer before Basic."""
     found: dict[str, Challenge] = {}
     header = header[:_MAX_HEADER]
-    schemes = list(_SCHEME.finditer(header))
+    # What is quoted may look like a scheme.
+    schemes = list(_SCHEME.finditer(_QUOTED.sub(lambda quoted: '"' * len(quoted[0]), header)))
     for place, scheme in enumerate(schemes):
         end = schemes[place + 1].start() if place + 1 < len(schemes) else len(header)
         values = {
@@ -78,6 +80,10 @@ class Tokens:
         self._trusted = {*trusted_realms, hosts.KNOWN_REALMS.get(registry.host, "")} - {""}
         self._tokens: dict[frozenset[str], _Token] = {}
         self._locks: dict[frozenset[str], asyncio.Lock] = {}
+
+    def has(self, scopes: frozenset[str]) -> bool:
+        """Whether a token is kept for them."""
+        return scopes in self._tokens
 
     def forget(self, scopes: frozenset[str], value: str) -> None:
         """A token was refused."""

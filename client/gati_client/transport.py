@@ -189,6 +189,7 @@ class Transport:
         direct = not scopes  # extensions take the credentials themselves: tokens reach repositories alone
         for turn in range(3):
             wanted = self._wider.get(key, scopes)
+            kept = self._tokens.has(wanted)
             if direct and credential is not None and not credential.token:
                 secret: str | None = basic(credential.username, credential.password)
             else:
@@ -200,7 +201,7 @@ class Transport:
             challenge = parse_challenge(response.headers.get("www-authenticate", ""))
             if challenge is None or (secret is None and challenge.scheme == "basic" and credential is None):
                 return response
-            if secret is not None and not self._again(challenge, credential, key, wanted, secret):
+            if secret is not None and not self._again(challenge, credential, wanted, secret, kept):
                 return response
             await response.aclose()
             self._challenge = challenge
@@ -212,9 +213,9 @@ class Transport:
         self,
         challenge: Challenge,
         credential: Credential | None,
-        key: tuple[str, frozenset[str]],
         wanted: frozenset[str],
         secret: str,
+        kept: bool,
     ) -> bool:
         """Whether another secret than the refused one is to be had."""
         if challenge.scheme != "bearer":
@@ -224,8 +225,8 @@ class Transport:
             return True
         if secret.startswith("Bearer "):
             self._tokens.forget(wanted, secret.removeprefix("Bearer "))
-            # Once: a second refusal of the same is final.
-            return not frozenset(challenge.scopes) <= wanted or self._challenge != challenge
+            # One that was kept may have ended; a fresh one is too narrow, or it is refused for good.
+            return kept or not frozenset(challenge.scopes) <= wanted
         return True
 
     async def _who(self) -> Credential | None:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import struct
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
-import pytest
 
 from gati_client.cli.root import KINDS
 from tests.client.cli.conftest import program
 from tests.clients.client import Client
 from tests.clients.registry import Registry
 from tests.extensions.kinds.support import CONFIGS
+from tests.support.server import wait_for
 
 WASM = b"\0asm\1\0\0\0"
 """The smallest module there is (WebAssembly core specification 5.5.16)."""
@@ -62,39 +63,83 @@ def test_every_kind_is_known_here_and_there(site: Registry) -> None:
         jsonschema_rs.validator_for(schema).validate(CONFIGS[kind])
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_the_round(kind: str, gati: Client, site: Registry, user: str, tmp_path: Path) -> None:
-    """Published from one folder, found by its kind, installed in another one, byte for byte."""
-    work, other = tmp_path / "work", tmp_path / "other"
-    # No dependencies: what others need is the resolver's affair.
+def config_of(kind: str, user: str) -> Any:
+    """A manifest of that kind. What it needs is the resolver's affair: here it needs nothing that is not there."""
     config = {key: value for key, value in CONFIGS[kind].items() if key not in _REFERENCES}
-    if kind == "pipeline":
-        config["stages"] = [{"name": "a"}, {"name": "b", "needs": ["a"]}]
-    if kind == "module":
-        config["gati"] = {"type": "module", "contracts": ["http"]}
-    lay(work, kind, {**config, "name": f"{kind}-thing"})
-    other.mkdir()
-    at = Client(gati.program, gati.home, env=gati.env, cwd=work)
-    published = json.loads(at(kind, "publish", "--output", "json"))
-    repository = f"users/{user}/{kind}-thing"
-    assert (published["repository"], published["version"], published["kind"]) == (repository, "1.2.3", kind)
-    stored = site.manifest(repository, "1.2.3")
-    assert stored.digest == published["digest"]
-    assert stored.json["artifactType"] == f"application/vnd.gati.{kind}.v1"
-
-    found = json.loads(at("info", f"{kind}-thing", "--output", "json"))
-    assert (found["kind"], found["version"]["digest"]) == (kind, published["digest"])
-    assert repository in at(kind, "list")
-
-    there = Client(gati.program, gati.home, env=gati.env, cwd=other)
-    there(kind, "install", f"{repository}@1.2.3")
-    for name, data in FILES[kind].items():
-        assert (other / "gati_modules" / repository / name).read_bytes() == data
-    locked = json.loads((other / "gati.lock").read_text())["packages"][f"{repository}@1.2.3"]
-    assert (locked["kind"], locked["digest"]) == (kind, published["digest"])
+    changes: dict[str, Any] = {
+        "module": {"gati": {"type": "module", "contracts": ["http"]}},
+        "pipeline": {"stages": [{"name": "a"}, {"name": "b", "needs": ["a"]}]},
+        "transformer": {"fromArtifact": f"users/{user}/log", "fromVersion": "1.2.3", "toVersion": "1.2.3"},
+    }
+    return {**config, **changes.get(kind, {}), "name": f"{kind}-thing"}
 
 
 _REFERENCES = {"requiredModules", "modelReferences", "dependencies", "modules"}
+
+
+def test_every_kind(gati: Client, site: Registry, user: str, tmp_path: Path) -> None:
+    """Published from one folder, found by its kind, installed in another one, byte for byte."""
+    lay(tmp_path / "log", "library", {**CONFIGS["library"], "name": "log"})  # what the transformer is for
+    gati("publish", str(tmp_path / "log"))
+    (tmp_path / "there").mkdir()
+
+    def publish(kind: str) -> Any:
+        lay(tmp_path / kind, kind, config_of(kind, user))
+        at = Client(gati.program, gati.home, env=gati.env, cwd=tmp_path / kind)
+        return json.loads(at(kind, "publish", "--output", "json"))
+
+    def look(kind: str) -> Any:
+        return json.loads(gati(kind, "info", f"{kind}-thing", "--output", "json"))
+
+    def install(kind: str) -> Any:
+        folder = tmp_path / "there" / kind
+        folder.mkdir()
+        at = Client(gati.program, gati.home, env=gati.env, cwd=folder)
+        return json.loads(at(kind, "install", f"users/{user}/{kind}-thing@^1.2", "--output", "json"))
+
+    with ThreadPoolExecutor(4) as threads:
+        published = dict(zip(KINDS, threads.map(publish, KINDS), strict=True))
+        seen = dict(zip(KINDS, threads.map(look, KINDS), strict=True))
+        installed = dict(zip(KINDS, threads.map(install, KINDS), strict=True))
+    for kind in KINDS:
+        name = f"users/{user}/{kind}-thing"
+        digest = published[kind]["digest"]
+        assert {key: published[kind][key] for key in ("repository", "version", "kind")} == {
+            "repository": name, "version": "1.2.3", "kind": kind,
+        }  # fmt: skip
+        stored = site.manifest(name, "1.2.3")
+        assert (stored.digest, stored.json["artifactType"]) == (digest, f"application/vnd.gati.{kind}.v1")
+        assert (seen[kind]["repository"], seen[kind]["version"]["digest"]) == (name, digest)
+        folder = tmp_path / "there" / kind
+        for path, data in FILES[kind].items():
+            assert (folder / "gati_modules" / name / path).read_bytes() == data
+        assert digest in {row["digest"] for row in installed[kind]}
+        locked = json.loads((folder / "gati.lock").read_text())["packages"][f"{name}@1.2.3"]
+        assert (locked["kind"], locked["digest"]) == (kind, digest)
+
+    listed = {row["repository"]: row["kind"] for row in json.loads(gati("list", "--output", "json"))}
+    assert {f"users/{user}/{kind}-thing": kind for kind in KINDS}.items() <= listed.items()
+
+    def found(*more: str) -> str:
+        return gati("search", "--namespace", f"users/{user}", "-o", "json", *more)
+
+    (theme,) = json.loads(gati("theme", "list", "--output", "json"))
+    assert theme["repository"] == f"users/{user}/theme-thing"
+
+    # Search follows the push within a moment.
+    wait_for(lambda: len(json.loads(found("--limit", "100"))["items"]) == len(KINDS) + 1, timeout=60, interval=0.5)
+    both = json.loads(found())
+    assert set(both) == {"items", "facets", "total", "total_exact", "ranking", "corrected"}
+    assert {value["value"]: value["count"] for value in both["facets"]["kind"]}["theme"] == 1
+    (item,) = json.loads(gati("theme", "search", "thing", "--namespace", f"users/{user}", "-o", "json"))["items"]
+    assert {"repository", "kind", "name", "version", "description", "digest", "downloads", "stars", "publisher"} <= set(
+        item
+    )
+    assert (item["repository"], item["digest"]) == (theme["repository"], published["theme"]["digest"])
+    assert "theme" in found("--facets", "-o", "table")
+    stats = json.loads(gati("registry", "stats", "-o", "json"))
+    assert stats["kinds"]["theme"] >= 1
+    assert "search" in stats["features"]
 
 
 def test_dry_run(gati: Client, site: Registry, user: str) -> None:
