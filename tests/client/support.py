@@ -171,16 +171,16 @@ def linked(port: int) -> Iterator[Link]:
     loop = asyncio.new_event_loop()
     started = threading.Event()
 
-    async def run() -> None:
+    async def run() -> asyncio.Server:
         server = await asyncio.start_server(link.connected, "127.0.0.1", 0, limit=1 << 20)
         link.port = server.sockets[0].getsockname()[1]
         started.set()
+        return server
 
     def work() -> None:
-        loop.run_until_complete(run())
+        server = loop.run_until_complete(run())
         loop.run_forever()
-        for task in asyncio.all_tasks(loop):
-            task.cancel()
+        server.close()
         loop.run_until_complete(link.ended())
         loop.close()
 

@@ -36,7 +36,7 @@ async def test_publish(workshop: Workshop, registry: RegistryProcess, tmp_path: 
         version = f"1.0.{number}"
         folder = lay(tmp_path / f"p{number}", {**module("big", version), **content(number)})
         process = start("publish", registry.url, workshop.cache.root, [folder])
-        time.sleep(chance.uniform(0.2, 1.6))  # the random moment
+        await asyncio.sleep(chance.uniform(0.2, 1.6))  # the random moment
         process.kill()
         process.communicate()
         killed += process.returncode == -9

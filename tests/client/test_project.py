@@ -10,6 +10,7 @@ import pytest
 from gati_client.cache import Cache
 from gati_client.errors import Conflict, NotFound, Usage
 from gati_client.models import Osv
+from gati_client.project import foreign
 from gati_client.project import lock as locks
 from gati_client.project.project import Project, find
 from tests.client.projects import Relay, Workshop, installed
@@ -135,3 +136,44 @@ def test_from_below(tmp_path: Path) -> None:
     assert find(tmp_path / "a/b") == tmp_path / "a/b"
     (tmp_path / "gati.json").write_text("{}")
     assert find(tmp_path / "a/b") == tmp_path
+
+
+async def test_other_ecosystems_locks(workshop: Workshop, tmp_path: Path) -> None:
+    await workshop.publish("users/alice/json-utils", "1.0.0")
+    await workshop.publish("orgs/payments/protocol", "1.2.3", {"users/alice/json-utils": "^1.0.0"})
+    await workshop.publish("orgs/payments/protocol", "1.9.0")
+    # As their own programs write them.
+    (tmp_path / "spec-lock.yaml").write_text("packages:\n  payments/protocol:\n    version: 1.2.3\n")
+    (tmp_path / "mlld.lock.json").write_text(json.dumps({"version": "1.0.0", "imports": {"mlld://alice/json-utils": {
+        "resolved": "mlld://gist/alice/a1f3e09a42db6c680b454f6f93efa9d8", 
+        "gistRevision": "b20e54d6dbf422252b7b670af492632f", "integrity": f"sha256:{'e' * 64}", "approvedAt": "2024-05-28T10:00:00Z"}}}))  # fmt: skip
+    project = workshop.project("app")
+    await project.adopt(foreign.read(tmp_path / "spec-lock.yaml"))
+    await project.adopt(foreign.read(tmp_path / "mlld.lock.json"))
+    lock = locks.load(project.folder)
+    assert set(lock.packages) == {"orgs/payments/protocol@1.2.3", "users/alice/json-utils@1.0.0"}
+    assert lock.packages["users/alice/json-utils@1.0.0"].approved_at is None, "other content than was approved"
+    await project.install()
+    # There and back: the same packages, digests and approvals.
+    locks.save(project.folder, lock.approved({"users/alice/json-utils@1.0.0"}, "2026-01-01T00:00:00Z"))
+    for form, name in (("spec", "out.yaml"), ("mlld", "out.json")):
+        (tmp_path / name).write_text(foreign.write(locks.load(project.folder), form))  # type: ignore[arg-type]
+    back = workshop.project("back")
+    await back.adopt(foreign.read(tmp_path / "out.yaml"))
+    await back.adopt(foreign.read(tmp_path / "out.json"))
+    again = locks.load(back.folder)
+    assert {key: one.digest for key, one in again.packages.items()} == {
+        key: one.digest for key, one in lock.packages.items()
+    }
+    assert again.packages["users/alice/json-utils@1.0.0"].approved_at == "2026-01-01T00:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("a.yaml", "- x"), ("a.yaml", "packages: {x: {}}"), ("a.yaml", "a: [&x"), ("a.yaml", "packages: {'X Y': 1.0.0}"),
+     ("a.json", "{}"), ("a.json", '{"imports": {"x": 1}}'), ("a.txt", ""), ("a.yaml", "!!python/object/apply:os.system [id]")],
+)  # fmt: skip
+def test_foreign_locks_that_are_none(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(Usage):
+        foreign.read(tmp_path / name)

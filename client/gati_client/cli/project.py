@@ -22,6 +22,9 @@ app = App()
 deps = App(help="What the artifact in this folder needs: its gati-<kind>.json.")
 app.add_typer(deps, name="deps")
 
+lock = App(help="gati.lock, from and to the locks of other ecosystems.")
+app.add_typer(lock, name="lock")
+
 Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Such as @acme/mail, or @acme/mail@^1.2.")]
 Some = Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Which ones; all, if absent.")]
 Dev = Annotated[bool, typer.Option("--dev", help="Only for who works on the project.")]
@@ -183,6 +186,30 @@ async def _laid(source: Path, folder: Path) -> Path:
         unpacking.file(file.name, file.path)
         (folder / file.name).chmod(0o755 if file.executable else 0o644)
     return folder
+
+
+# --- lock -----------------------------------------------------------------------------------------------------------
+
+
+@lock.command("import")
+async def lock_import(file: Annotated[Path, typer.Argument(help="spec-lock.yaml or mlld.lock.json.")]) -> None:
+    """Ask for what the lock of another ecosystem holds, and install it."""
+    from gati_client.project import foreign
+
+    project = _project()
+    _warn(await project.adopt(foreign.read(file)))
+    await _install(project)
+
+
+@lock.command("export")
+def lock_export(
+    form: Annotated[Literal["spec", "mlld"], typer.Argument(help="spec-lock.yaml or mlld.lock.json.")],
+) -> None:
+    """Write gati.lock in another ecosystem's form, to standard output."""
+    from gati_client.project import foreign
+    from gati_client.project import lock as locks
+
+    sys.stdout.write(foreign.write(locks.load(_project().folder), form))
 
 
 # --- deps -----------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from gati_client.project import gati
 from gati_client.project import lock as locks
 from gati_client.project import manifest as manifests
 from gati_client.project.audit import Affected, audit
+from gati_client.project.foreign import Imported
 from gati_client.project.install import Connect, Report, Way, install
 from gati_client.project.lock import Lock
 from gati_client.project.manifest import Application
@@ -186,6 +187,19 @@ class Project:
         found = await self.resolve(application, without=wanted) if wanted else await self.resolve(
             application, strategy="highest"
         )  # fmt: skip
+        self._save(application, found.lock)
+        return found
+
+    async def adopt(self, imported: Imported) -> Resolved:
+        """Ask for what the lock of another ecosystem holds."""
+        application = self.application.with_dependencies(imported.wishes)
+        found = await self.resolve(application)
+        packages = dict(found.lock.packages)
+        for name, (when, digest) in imported.approved.items():
+            key = found.lock.named(name)
+            if key is not None and packages[key].digest == digest:
+                packages[key] = replace(packages[key], approved_at=when)
+        found = replace(found, lock=Lock(found.lock.root, packages))
         self._save(application, found.lock)
         return found
 

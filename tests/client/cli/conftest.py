@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import secrets
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ import pytest
 
 from tests.clients.client import Client
 from tests.clients.conftest import ADMIN_PASSWORD
-from tests.clients.registry import Registry
+from tests.clients.registry import MANIFEST, Registry
+from tests.extensions.kinds.support import CONFIGS, manifest_of
 from tests.support.server import running
 
 GATI = Path(sys.executable).parent / "gati"
@@ -71,3 +73,14 @@ def gati(site: Registry, home: Path, user: str) -> Client:
     found = program(home, site)
     found("login", "--username", user, "--password-stdin", stdin=PASSWORD)
     return found
+
+
+def pushed(site: Registry, repository: str, kind: str = "library", version: str = "1.2.3") -> str:
+    """An artifact that is there; its digest."""
+    config = json.dumps({**CONFIGS[kind], "version": version}).encode()
+    layer = b"not looked into"
+    media_type = f"application/vnd.gati.{kind}.config.v1+json"
+    manifest = manifest_of(kind, config, media_type, [(layer, f"application/vnd.gati.{kind}.layer.v1.tar+gzip", "x")])
+    site.push_blob(repository, config)
+    site.push_blob(repository, layer)
+    return site.push_manifest(repository, version, manifest, MANIFEST)

@@ -8,22 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.client.cli.conftest import PASSWORD
+from tests.client.cli.conftest import PASSWORD, program, pushed, sign_up
 from tests.clients.client import Client
 from tests.clients.programs import require
 from tests.clients.registry import MANIFEST, Registry, digest_of
-from tests.extensions.kinds.support import CONFIGS, manifest_of
-
-
-def pushed(site: Registry, repository: str, kind: str = "library", version: str = "1.2.3") -> str:
-    """An artifact that is there; its digest."""
-    config = json.dumps({**CONFIGS[kind], "version": version}).encode()
-    layer = b"not looked into"
-    media_type = f"application/vnd.gati.{kind}.config.v1+json"
-    manifest = manifest_of(kind, config, media_type, [(layer, f"application/vnd.gati.{kind}.layer.v1.tar+gzip", "x")])
-    site.push_blob(repository, config)
-    site.push_blob(repository, layer)
-    return site.push_manifest(repository, version, manifest, MANIFEST)
+from tests.extensions.kinds.support import CONFIGS
 
 
 @pytest.fixture
@@ -141,8 +130,6 @@ def test_validate(gati: Client, home: Path) -> None:
 
 def test_login_of_somebody_else(gati: Client, name: str, site: Registry, tmp_path: Path) -> None:
     """What is not mine is denied, with exit code 4."""
-    from tests.client.cli.conftest import program, sign_up
-
     folder = tmp_path / "other"
     folder.mkdir()
     stranger = program(folder, site)
