@@ -162,8 +162,9 @@ def test_patterns_that_take_for_ever() -> None:
     "target",
     [
         "../out", "/etc/out", "a/../../out", "..\\out", "C:/out", "a\nb", "{{ up }}", "a/{{ up }}/x",
-        ".git/hooks/pre-commit", "x/.GIT/config", ".git./config", ".g\u200cit/config", "GIT~1/config", ".git::$INDEX_ALLOCATION/config",
-         ".gati/template.json", "a" * 300, "{{ absolute }}/x",
+        ".git/hooks/pre-commit", "x/.GIT/config", ".git./config",
+        ".g\u200cit/config", "GIT~1/config", ".git::$INDEX_ALLOCATION/config",
+        ".gati/template.json", "a" * 300, "{{ absolute }}/x",
     ],
 )  # fmt: skip
 def test_nothing_outside(target: str, tmp_path: Path) -> None:
