@@ -10,12 +10,12 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from bench.filling import Row, Target
 from gati_extensions.search.ports import Document
 from gati_extensions.search.store import documents as rows
-from gati_extensions.search.store import marks
+from gati_extensions.search.store.fts5 import COLUMNS as FTS5
+from gati_extensions.search.store.fts5 import columns_of
 from gati_extensions.search.store.tsvector import vector
 
 VOCABULARY = 60_000
@@ -91,13 +91,12 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     "search_index_word1": ("word", "initial", "length", "number"),
     "search_index_state": ("slot", "role"),
 }
-_FTS5 = ("rowid", "name", "title", "keywords", "description", "readme", "marks")
 
 
 def fill(target: Target, count: int, *, postgresql: bool, now: int | None = None) -> None:
     """Make an index of `count` documents that serves, in a database with its schema and without documents."""
     now = now if now is not None else time.time_ns() // 1_000_000
-    columns = {**COLUMNS, "search_index_text1": ("id", "words") if postgresql else _FTS5}
+    columns = {**COLUMNS, "search_index_text1": ("id", "words") if postgresql else ("rowid", *FTS5)}
     words: Counter[str] = Counter()
     following: dict[int, Iterator[int]] = {}
     # In the order in which they were pushed: the newest comes last.
@@ -128,9 +127,5 @@ def _add(found: dict[str, list[Row]], made: Document, number: int, *, postgresql
     )
     found["search_index_body1"].append((number, rows.encoded(made)))
     found["search_index_number1"] += [(number, field, value) for field, value in made.numbers.items()]
-    text: Any
-    if postgresql:
-        text = (number, vector(number, made))
-    else:
-        text = (number, *map(" ".join, rows.texts(made)), " ".join(dict.fromkeys(marks.of_document(made))))
-    found["search_index_text1"].append(text)
+    text = (vector(number, made),) if postgresql else columns_of(made)
+    found["search_index_text1"].append((number, *text))

@@ -14,6 +14,7 @@ from gati_extensions.kinds.fields import repository as canonical_name
 from gati_extensions.kinds.files import File, Files, Malformed, Window
 from gati_extensions.kinds.kind import GROUP, UNKNOWN, Dependency, Facts, Kind, Kinds
 from gati_extensions.kinds.lines import Watcher
+from gati_extensions.kinds.ranges import MAX_LENGTH as MAX_RANGE
 from gati_extensions.kinds.ranges import BadRange, Comparator, Range, exact
 from gati_extensions.kinds.ranges import parse as parse_range
 from gati_extensions.kinds.semver import Version
@@ -23,6 +24,7 @@ from gati_registry.extension import Change, Transaction, Visible
 
 __all__ = [
     "GROUP",
+    "MAX_RANGE",
     "UNKNOWN",
     "BadRange",
     "Catalogue",

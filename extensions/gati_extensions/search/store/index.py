@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from gati_extensions.search import spelling
-from gati_extensions.search.expression import And, Node, Word
 from gati_extensions.search.ports import Document, Found, Hit, Query, Reach
 from gati_extensions.search.store import documents
 from gati_extensions.search.store.compiling import Compiled, Compiler, Dialect, within
@@ -29,6 +28,9 @@ NARROWED = 20
 
 SORTED = 20_000
 """Hits up to which a list is sorted as a whole; where there are more, it goes along the order and looks for hits."""
+
+SUGGESTED = 40
+"""The same for what is suggested."""
 
 SAME = 50
 """Artifacts of exactly the name that was asked for."""
@@ -74,6 +76,9 @@ class Text(Dialect, Protocol):
         self, tx: Transaction, slot: int, compiled: Compiled, conditions: str, order: str, limit: int
     ) -> list[tuple[Any, ...]]:
         """(value, name) of visible hits in an order, all of them sorted."""
+
+    def begun(self, word: str) -> str:
+        """An expression: names, titles and keywords in which a word begins so."""
 
     async def near(self, tx: Transaction, slot: int, word: str, limit: int) -> list[str]:
         """Words that resemble one, by the engine's own means and any number of edits."""
@@ -288,14 +293,24 @@ class TableIndex:
     # --- as one types ------------------------------------------------------------------------------------------
 
     async def suggest(self, prefix: str, limit: int, visible: Visible, reach: Reach | None) -> Sequence[Document]:
+        return await self._database.scan(lambda tx: self._suggest(tx, prefix, limit, visible, reach))
+
+    async def _suggest(
+        self, tx: Transaction, prefix: str, limit: int, visible: Visible, reach: Reach | None
+    ) -> Sequence[Document]:
+        slot = await _serving(tx)
         *before, last = prefix.split(" ")
-        expression: Node = And((*(Word(word) for word in before), Word(last, prefix=True))) if before else Word(
-            last, prefix=True
-        )  # fmt: skip
-        found = await self.search(
-            Query(expression, visible, reach, limit=limit, whole=prefix, facets=False, ranked=max(200, 4 * limit))
-        )
-        return [hit.document for hit in found.hits]
+        texts = [self._text.word(word, prefix=False) for word in before]
+        texts.append(self._text.begun(last) if len(last) > 1 else self._text.word(last, prefix=False))
+        condition, values = visible.where("d.name")
+        narrow = within(self._text, reach) if reach is not None else ""
+        if narrow:
+            texts.append(narrow)
+        compiled = Compiled(self._text.all_of(texts), "", [], values)
+        rows, _ = await self._text.hits(tx, slot, compiled, f"({condition})", limit, SUGGESTED * limit)
+        names = [row[2] for row in sorted(rows, reverse=True)[:limit]]
+        shown = await _bodies(tx, slot, names)
+        return [shown[name] for name in names if name in shown]
 
     async def near(self, word: str, limit: int) -> Sequence[str]:
         return await self._database.scan(lambda tx: self._near(tx, word, limit))
