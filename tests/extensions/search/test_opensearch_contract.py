@@ -23,7 +23,7 @@ async def existing(names: Sequence[str], visible: Visible) -> Sequence[str]:
     connection = apsw.Connection(":memory:")
     connection.execute("CREATE TABLE artifact (name TEXT)")
     connection.executemany("INSERT INTO artifact VALUES (?)", [(name,) for name in names])
-    rows = connection.execute(f"SELECT name FROM artifact WHERE {condition}", values).fetchall()  # type: ignore[arg-type]
+    rows = connection.execute(f"SELECT name FROM artifact WHERE {condition}", values).fetchall()
     return [str(row[0]) for row in rows]
 
 
