@@ -58,12 +58,14 @@ def document(number: int, now: int) -> Document:
         return made.choices(WORDS, cum_weights=_CUMULATIVE, k=count)
 
     org = f"o{int(made.paretovariate(0.6)) % ORGANIZATIONS:05d}"
-    name = f"orgs/{org}/{'-'.join(text(2))}-{number}"
+    # What lies in `library` is public, what lies below an organization that nobody has is private.
+    (level,) = made.choices(("public", "private"), weights=(90, 10))
+    namespace = f"{'library' if level == 'public' else 'orgs'}/{org}"
+    name = f"{namespace}/{'-'.join(text(2))}-{number}"
     (kind,) = made.choices(KINDS, weights=COMMON)
     keywords = tuple(text(3))
     numbers = {"context_length": float(2 ** made.randint(9, 20))} if kind == "model" else {}
     downloads, stars = int(made.paretovariate(0.7)) - 1, int(made.paretovariate(1.1)) - 1
-    (level,) = made.choices(("public", "internal", "private"), weights=(90, 5, 5))
     (license_name,) = made.choices(LICENSES, weights=COMMON[:5])
     return Document(
         name=name, kind=kind, version=f"{made.randint(0, 3)}.{made.randint(0, 9)}.0", digest=f"sha256:{number:064x}",
@@ -71,7 +73,7 @@ def document(number: int, now: int) -> Document:
         keywords=keywords, license=license_name, publisher=org, level=level, stars=min(stars, 10**6),
         downloads=min(downloads, 10**9), created_at=now - 60_000 * number, updated_at=now - 1_000 * number,
         words={
-            "kind": (kind,), "namespace": (f"orgs/{org}",), "name": (name,), "publisher": (org,),
+            "kind": (kind,), "namespace": ("library", namespace) if level == "public" else (namespace,), "name": (name,), "publisher": (org,),
             "license": (license_name,), "language": tuple(made.sample(LANGUAGES, 1)), "keyword": keywords,
             "capability": tuple(made.sample(CAPABILITIES, made.randint(0, 2))), "state": ("published",),
             "tag": ("latest", "1.0.0"),
@@ -81,6 +83,7 @@ def document(number: int, now: int) -> Document:
 
 
 COLUMNS: Mapping[str, Sequence[str]] = {
+    "repository": ("id", "name", "created_at"),
     "namespaces_repository": ("name", "visibility", "bytes", "manifests"),
     "search_index_document1": (
         *("id", "name", "base", "version_key", "digest", "stars", "downloads", "created_at", "updated_at"),
@@ -118,6 +121,7 @@ def fill(target: Target, count: int, *, postgresql: bool, now: int | None = None
 
 
 def _add(found: dict[str, list[Row]], made: Document, number: int, *, postgresql: bool) -> None:
+    found["repository"].append((1_000_000 + int(made.digest[7:], 16), made.name, made.created_at))
     found["namespaces_repository"].append((made.name, made.level, 0, 1))
     found["search_index_document1"].append(
         (

@@ -72,7 +72,7 @@ class Fts5:
     async def hits(
         self, tx: Transaction, slot: int, compiled: Compiled, conditions: str, ranked: int, looked: int
     ) -> tuple[list[tuple[Any, ...]], bool]:
-        if compiled.ranked and await self.count(tx, slot, compiled.ranked, looked) < looked:
+        if compiled.ranked and await self.count(tx, slot, compiled.ranked, ranked) < ranked:
             return await self._weighed(tx, slot, compiled, conditions, ranked)
         rows, all_ = await self._first(tx, slot, compiled.match, ANYWHERE, compiled, conditions, ranked, looked)
         if not compiled.words or len(rows) < ranked:

@@ -10,7 +10,8 @@ and built anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from gati_extensions.search import spelling
@@ -237,9 +238,12 @@ class TableIndex:
             if query.whole and not exact:
                 for row in await self._same(tx, slot, compiled, conditions, query.whole):
                     found.setdefault(row[0], row)
-            keys = sorted((_score(row, query.whole), row[2]) for row in found.values())
-            wanted = [key for key in keys if query.after is None or key > _relevance(query.after)]
-            page: list[tuple[float | str, str]] = [(-score, name) for score, name in wanted[: query.limit + 1]]
+            keys = _keys(found.values(), query.whole or "\0")
+            if query.after is not None:
+                last = _relevance(query.after)
+                keys = [key for key in keys if key > last]
+            best = heapq.nsmallest(query.limit + 1, keys)
+            page: list[tuple[float | str, str]] = [(-score, name) for score, name in best]
         else:
             page = await self._sorted(tx, slot, query, compiled, conditions)
         shown = await _bodies(tx, slot, [name for _, name in page[: query.limit]])
@@ -391,14 +395,23 @@ async def _count_words(tx: Transaction, slot: int, words: set[str], by: int) -> 
             await tx.run(f"DELETE FROM {table} WHERE word = :word AND number <= 0", word=word)
 
 
-def _score(row: Sequence[Any], whole: str) -> float:
-    """Minus what a hit is worth: its words' rank, more for the well-known, most for exactly the name asked for; among
-    equals the higher id."""
-    number, rank = int(row[0]), float(row[1])
-    known = documents.tier_of(number)
-    newness = (number - documents.tier_range(known)[0]) / documents.tier_range(1)[0]
-    same = SAME_NAME if whole and row[3] == whole else 0.0
-    return -(rank * (1 + KNOWN * known) + same + KNOWN * known + newness)
+def _keys(rows: Iterable[Sequence[Any]], whole: str) -> list[tuple[float, str]]:
+    """(minus what a hit is worth, name): its words' rank, more for the well-known, most for exactly the name that was
+    asked for; among equals the higher id. Of thousands at a time: hence no function for each."""
+    bits, part = documents.TIER_BITS, 1.0 / (1 << documents.TIER_BITS)
+    rest = (1 << bits) - 1
+    return [
+        (
+            -(
+                rank * (1.0 + KNOWN * (number >> bits))
+                + (SAME_NAME if base == whole else 0.0)
+                + KNOWN * (number >> bits)
+                + (number & rest) * part
+            ),
+            name,
+        )
+        for number, rank, name, base, _ in rows
+    ]
 
 
 def _relevance(after: tuple[float | str, str]) -> tuple[float, str]:

@@ -23,7 +23,7 @@ NONE = SIGN + "1"
 """None does."""
 
 NAMED, TITLED = "\ue001", "\ue002"
-"""Before a word of the name, or of title or keywords: of very many artifacts with a word these are looked for first."""
+"""Before a word of the name, or of title or keywords: where very many artifacts have a word, these come first."""
 
 TIMES = frozenset({"created", "updated"})
 MOST_MONTHS = 240
