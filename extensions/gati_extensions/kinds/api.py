@@ -21,7 +21,7 @@ from gati_extensions.kinds.gtypes.subtyping import fits
 from gati_extensions.kinds.gtypes.tree import BadType, GType
 from gati_extensions.kinds.kind import GROUP, UNKNOWN, Dependency, Facts, Kind, Kinds
 from gati_extensions.kinds.lines import Watcher
-from gati_extensions.kinds.ranges import MAX_LENGTH as LONGEST_RANGE
+from gati_extensions.kinds.ranges import MAX_LENGTH as MAX_RANGE
 from gati_extensions.kinds.ranges import BadRange, Comparator, Range, exact
 from gati_extensions.kinds.ranges import parse as parse_range
 from gati_extensions.kinds.semver import Version
@@ -31,7 +31,7 @@ from gati_registry.extension import Change, Transaction, Visible
 
 __all__ = [
     "GROUP",
-    "LONGEST_RANGE",
+    "MAX_RANGE",
     "STEPS",
     "UNKNOWN",
     "BadRange",
