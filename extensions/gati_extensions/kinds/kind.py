@@ -64,7 +64,8 @@ class Facts:
     """What an artifact says of itself, whatever its kind: what is indexed, shown and resolved by.
 
     `numbers` and `words` are further fields of the kind that one can filter by (`context_length`, `quantisation`).
-    `types` are GTypes by name, as pushed. `problems` are doubts that do not refuse a push.
+    `types` are GTypes by name, as pushed; `exports` are methods with the names of the types that each takes and gives.
+    `problems` are doubts that do not refuse a push.
     """
 
     name: str = ""
@@ -84,6 +85,7 @@ class Facts:
     checksums: Mapping[str, str] = field(default_factory=dict)
     dependencies: tuple[Dependency, ...] = ()
     types: Mapping[str, Any] = field(default_factory=dict)
+    exports: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
     numbers: Mapping[str, float] = field(default_factory=dict)
     words: Mapping[str, Sequence[str]] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)

@@ -18,7 +18,7 @@ def _contribute(kernel: Kernel, settings: ResolveSettings) -> Contribution:
 
     catalogue = kernel.apis["kinds"]
     resolver = Resolver(kernel, settings, catalogue)
-    doors = Doors(kernel, catalogue, resolver)
+    doors = Doors(kernel, catalogue, kernel.apis["namespaces"], resolver)
     edges = Edges()
     return Contribution(
         registry_routes(doors),

@@ -6,6 +6,7 @@ import datetime
 from dataclasses import dataclass
 
 from gati_extensions.kinds.api import Catalogue
+from gati_extensions.namespaces.api import Namespaces
 from gati_extensions.resolve.resolver import Resolver
 from gati_registry.extension import Call, Kernel
 from gati_registry.values.reference import RepositoryName
@@ -17,6 +18,7 @@ class Doors:
 
     kernel: Kernel
     catalogue: Catalogue
+    namespaces: Namespaces
     resolver: Resolver
 
 

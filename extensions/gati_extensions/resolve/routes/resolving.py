@@ -18,7 +18,7 @@ from gati_extensions.resolve.model import (
 from gati_extensions.resolve.routes.doors import Doors, repository_of
 from gati_extensions.resolve.store import Dependent
 from gati_registry.errors import Code, RegistryError
-from gati_registry.extension import Action, Answer, Call, Page, Paging, Permission, Route
+from gati_registry.extension import Action, Answer, Call, Page, Paging, Permission, Route, Transaction
 
 RESOLVE = Permission("resolve.resolve", Action.CATALOG)
 DEPENDENTS = Permission("resolve.dependents", Action.PULL)
@@ -104,12 +104,15 @@ class _Resolving:
         if len(after) != 3:
             raise RegistryError(Code.INVALID, "cursor: take `next` of the page before")
         visible = await self._doors.kernel.access.visible(call.identity)
-        found = await self._doors.kernel.database.scan(
-            lambda tx: store.dependents(
-                tx, _spellings(repository), (after[0], after[1], after[2]), asked.limit + 1, visible
-            )
-        )
-        items = [_dependent(one) for one in found[: asked.limit]]
+
+        async def work(tx: Transaction) -> tuple[Sequence[Dependent], frozenset[tuple[str, str]]]:
+            names = _spellings(repository)
+            found = await store.dependents(tx, names, (after[0], after[1], after[2]), asked.limit + 1, visible)
+            return found, await self._doors.namespaces.drafts_among(tx, sorted({one.repository for one in found}))
+
+        found, drafts = await self._doors.kernel.database.scan(work)
+        # A page may be short, since drafts are for members of their namespaces, where they are listed.
+        items = [_dependent(one) for one in found[: asked.limit] if (one.repository, one.digest) not in drafts]
         more = found[asked.limit - 1] if len(found) > asked.limit else None
         return Page[DependentItem](
             items=items, next=f"{more.repository} {more.digest} {more.type}" if more is not None else None
