@@ -39,6 +39,7 @@ def _contribute(kernel: Kernel, settings: SearchSettings) -> Contribution:
             Job("search.build", jobs.BUILD_INTERVAL, builder, builder.due),
             Job("search.downloads", jobs.DOWNLOADS_INTERVAL, indexer.follow, indexer.downloaded),
         ],
+        prepare=builder.prepare if kernel.search_url is None else None,
         api=searching,
     )
 
