@@ -62,3 +62,4 @@ bench: install ## measure against the peers, past one machine, with a million ma
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench --suite replicas
 	$(BIN)/python -m bench --suite growth
+	$(BIN)/python -m bench.clients
