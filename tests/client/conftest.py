@@ -1,13 +1,15 @@
-"""Servers for the tests of the SDK."""
+"""Registries for the tests of the client."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from gati_client import Credential, StaticCredentials
+from tests.client.projects import Workshop
 from tests.support.server import RegistryProcess, running
 
 PASSWORD = "a-password-of-tests"
@@ -19,6 +21,12 @@ class Guarded:
 
     host: str
     credentials: StaticCredentials
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The event loop of the SDK."""
+    return "asyncio"
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +51,9 @@ def repository(request: pytest.FixtureRequest) -> str:
     """A repository of the test's own."""
     name = "".join(each if each.isalnum() else "-" for each in request.node.name.lower()).strip("-")
     return "library/" + "-".join(part for part in name.split("-") if part)
+
+
+@pytest.fixture
+def workshop(registry: RegistryProcess, tmp_path: Path) -> Workshop:
+    """Publishes to the open registry, and opens projects."""
+    return Workshop(registry.url, tmp_path)

@@ -105,8 +105,8 @@ class Downloads:
         """Remove the hashes of past hours, a piece at a time."""
         hour = self._clock.now() // HOUR
         sql = (
-            "DELETE FROM kinds_seen WHERE hour < :hour AND client <= (SELECT max(client) FROM (SELECT client"
-            " FROM kinds_seen WHERE hour = (SELECT min(hour) FROM kinds_seen) ORDER BY client LIMIT 5000) AS few)"
+            "DELETE FROM kinds_seen WHERE (hour, client) IN"
+            " (SELECT hour, client FROM kinds_seen WHERE hour < :hour ORDER BY hour, client LIMIT 5000)"
         )
         while await self._past():
             await self._database.write(lambda tx: tx.run(sql, hour=hour))

@@ -68,9 +68,11 @@ FIELDS = WORDS | NUMBERS | TIMES | {"version", "gati"}
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:[.-][A-Za-z0-9_-]+|/[A-Za-z0-9_~-]+)*(?=:)")
 _OPERATOR = re.compile(r"[<>]=?|=")
 _BARE = re.compile(r'[^\s()"|]+')
+_RANGE = re.compile(r'[^\s()"]+')
 _ONE = re.compile(r'[^\s()"|,]+')
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _NUMBER = re.compile(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?")
+_SPAN = re.compile(rf"(?:{_NUMBER.pattern})?\.\.(?:{_NUMBER.pattern})?")
 _DATE = re.compile(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2}))?)?")
 
 
@@ -246,7 +248,7 @@ class _Parser:
             return _compared(field, operator[0], self.one(field), start)
         if field == "version":
             start = self.position
-            return _versions(self.quoted() if self.next == '"' else self.bare(field), start)
+            return _versions(self.quoted() if self.next == '"' else self.bare(field, _RANGE), start)
         choices: list[Node] = []
         while True:
             start = self.position
@@ -263,7 +265,7 @@ class _Parser:
             return self.quoted()
         return self.bare(field, _ONE)
 
-    def bare(self, field: str, form: re.Pattern[str] = _BARE) -> str:
+    def bare(self, field: str, form: re.Pattern[str]) -> str:
         found = form.match(self.text, self.position)
         if found is None:
             raise QueryError(f"{field}: a value is missing", self.position)
@@ -289,7 +291,7 @@ def _text(text: str, at: int, *, last: bool = False) -> Node:
 
 
 def _one(field: str, text: str, at: int) -> Node:
-    if field in TIMES or field in NUMBERS:
+    if field in TIMES or field in NUMBERS or (field not in WORDS and _SPAN.fullmatch(text)):
         if ".." in text:
             low, _, high = text.partition("..")
             parts = [_compared(field, ">=", low, at)] if low else []
@@ -310,6 +312,8 @@ def _one(field: str, text: str, at: int) -> Node:
         return Has(field, family(value))
     if field == "namespace":
         return Has(field, value.strip("/"))
+    if "." in field and _NUMBER.fullmatch(value):
+        return Or((Has(field, value), Compare(field, "=", float(value))))
     return Has(field, value)
 
 

@@ -95,7 +95,7 @@ class Compiler:
             else:
                 conditions.append(self._condition(part))
                 if isinstance(part, Compare) and (narrow := marks.narrowing(part, self._now)) is not None:
-                    texts.append(self._dialect.one_of([self._dialect.mark(one) for one in narrow]))
+                    texts.append(self._dialect.one_of([self._dialect.mark(one) for one in narrow or [marks.NONE]]))
         match = self._dialect.all_of(texts or [self._dialect.mark(marks.ALL)])
         for text in excluded:
             match = self._dialect.without(match, text)

@@ -19,6 +19,9 @@ SIGN = "\ue000"
 ALL = SIGN + "0"
 """Every artifact bears it."""
 
+NONE = SIGN + "1"
+"""None does."""
+
 TIMES = frozenset({"created", "updated"})
 MOST_MONTHS = 240
 _BUCKETS = 64
