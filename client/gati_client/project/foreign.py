@@ -103,7 +103,7 @@ def _read_mlld(path: Path) -> Imported:
         repository = _repository(name)
         when, integrity = entry.get("approvedAt"), entry.get("integrity")
         ours = isinstance(integrity, str) and is_digest(integrity) and str(entry.get("resolved")).endswith(integrity)
-        wishes[repository] = integrity if ours else "*"
+        wishes[repository] = str(integrity) if ours else "*"
         if isinstance(when, str) and isinstance(integrity, str):
             approved[repository] = (when, integrity)
     return Imported(wishes, approved)

@@ -120,7 +120,9 @@ class TableIndex:
 
     # --- writing -----------------------------------------------------------------------------------------------
 
-    async def put(self, found: Sequence[Document], gone: Sequence[str], *, building: bool = False) -> None:
+    async def put(
+        self, found: Sequence[Document], gone: Sequence[str], *, building: bool = False, revision: int = 0
+    ) -> None:
         async def work(tx: Transaction) -> None:
             roles = await _roles(tx)
             for role, slot in roles.items():
