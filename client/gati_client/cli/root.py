@@ -153,8 +153,6 @@ def root(
 
 def main() -> int:
     """Run; returns the exit code. Errors are one line with the remedy; a traceback comes with --debug alone."""
-    # httpx brings a command of its own along where rich is there: a quarter of the time that a start takes.
-    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     if "_GATI_COMPLETE" in os.environ:
         from typer._completion_classes import completion_init
 

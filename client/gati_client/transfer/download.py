@@ -16,9 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
-
 from gati_client.errors import Conflict, GatiError, Integrity, Network
+from gati_client.quick import httpx
 from gati_client.transfer.hashing import Following, check, sync_folder
 from gati_client.transfer.model import Descriptor, Progress
 from gati_client.transfer.upload import pull_scopes
