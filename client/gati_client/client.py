@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gati_client.spaces.namespaces import Namespaces
     from gati_client.spaces.orgs import Orgs
     from gati_client.spaces.resolve import Resolve
+    from gati_client.spaces.search import Search
     from gati_client.spaces.versions import Versions
 
 
@@ -75,6 +76,13 @@ class Client:
         return self._features
 
     # The models of extensions take a moment to import: who pushes and pulls does without.
+
+    @cached_property
+    def search(self) -> Search:
+        """Search among all artifacts."""
+        from gati_client.spaces.search import Search
+
+        return Search(self.transport, self.features)
 
     @cached_property
     def versions(self) -> Versions:

@@ -1,4 +1,4 @@
-"""What the extensions of the registry say and want to hear. Generated from the server's OpenAPI; do not edit:
+"""What the extensions of the registry say and want to hear. Generated from its OpenAPI; do not edit:
 
 python -m tests.client.generate
 """
@@ -235,6 +235,17 @@ class ConflictItem(Model):
     choices: list[str]
 
 
+class Conflicts(Model):
+    """Of the newest versions in a namespace: `items` cannot be had at all, `together` tells why the others
+    clash.
+    """
+
+    items: list[NamespaceConflict]
+    together: list[list[str]]
+    looked_at: int
+    next: str | None = None
+
+
 class ConsistencyProof(Model):
     """Shows that one tree is the beginning of another (RFC 9162, section 2.1.4); hashes are in base64."""
 
@@ -290,6 +301,22 @@ class DeviceToken(Model):
     token_type: str
     scope: str
     expires_in: int
+
+
+class DownloadItem(Model):
+    """How often a version was downloaded on a day: each client once an hour."""
+
+    day: str
+    version: str
+    count: int
+
+
+class DownloadsPage(Model):
+    """Downloads by day and version, in that order; `total` is of all days and versions."""
+
+    items: list[DownloadItem]
+    next: str | None
+    total: int
 
 
 class Draft(Model):
@@ -350,6 +377,7 @@ class EnvironmentChange(Model):
     os: str | None = None
     arch: str | None = None
     env: str | None = None
+    scope: str | None = None
     features: list[str] = Field(default_factory=list)
 
 
@@ -399,6 +427,13 @@ class Export(Model):
     second_factor: bool
 
 
+class FacetValue(Model):
+    """How many of the counted hits have a value."""
+
+    value: str
+    count: int
+
+
 class Factor(Model):
     """A second factor, to prove that it is still in one's hands: a code, or a passkey."""
 
@@ -430,6 +465,16 @@ class Graph(Model):
 
     nodes: list[str]
     edges: list[tuple[str, str]]
+
+
+class Highlight(Model):
+    """A text of an item with the places that fit the query: [start, end) by characters of `text`, which is
+    plain.
+    """
+
+    field: str
+    text: str
+    ranges: list[tuple[int, int]]
 
 
 class HistoryItem(Model):
@@ -686,6 +731,13 @@ class MemberView(Model):
     since: str
 
 
+class MethodItem(Model):
+    """What a method takes and gives, as hashes among `definitions`; null where that is not told."""
+
+    takes: str | None
+    gives: str | None
+
+
 class MoveItem(Model):
     """A move of a tag: `before` and `after` are digests, null where there was, or is, none."""
 
@@ -716,6 +768,14 @@ class NamespaceChange(Model):
     visibility: Literal["public", "internal", "private"] | None = None
     description: str = ""
     labels: dict[str, str] = Field(default_factory=dict)
+
+
+class NamespaceConflict(Model):
+    """An artifact whose newest version cannot be had, and why."""
+
+    name: str
+    version: str
+    lines: list[str]
 
 
 class NamespaceItem(Model):
@@ -970,6 +1030,13 @@ class Published(Model):
     digests: list[str]
 
 
+class Publisher(Model):
+    """Who publishes; `verified`: has proved to be who the name says."""
+
+    name: str
+    verified: bool
+
+
 class PublisherView(Model):
     """A trusted publisher. Its builds act in the name of `account`."""
 
@@ -1049,7 +1116,7 @@ class ResolveRequest(Model):
     requests: dict[str, str]
     dev: dict[str, str] = Field(default_factory=dict)
     overrides: dict[str, str] = Field(default_factory=dict)
-    strategy: Literal["highest", "lowest", "newest", "locked-first", "manual"] = "highest"
+    strategy: Literal["highest", "lowest", "newest", "most-downloaded", "locked-first", "manual"] = "highest"
     environment: EnvironmentChange | None = None
     lock: Lock | None = None
     advisories: Literal["off", "warn", "refuse"] = "warn"
@@ -1135,6 +1202,43 @@ class SchemaList(Model):
     items: list[SchemaItem]
 
 
+class SearchItem(Model):
+    """An artifact that was found, with its latest version."""
+
+    repository: str
+    kind: str
+    name: str
+    title: str
+    version: str
+    description: str
+    digest: str
+    keywords: list[str]
+    license: str
+    downloads: int
+    stars: int
+    publisher: Publisher
+    state: str
+    created: datetime.datetime
+    updated: datetime.datetime
+    score: float | None
+    highlights: list[Highlight]
+
+
+class SearchPage(Model):
+    """A page of hits. `total` is how many there are; with `total_exact` false there are at least so many, and
+    `facets` count those alone. `corrected` are words of the query that nothing has, with those that were looked
+    for instead.
+    """
+
+    items: list[SearchItem]
+    next: str | None
+    total: int
+    total_exact: bool
+    facets: dict[str, list[FacetValue]]
+    ranking: str
+    corrected: dict[str, list[str]]
+
+
 class SessionView(Model):
     """A browser's session."""
 
@@ -1144,6 +1248,16 @@ class SessionView(Model):
     created_at: str
     seen_at: str
     current: bool
+
+
+class SignatureItem(Model):
+    """The GTypes of a version by name and its methods ("" is the artifact as a whole), in one spelling. Equal
+    types have equal hashes, however they were written; `definitions` has each by its hash.
+    """
+
+    types: dict[str, str]
+    methods: dict[str, MethodItem]
+    definitions: dict[str, dict[str, Any]]
 
 
 class Starred(Model):
@@ -1159,6 +1273,21 @@ class StepItem(Model):
     rule: str
     outcome: str
     reason: str
+
+
+class Suggestion(Model):
+    """An artifact whose name or title goes on like that; `ranges` are the places in `repository`."""
+
+    repository: str
+    kind: str
+    title: str
+    ranges: list[tuple[int, int]]
+
+
+class Suggestions(Model):
+    """The best known first."""
+
+    items: list[Suggestion]
 
 
 class TeamMemberView(Model):

@@ -40,10 +40,21 @@ class Model(BaseModel):
 
 
 def document() -> dict[str, Any]:
-    """The server's OpenAPI document."""
+    """The server's OpenAPI document, without the forms of other ecosystems: what is below /v2, under plain names."""
     command = [sys.executable, "-m", "gati_registry", "openapi"]
-    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
-    return found
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    found: dict[str, Any] = json.loads(text)
+    found["paths"] = {path: operations for path, operations in found["paths"].items() if path.startswith("/v2/")}
+    schemas = found["components"]["schemas"]
+    used = _reachable(found["paths"], schemas)
+    # Where two extensions name a model alike, the server tells them apart by their modules.
+    plain = {name: name.rpartition("__")[2] for name in used if name.count("__") > 1}
+    renamed = json.dumps({**found, "components": {"schemas": {name: schemas[name] for name in used}}})
+    for name, short in plain.items():
+        assert [*used, *plain.values()].count(short) == 1, f"two models are called {short}"
+        renamed = renamed.replace(f'{_PREFIX}{name}"', f'{_PREFIX}{short}"').replace(f'"{name}": ', f'"{short}": ')
+    result: dict[str, Any] = json.loads(renamed)
+    return result
 
 
 def source(openapi: dict[str, Any]) -> str:
@@ -59,13 +70,18 @@ def source(openapi: dict[str, Any]) -> str:
 
 def _sent(openapi: dict[str, Any]) -> set[str]:
     """Schemas that are part of what clients send."""
-    found: set[str] = set()
-    waiting = [
-        content.get("schema", {})
+    bodies = [
+        operation.get("requestBody", {})
         for operations in openapi["paths"].values()
         for operation in operations.values()
-        for content in operation.get("requestBody", {}).get("content", {}).values()
     ]
+    return _reachable(bodies, openapi["components"]["schemas"])
+
+
+def _reachable(root: object, schemas: dict[str, Any]) -> set[str]:
+    """Schemas that something refers to, and what these refer to."""
+    found: set[str] = set()
+    waiting = [root]
     while waiting:
         item = waiting.pop()
         if isinstance(item, list):
@@ -74,7 +90,7 @@ def _sent(openapi: dict[str, Any]) -> set[str]:
             name = str(item.get("$ref", "")).removeprefix(_PREFIX)
             if name and name not in found:
                 found.add(name)
-                waiting.append(openapi["components"]["schemas"][name])
+                waiting.append(schemas[name])
             waiting += [value for key, value in item.items() if key != "$ref"]
     return found
 

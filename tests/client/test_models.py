@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import inspect
 import pkgutil
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
 
 import gati_client.spaces
 from gati_client import models
@@ -30,12 +28,10 @@ def test_models_are_what_the_server_speaks(openapi: dict[str, Any]) -> None:
 
 
 def test_every_model_can_be_built() -> None:
-    built = [
-        model
-        for _, model in inspect.getmembers(models, inspect.isclass)
-        if issubclass(model, BaseModel) and model.model_rebuild(force=True) is not False
-    ]
+    built = models.Model.__subclasses__()
     assert len(built) > 100
+    for model in built:
+        assert model.model_rebuild(force=True), model
 
 
 @pytest.mark.parametrize("space", SPACES)
@@ -45,7 +41,9 @@ def test_every_path_that_the_client_asks_is_one_of_the_server(openapi: dict[str,
     text = re.sub(r"\{_PATH\}", _constant(text, "_PATH"), text)
     text = re.sub(r"\{_ROBOTS\}", _constant(text, "_ROBOTS"), text)
     found = re.findall(r'f?"(/v2/_ext/[^"?]+)', text)
-    found += [f"/v2/{{repository}}/_ext/{each}" for each in re.findall(r'repository_path\(repository, f?"([^"?]+)', text)]
+    found += [
+        f"/v2/{{repository}}/_ext/{each}" for each in re.findall(r'repository_path\(repository, f?"([^"?]+)', text)
+    ]
     known = [re.sub(r"\\\{[^}]*\\\}", r"[^ ]+", re.escape(path)) for path in openapi["paths"]]
     for path in found:
         plain = re.sub(r"\{[^}]*\}", "X", path)

@@ -145,8 +145,9 @@ async def test_other_ecosystems_locks(workshop: Workshop, tmp_path: Path) -> Non
     # As their own programs write them.
     (tmp_path / "spec-lock.yaml").write_text("packages:\n  payments/protocol:\n    version: 1.2.3\n")
     (tmp_path / "mlld.lock.json").write_text(json.dumps({"version": "1.0.0", "imports": {"mlld://alice/json-utils": {
-        "resolved": "mlld://gist/alice/a1f3e09a42db6c680b454f6f93efa9d8", 
-        "gistRevision": "b20e54d6dbf422252b7b670af492632f", "integrity": f"sha256:{'e' * 64}", "approvedAt": "2024-05-28T10:00:00Z"}}}))  # fmt: skip
+        "resolved": "mlld://gist/alice/a1f3e09a42db6c680b454f6f93efa9d8",
+        "gistRevision": "b20e54d6dbf422252b7b670af492632f", "integrity": f"sha256:{'e' * 64}",
+        "approvedAt": "2024-05-28T10:00:00Z"}}}))  # fmt: skip
     project = workshop.project("app")
     await project.adopt(foreign.read(tmp_path / "spec-lock.yaml"))
     await project.adopt(foreign.read(tmp_path / "mlld.lock.json"))
@@ -171,7 +172,8 @@ async def test_other_ecosystems_locks(workshop: Workshop, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("name", "text"),
     [("a.yaml", "- x"), ("a.yaml", "packages: {x: {}}"), ("a.yaml", "a: [&x"), ("a.yaml", "packages: {'X Y': 1.0.0}"),
-     ("a.json", "{}"), ("a.json", '{"imports": {"x": 1}}'), ("a.txt", ""), ("a.yaml", "!!python/object/apply:os.system [id]")],
+     ("a.json", "{}"), ("a.json", '{"imports": {"x": 1}}'), ("a.txt", ""),
+     ("a.yaml", "!!python/object/apply:os.system [id]")],
 )  # fmt: skip
 def test_foreign_locks_that_are_none(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)

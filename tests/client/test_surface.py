@@ -25,7 +25,7 @@ NAMES = """BytesSource Client Conflict Credential Credentials Denied Descriptor 
 Manifest Name Network NotFound Patience Progress Source StaticCredentials SyncClient Usage"""
 
 METHODS: dict[type, str] = {
-    Client: """account advisories artifacts audit close features host keys namespaces orgs resolve search versions""",
+    Client: """account advisories audit close features host keys namespaces orgs resolve search versions""",
     Account: """begin_device change_user delete_user device_token distrust_publisher end_login end_session explain
     logins me register sessions set_password trust_publisher trusted_publishers update user users""",
     Advisories: "decide get list put submit withdraw",
@@ -38,7 +38,7 @@ METHODS: dict[type, str] = {
     Orgs: """create create_robot create_team delete delete_member delete_robot delete_team delete_team_member get list
     members put_member put_team_member robots team_members teams update""",
     Resolve: "dependents drawing graph solve",
-    Search: "find suggest",
+    Search: "downloads find suggest",
     Versions: """archive artifact artifacts channels deprecate get history kinds list moves promote publish put_schema
     rate ratings restore schemas star starred undeprecate unpublish unstar unyank update yank""",
 }

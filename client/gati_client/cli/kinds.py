@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from gati_client.cli import finding, packing, project, publishing, states
+from gati_client.cli import finding, moving, packing, project, publishing, states
 from gati_client.cli.frame import App
 
 COMMANDS = (
     packing.publish,
     project.install,
     project.remove,
+    moving.import_,
     project.update,
     project.outdated,
     packing.publish,
@@ -16,6 +17,7 @@ COMMANDS = (
     project.update,
     project.outdated,
     project.remove,
+    moving.import_,
     publishing.validate,
     publishing.info,
     publishing.list_,

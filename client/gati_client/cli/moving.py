@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from gati_client.cli.api import reaching
-from gati_client.cli.frame import App, emit, say
+from gati_client.cli.frame import App, current, emit, say
 from gati_client.errors import Usage
 
 app = App()
@@ -54,12 +54,36 @@ async def export(
 
 @app.command("import")
 async def import_(
-    folder: Annotated[Path, typer.Argument(help="The OCI layout.")],
-    name: Annotated[str, typer.Argument(help="The repository that it goes into.")],
+    source: Annotated[str, typer.Argument(help="The OCI layout; or what npm or git have: NAME@VERSION, or a URL.")],
+    to: Annotated[str | None, typer.Argument(help="The repository that it goes into; the folder, with --from.")] = None,
+    origin: Annotated[
+        Literal["npm", "git"] | None, typer.Option("--from", help="Make a folder that can be published.")
+    ] = None,
+    reference: Annotated[str | None, typer.Option("--ref", help="The branch or tag, of git.")] = None,
 ) -> None:
-    """Push everything of an OCI layout."""
+    """Push everything of an OCI layout; with --from, make an artifact's folder of what npm or git have."""
+    if origin is not None:
+        _adopt(origin, source, to, reference)
+        return
+    folder = Path(source)
     if not (folder / "index.json").is_file():
         raise Usage(f"{folder} is no OCI layout: it has no index.json", remedy="gati export writes one")
-    async with reaching(name, publishing=True) as (client, target):
+    if to is None:
+        raise Usage("which repository shall it go into?", remedy=f"gati import {source} NAME")
+    async with reaching(to, publishing=True) as (client, target):
         await client.artifacts.import_layout(folder, target.repository)
         say(f"{folder} is in {target.repository}")
+
+
+def _adopt(origin: Literal["npm", "git"], source: str, to: str | None, reference: str | None) -> None:
+    from gati_client import adopt
+
+    bare = source[:1] + source[1:].partition("@")[0] if origin == "npm" else source
+    target = Path(to or bare.rstrip("/").rpartition("/")[2].removesuffix(".git") or ".")
+    kind = current().kind or "module"
+    if origin == "npm":
+        manifest = adopt.from_npm(source, target, kind=kind)
+    else:
+        manifest = adopt.from_git(source, target, kind=kind, reference=reference)
+    emit({"path": str(target), "manifest": str(manifest), "kind": kind})
+    say(f"look at {manifest}, then: gati publish {target}")

@@ -27,7 +27,9 @@ class Audit(Space):
         until: datetime.datetime | None = None,
     ) -> AsyncIterator[Entry]:
         """What was done or refused; with `namespace`, at and below it, for its administrators."""
-        below = f"namespaces/{namespace_path(namespace)}/" if namespace else ""
+        path = "/v2/_ext/audit/entries"
+        if namespace:
+            path = f"/v2/_ext/audit/namespaces/{namespace_path(namespace)}/entries"
         query = {
             "actor": actor,
             "action": action,
@@ -37,7 +39,7 @@ class Audit(Space):
             "since": since.isoformat() if since else None,
             "until": until.isoformat() if until else None,
         }
-        return self._items(Entry, f"/v2/_ext/audit/{below}entries", query)
+        return self._items(Entry, path, query)
 
     async def checkpoint(self) -> CheckpointAnswer:
         """The newest signed state of the whole log."""

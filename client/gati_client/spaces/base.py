@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
@@ -16,7 +16,7 @@ from gati_client.transport import Transport
 
 M = TypeVar("M", bound=BaseModel)
 Features = Callable[[], Awaitable[frozenset[str]]]
-Query = Mapping[str, str | int | bool | None]
+Query = Mapping[str, str | int | bool | Sequence[str] | None]
 
 _MAX_PAGES = 100_000
 
@@ -137,10 +137,14 @@ def namespace_path(text: str) -> str:
 
 
 def _query(query: Query | None) -> str:
-    pairs = []
+    pairs: list[tuple[str, str]] = []
     for key, value in (query or {}).items():
-        if value is not None:
-            pairs.append((key, str(value).lower() if isinstance(value, bool) else str(value)))
+        if isinstance(value, bool):
+            pairs.append((key, str(value).lower()))
+        elif isinstance(value, str | int):
+            pairs.append((key, str(value)))
+        elif value is not None:
+            pairs += [(key, each) for each in value]
     return f"?{urlencode(pairs)}" if pairs else ""
 
 
