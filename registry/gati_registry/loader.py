@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import EntryPoint, entry_points
@@ -58,7 +58,7 @@ def declared(wanted: Sequence[str] | None) -> list[Extension]:
         for required in extension.requires:
             if required not in extensions:
                 raise SettingsError(f"extensions: {name} requires {required}; enable both or neither")
-        graph[name] = sorted(extension.requires)
+        graph[name] = sorted({*extension.requires, *(used for used in extension.uses if used in extensions)})
     try:
         return [extensions[name] for name in TopologicalSorter(graph).static_order()]
     except CycleError as error:
@@ -104,6 +104,10 @@ class Loaded:
         """One field of all contributions, one after the other."""
         return [item for _, contribution in self.parts for item in getattr(contribution, field)]
 
+    def closing(self) -> list[Callable[[], Awaitable[None]]]:
+        """What is to be done at the end, the last one's first."""
+        return [contribution.close for _, contribution in reversed(self.parts) if contribution.close is not None]
+
     def routes(self) -> list[tuple[str, str, Routes]]:
         """(name, summary, routes) of each extension."""
         return [
@@ -147,7 +151,7 @@ def contribute(
             clock=clock,
             log=logging.getLogger(f"gati.extension.{extension.name}"),
             open=settings.open,
-            apis={name: apis[name] for name in extension.requires},
+            apis={name: apis[name] for name in (*extension.requires, *extension.uses) if name in apis},
             public_url=settings.public_url,
             settings=section,
             folder=None if settings.shared_metadata else settings.data,

@@ -30,6 +30,11 @@ def config_type(name: str) -> str:
     return f"application/vnd.gati.{name}.config.v1+json"
 
 
+def yaml_config_type(name: str) -> str:
+    """The media type of its config where that is YAML, as authors of `spec.yaml` write it."""
+    return f"application/vnd.gati.{name}.config.v1+yaml"
+
+
 def layer_types(name: str) -> tuple[str, ...]:
     """The media types of its layers."""
     return tuple(f"application/vnd.gati.{name}.layer.v1.tar+{way}" for way in ("gzip", "zstd"))
@@ -39,7 +44,8 @@ def layer_types(name: str) -> tuple[str, ...]:
 class Dependency:
     """Another artifact that this one wants. `name` is a repository, `constraint` an npm-style range, channel or digest.
 
-    `type` is runtime, dev, build or peer. `condition` narrows it: os, arch, env, feature.
+    `type` is runtime, dev, build or peer. `condition` narrows it: os, arch, env, feature, each one or several joined by
+    commas; so does `scope` (production, development). `registry` is another one that has it.
     """
 
     name: str
@@ -49,6 +55,8 @@ class Dependency:
     reason: str = ""
     kind: str = ""
     condition: Mapping[str, str] = field(default_factory=dict)
+    registry: str = ""
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +143,7 @@ class Kind:
             name,
             summary,
             (artifact_type(name), *artifact_types),
-            (config_type(name), *config_types),
+            (config_type(name), yaml_config_type(name), *config_types),
             (*layer_types(name), *layers),
             model,
             describe,

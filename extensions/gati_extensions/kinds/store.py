@@ -426,14 +426,16 @@ async def listed(tx: Transaction, name: str) -> Listed | None:
 async def within(
     tx: Transaction, path: str, kind: str | None, after: str, limit: int, visible: Visible
 ) -> Sequence[Listed]:
-    """Repositories at and below a path that a caller may see, by name."""
+    """Repositories at and below a path (empty: anywhere) that a caller may see, by name."""
     condition, values = visible.where("kinds_repository.name")
-    wanted = "" if kind is None else " AND kind = :kind"
+    if kind is not None:
+        condition, values = f"({condition}) AND kind = :kind", {**values, "kind": kind}
+    if path:
+        condition = f"({condition}) AND (name = :path OR (name > :below AND name < :beyond))"
+        values |= {"path": path, "below": f"{path}/", "beyond": f"{path}0"}
     rows = await tx.all(
-        f"SELECT {_LISTED} FROM kinds_repository WHERE (name = :path OR (name > :below AND name < :beyond))"
-        f" AND name > :after AND ({condition}){wanted} ORDER BY name LIMIT :limit",
-        path=path, below=f"{path}/", beyond=f"{path}0", after=after, limit=limit, **values,
-        **({} if kind is None else {"kind": kind}),
+        f"SELECT {_LISTED} FROM kinds_repository WHERE name > :after AND ({condition}) ORDER BY name LIMIT :limit",
+        after=after, limit=limit, **values,
     )  # fmt: skip
     return [Listed(*row) for row in rows]
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from gati_extensions.kinds import yaml
 from gati_extensions.kinds.files import File, Files, Malformed, Window, opener
 from gati_extensions.kinds.gtypes.signatures import NONE, Signatures, signatures
 from gati_extensions.kinds.gtypes.tree import BadType
@@ -144,18 +145,9 @@ class Understanding:
         data = await self._read(repository, config)
         if data is None:
             return _doubted("its config is not stored here and was not read")
-        try:
-            if len(data) > INLINE:
-                return await asyncio.to_thread(_described, kind, data, ours)
-            return _described(kind, data, ours)
-        except Invalid as error:
-            if ours:
-                raise _invalid("/config", f"the config {error}") from None
-            return _doubted(f"its config {error}")
-        except BadType as error:
-            raise _invalid(error.pointer, f"the config of this {kind.name} is not valid: {error.problem}") from None
-        except ValidationError as error:
-            raise _of_model(kind, error) from None
+        media_type = config["mediaType"]
+        read = partial(checked if ours else _flagged, kind, media_type, data)
+        return await asyncio.to_thread(read) if len(data) > INLINE or _is_yaml(media_type) else read()
 
     async def _read(self, repository: RepositoryName, config: Mapping[str, Any]) -> bytes | None:
         try:
@@ -201,20 +193,51 @@ def _listed(document: Mapping[str, Any], name: str) -> list[Any]:
     return found[:MAX_LAYERS] if isinstance(found, list) else []
 
 
-def _described(kind: Kind, data: bytes, ours: bool) -> tuple[Facts, Signatures]:
-    document = strict(data)
-    if ours:
-        assert kind.model is not None
-        assert kind.describe is not None
+def document_of(media_type: str, data: bytes) -> dict[str, Any]:
+    """A config, JSON or YAML by its media type.
+
+    Raises:
+        Invalid: it is none.
+    """
+    return yaml.strict(data) if _is_yaml(media_type) else strict(data)
+
+
+def checked(kind: Kind, media_type: str, data: bytes) -> tuple[Facts, Signatures]:
+    """The facts of a config of ours, and its GTypes.
+
+    Raises:
+        RegistryError: MANIFEST_INVALID, it does not fit the kind.
+    """
+    assert kind.model is not None
+    assert kind.describe is not None
+    try:
+        document = document_of(media_type, data)
         facts = kind.describe(kind.model.model_validate(document))
         found = signatures(document.get("gtypes"), facts.exports, "/gtypes")
-        return facts.with_problems(*found.problems), found
+    except Invalid as error:
+        raise _invalid("/config", f"the config {error}") from None
+    except BadType as error:
+        raise _invalid(error.pointer, f"the config of this {kind.name} is not valid: {error.problem}") from None
+    except ValidationError as error:
+        raise _of_model(kind, error) from None
+    return facts.with_problems(*found.problems), found
+
+
+def _flagged(kind: Kind, media_type: str, data: bytes) -> tuple[Facts, Signatures]:
+    """Those of somebody else's, which is never refused."""
     assert kind.foreign is not None
-    return kind.foreign(document), NONE
+    try:
+        return kind.foreign(document_of(media_type, data)), NONE
+    except Invalid as error:
+        return _doubted(f"its config {error}")
 
 
 def _doubted(problem: str) -> tuple[Facts, Signatures]:
     return Facts().with_problems(problem), NONE
+
+
+def _is_yaml(media_type: str) -> bool:
+    return media_type.endswith("yaml")
 
 
 def _descriptor(raw: Any) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""Gati modules, in both forms that upstream has: `gati-module.json` and the contracts' ModuleManifest."""
+"""Gati modules, in both forms that upstream has: `gati-module.json` and the contracts' ModuleManifest. And mlld's."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from gati_extensions.kinds.catalogue import mlld
 from gati_extensions.kinds.fields import (
     MOST,
     Capabilities,
@@ -95,9 +96,11 @@ KIND = Kind.own(
     "A Gati module: JavaScript, OCI image, WebAssembly, binary or external adapter.",
     Module,
     _describe,
+    foreign=mlld.describe,
     artifact_types=tuple(
         f"application/vnd.gati.module-{name}.v1" for name in ("node", "oci", "wasm", "binary", "external")
     ),
+    config_types=(mlld.REGISTRY, mlld.MODULE),
     layers=("application/wasm", "application/vnd.wasm.content.layer.v1+wasm"),
     aliases=tuple(f"module-{name}" for name in ("node", "oci", "wasm", "binary", "external")),
 )
