@@ -11,6 +11,7 @@ from resolvelib import AbstractProvider, BaseReporter, ResolutionImpossible, Res
 from gati_extensions.kinds.api import Release
 from gati_extensions.resolve.explaining import circle, explain, too_deep
 from gati_extensions.resolve.problem import ROOT, Problem, Solution, Want, label
+from gati_extensions.resolve.ranges import Range
 
 MAX_TRIES = 20
 """Better releases of requests that are tried once there is an answer."""
@@ -90,6 +91,7 @@ class _Tables:
         self._ordered: dict[str, list[Release]] = {}
         self._suiting: dict[tuple[str, str], frozenset[str]] = {}
         self._wants: dict[str, list[Want]] = {}
+        self._exact: dict[str, bool] = {}
 
     def ordered(self, name: str) -> list[Release]:
         """All releases, the strategy's first choice first."""
@@ -106,6 +108,13 @@ class _Tables:
         if found is None:
             tags = (release.tag for release in self.ordered(want.name) if self._fits(want, release))
             found = self._suiting[key] = frozenset(tags)
+        return found
+
+    def exact(self, range_: Range) -> bool:
+        """Whether it leaves one release alone."""
+        found = self._exact.get(range_.text)
+        if found is None:
+            found = self._exact[range_.text] = bool(range_.digest or range_.channel or _is_exact(range_))
         return found
 
     def wants(self, release: Release) -> list[Want]:
@@ -193,10 +202,10 @@ class _Provider(AbstractProvider[Want, Release, str]):
             cause.requirement.name == identifier or (cause.parent and cause.parent.repository == identifier)
             for cause in backtrack_causes
         )
-        wants = [info.requirement for info in information[identifier]]
-        ranges = [want.range for want in wants]
-        asked = any(want.parent == ROOT for want in wants)
-        exact = any(one.digest or one.channel or _is_exact(one) for one in ranges)
+        exact = asked = False
+        for info in information[identifier]:  # of every name that is open, in every round: no more than needed
+            asked = asked or info.requirement.parent == ROOT
+            exact = exact or self._tables.exact(info.requirement.range)
         return (not exact, not asked, not causes, len(self._tables.ordered(identifier)), identifier)
 
     def find_matches(
@@ -260,5 +269,5 @@ class _Provider(AbstractProvider[Want, Release, str]):
         return out
 
 
-def _is_exact(found: Any) -> bool:
+def _is_exact(found: Range) -> bool:
     return len(found.alternatives) == 1 and len(found.alternatives[0]) == 1 and found.alternatives[0][0].operator == "="
