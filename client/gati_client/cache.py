@@ -101,16 +101,6 @@ class Cache:
             await self._fetched(path, digest, fetch)
         return path
 
-    async def put(self, data: bytes) -> str:
-        """Keep small bytes that are here already; their digest."""
-        digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-        async def fetch(path: Path) -> None:
-            path.write_bytes(data)
-
-        await self.get(digest, fetch)
-        return digest
-
     async def _fetched(self, path: Path, digest: str, fetch: Fetch) -> None:
         partial = self.root / "partial" / path.name
         partial.parent.mkdir(parents=True, exist_ok=True)

@@ -16,14 +16,15 @@ from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequen
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-
-import httpx
+from urllib.request import getproxies
 
 from gati_client import hosts
 from gati_client.answers import Answer, refusal
 from gati_client.auth import Credential, Credentials
 from gati_client.errors import Denied, GatiError, Integrity, Network
+from gati_client.quick import httpx
 from gati_client.tokens import Challenge, Tokens, basic, parse_challenge
+from gati_client.wire import Wire
 
 MAX_DOCUMENT = 32 << 20
 """Bytes of an answer that is no blob: lists, manifests, documents of extensions."""
@@ -317,10 +318,13 @@ class Transport:
         client = self._clients.get(scheme)
         if client is None:
             patience = self.patience
+            context = _authorities() if scheme == "https" else None
+            proxied = not hosts.loopback(self.url.host) and bool({"http", "https", "all"} & set(getproxies()))
             client = self._clients[scheme] = httpx.AsyncClient(
-                verify=_authorities() if scheme == "https" else False,
                 # This machine's own servers are not behind its proxy.
-                trust_env=not hosts.loopback(self.url.host),
+                transport=None if proxied else Wire(context, self._connections),
+                verify=context or False,
+                trust_env=proxied,
                 timeout=httpx.Timeout(patience.piece, connect=patience.connect, pool=None),
                 limits=httpx.Limits(max_connections=self._connections, max_keepalive_connections=self._connections),
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),

@@ -75,7 +75,8 @@ async def test_damage_is_mended_online_and_told_offline(tmp_path: Path) -> None:
 async def test_verify_and_prune(tmp_path: Path) -> None:
     cache = Cache(tmp_path)
     path = await cache.get(DIGEST, Counting())
-    other = await cache.put(b"other")
+    other = f"sha256:{hashlib.sha256(b'other').hexdigest()}"
+    await cache.get(other, Counting(b"other"))
     assert (await cache.verify()).damaged == ()
     path.chmod(0o644)
     path.write_bytes(b"damaged")

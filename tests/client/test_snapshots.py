@@ -106,6 +106,9 @@ def test_shared_and_had_again(opened: Registry, tmp_path: Path) -> None:
             pushed = await snapshots.share(client, "library/dev", made)
             again = await snapshots.share(client, "library/dev", made)
             assert pushed.digest == again.digest  # the same snapshot is the same artifact
+            other = snapshots.capture(folder, "dev", "1.0.0", environment={})
+            with pytest.raises(Conflict, match=r"another 1\.0\.0 already"):
+                await snapshots.share(client, "library/dev", other)
             assert (await snapshots.fetch(client, "library/dev", "latest")).document == made.document
             with pytest.raises(NotFound):
                 await snapshots.fetch(client, "library/dev", "9.9.9")

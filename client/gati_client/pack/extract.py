@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, cast
 
 from gati_client.errors import Conflict, Integrity
 from gati_client.pack import tar
@@ -100,15 +100,6 @@ class _Hashing:
             pass
         if self._digest is not None and self._hash.hexdigest() != self._digest.partition(":")[2]:
             raise tar.BadArchive(f"its bytes are not those of {self._digest}")
-
-
-class _Inflating(Protocol):
-    """What both compressors' objects have."""
-
-    eof: bool
-    unused_data: bytes
-
-    def decompress(self, data: bytes, /) -> bytes: ...
 
 
 def _plain(source: _Hashing) -> Iterator[bytes]:

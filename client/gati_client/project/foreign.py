@@ -102,10 +102,12 @@ def _read_mlld(path: Path) -> Imported:
             raise Usage(f"{path.name}: {name[:100]} is not written as mlld writes it")
         repository = _repository(name)
         when, integrity = entry.get("approvedAt"), entry.get("integrity")
-        ours = isinstance(integrity, str) and is_digest(integrity) and str(entry.get("resolved")).endswith(integrity)
-        wishes[repository] = str(integrity) if ours else "*"
-        if isinstance(when, str) and isinstance(integrity, str):
-            approved[repository] = (when, integrity)
+        wishes[repository] = "*"
+        if isinstance(integrity, str) and is_digest(integrity):
+            if str(entry.get("resolved")).endswith(integrity):  # gati wrote it
+                wishes[repository] = integrity
+            if isinstance(when, str):
+                approved[repository] = (when, integrity)
     return Imported(wishes, approved)
 
 

@@ -47,6 +47,7 @@ def _contribute(kernel: Kernel, settings: SearchSettings) -> Contribution:
             Job("search.downloads", jobs.DOWNLOADS_INTERVAL, indexer.follow, indexer.downloaded),
             *embedding,
         ],
+        prepare=builder.prepare if kernel.search_url is None else None,
         close=outside.close if outside is not None else None,
         api=searching,
     )

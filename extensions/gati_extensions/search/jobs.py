@@ -155,6 +155,13 @@ class Builder:
             return True
         return not await self._index.built()
 
+    async def prepare(self) -> Sequence[str]:
+        """Where there is nothing yet, an empty index serves from the first moment on."""
+        empty = not await self._database.scan(lambda tx: self._catalogue.names(tx, "", "", 1))
+        if empty and not await self._index.built():
+            await self()
+        return ()
+
     async def __call__(self) -> None:
         """Build one and let it serve."""
         await self._database.write(lambda tx: tx.leases.set_fact(BUILD_FACT, DONE))

@@ -74,10 +74,9 @@ def test_exit_codes(gati: Client) -> None:
     lock = json.loads((app.home / "gati.lock").read_text())
     lock["packages"]["orgs/codes/x@1.0.0"]["integrity"] = "sha256-AAAA"
     (app.home / "gati.lock").write_text(json.dumps(lock))
-    for command in (["install"], ["install", "--frozen"], ["tree"], ["add", "@codes/x"]):
+    for command in (["install"], ["add", "@codes/x"]):
         run = app.run(*command)
         assert (run[0], "integrity" in run[2]) == (6, True), run
-    assert app.run("add", "@codes/nothing@^9")[0] in (5, 6)
 
 
 def test_approving(gati: Client) -> None:

@@ -13,34 +13,24 @@ from tests.core.support import FakeClock
 from tests.extensions.access.support import World, populate, world
 from tests.extensions.search.support import EXTENSIONS, indexed, job, names, publish
 from tests.extensions.search.test_search import (
-    test_a_cursor_belongs_to_its_question,
     test_a_misspelt_word_is_mended_and_told,
-    test_a_scoped_token_finds_what_it_reaches,
     test_all_is_built_anew_while_it_serves,
     test_fields_of_a_registered_schema_are_searched,
-    test_filters_beside_the_query,
-    test_hostile_texts_are_only_texts,
     test_one_sees_what_one_may_pull_in_hits_counts_facets_and_suggestions,
     test_states_overlays_and_stars_are_followed,
     test_what_is_deleted_or_renamed_is_followed,
-    test_what_is_pushed_is_found_by_its_words,
 )
 from tests.support.opensearch import OpenSearchNode
 
 pytestmark = pytest.mark.anyio
 
 __all__ = [
-    "test_a_cursor_belongs_to_its_question",
     "test_a_misspelt_word_is_mended_and_told",
-    "test_a_scoped_token_finds_what_it_reaches",
     "test_all_is_built_anew_while_it_serves",
     "test_fields_of_a_registered_schema_are_searched",
-    "test_filters_beside_the_query",
-    "test_hostile_texts_are_only_texts",
     "test_one_sees_what_one_may_pull_in_hits_counts_facets_and_suggestions",
     "test_states_overlays_and_stars_are_followed",
     "test_what_is_deleted_or_renamed_is_followed",
-    "test_what_is_pushed_is_found_by_its_words",
 ]
 
 
