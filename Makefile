@@ -63,3 +63,4 @@ bench: install ## measure against the peers, past one machine, with a million ma
 	$(BIN)/python -m bench --suite replicas
 	$(BIN)/python -m bench --suite growth
 	$(BIN)/python -m bench --suite search
+	$(BIN)/python -m bench.clients

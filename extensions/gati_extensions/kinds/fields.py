@@ -63,7 +63,7 @@ def _person(value: Any) -> Any:
     return value
 
 
-Author = Annotated[Person, BeforeValidator(_person)]
+Author = Annotated[Person, BeforeValidator(_person, json_schema_input_type=str | Person)]
 
 
 class Source(Part):
@@ -73,7 +73,10 @@ class Source(Part):
     type: Text = ""
 
 
-Repository = Annotated[Source, BeforeValidator(lambda value: {"url": value} if isinstance(value, str) else value)]
+Repository = Annotated[
+    Source,
+    BeforeValidator(lambda v: {"url": v} if isinstance(v, str) else v, json_schema_input_type=str | Source),
+]
 
 
 class Comparison(Part):

@@ -85,7 +85,11 @@ class Understanding:
         facts, told = await self._config(repository, kind, config) if config else (Facts(), NONE)
         facts = _annotated(facts, document.get("annotations"))
         if kind.inspect is not None and layers:
-            facts = await kind.inspect(facts, self._files(repository, layers))
+            ours = config is not None and config["mediaType"].startswith(OURS)
+            try:
+                facts = await kind.inspect(facts, replace(self._files(repository, layers), strict=ours))
+            except Malformed as error:
+                raise _invalid("/layers", f"a file of this {kind.name} is not what it says: {error}") from None
         content = ",".join(sorted(layer["digest"] for layer in layers))
         return Understood(kind.name, facts, Digest.of(content.encode()) if content else "", told)
 
@@ -199,7 +203,7 @@ def document_of(media_type: str, data: bytes) -> dict[str, Any]:
 
 
 def checked(kind: Kind, media_type: str, data: bytes) -> tuple[Facts, Signatures]:
-    """What a config of ours says.
+    """The facts of a config of ours, and its GTypes.
 
     Raises:
         RegistryError: MANIFEST_INVALID, it does not fit the kind.
@@ -210,13 +214,13 @@ def checked(kind: Kind, media_type: str, data: bytes) -> tuple[Facts, Signatures
         document = document_of(media_type, data)
         facts = kind.describe(kind.model.model_validate(document))
         found = signatures(document.get("gtypes"), facts.exports, "/gtypes")
-        return facts.with_problems(*found.problems), found
     except Invalid as error:
         raise _invalid("/config", f"the config {error}") from None
     except BadType as error:
         raise _invalid(error.pointer, f"the config of this {kind.name} is not valid: {error.problem}") from None
     except ValidationError as error:
         raise _of_model(kind, error) from None
+    return facts.with_problems(*found.problems), found
 
 
 def _flagged(kind: Kind, media_type: str, data: bytes) -> tuple[Facts, Signatures]:
@@ -228,12 +232,12 @@ def _flagged(kind: Kind, media_type: str, data: bytes) -> tuple[Facts, Signature
         return _doubted(f"its config {error}")
 
 
-def _is_yaml(media_type: str) -> bool:
-    return media_type.endswith("yaml")
-
-
 def _doubted(problem: str) -> tuple[Facts, Signatures]:
     return Facts().with_problems(problem), NONE
+
+
+def _is_yaml(media_type: str) -> bool:
+    return media_type.endswith("yaml")
 
 
 def _descriptor(raw: Any) -> dict[str, Any] | None:

@@ -47,6 +47,7 @@ class Indexer:
         self._methods = methods
         self._database = kernel.database
         self._clock = kernel.clock
+        self._outside = kernel.search_url is not None
         self._index = index
         self._catalogue = catalogue
         self._gathering = gathering
@@ -74,9 +75,13 @@ class Indexer:
 
     async def _names(self, names: Sequence[str]) -> None:
         if names:
+            # An index outside of the database may get this late, after what another worker has read later.
+            outside = self._outside
+            revision = await self._database.write(lambda tx: queue.turn(tx, self._clock.now())) if outside else 0
             documents = await self._database.scan(lambda tx: self._gathering.documents(tx, names))
             there = {document.name for document in documents}
-            await self._index.put(documents, [name for name in names if name not in there])
+            gone = [name for name in names if name not in there]
+            await self._index.put(documents, gone, revision=revision)
             await self._methods.update(names)
 
     async def _below(self, path: str) -> None:
@@ -93,7 +98,9 @@ class Indexer:
         key: tuple[float | str, str] | None = None
         expression = Or((Has("namespace", path), Has("name", path)))
         while True:
-            page = await self._index.search(Query(expression, sort="name", limit=AT_ONCE, after=key, facets=False))
+            page = await self._index.search(
+                Query(expression, sort="name", limit=AT_ONCE, after=key, facets=False, raw=True)
+            )
             await self._names([hit.document.name for hit in page.hits])
             if not page.more:
                 return

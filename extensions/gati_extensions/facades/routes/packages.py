@@ -188,6 +188,7 @@ class _Packages:
                 limit=min(asked.limit, 100),
                 cursor=asked.cursor,
                 facets=False,
+                ranking=None,
             ),
         )
         names = [item.repository for item in page.items]

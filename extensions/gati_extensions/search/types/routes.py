@@ -143,13 +143,13 @@ class SignatureSearch:
         ranks = await asyncio.to_thread(_compared, side, looked[first][:CANDIDATES])
         hashes = sorted(ranks, key=lambda hash_: (ranks[hash_], hash_))
 
-        async def collect(tx: Transaction) -> tuple[Sequence[Row], Mapping[str, tuple[str, str]]]:
+        async def collect(tx: Transaction) -> tuple[Sequence[Row], Mapping[str, tuple[str, str]], bool]:
             rows = await store.methods(tx, side.name, hashes, kind, METHODS + 1, visible)
             wanted = {hash_ for row in rows for one in others if (hash_ := getattr(row, one.name)) is not None}
-            return rows, await store.bodies(tx, sorted(wanted))
+            return rows, await store.bodies(tx, sorted(wanted)), await store.common(tx, hashes)
 
-        rows, bodies = await database.scan(collect)
-        complete = complete and len(rows) <= METHODS
+        rows, bodies, common = await database.scan(collect)
+        complete = complete and len(rows) <= METHODS and not common
         of_others = [
             await asyncio.to_thread(_compared, one, [(hash_, *body) for hash_, body in bodies.items()])
             for one in others

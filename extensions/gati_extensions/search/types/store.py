@@ -12,6 +12,10 @@ TAKES, GIVES = 1, 2
 
 _AT_ONCE = 400
 """Values of one statement."""
+_TOGETHER = 20
+"""Types whose methods one statement asks for."""
+LOOKED = 20_000
+"""Methods of one type that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,20 +155,39 @@ async def bodies(tx: Transaction, hashes: Sequence[str]) -> Mapping[str, tuple[s
 async def methods(
     tx: Transaction, side: str, hashes: Sequence[str], kind: str | None, limit: int, visible: Visible
 ) -> Sequence[Row]:
-    """Methods whose `side` (takes or gives) is one of these types, as far as a caller may see them."""
+    """Methods whose `side` (takes or gives) is one of these types, as far as a caller may see them.
+
+    In the order of the types. Of each no more than `LOOKED` are looked at, however few of them are visible.
+    """
     assert side in ("takes", "gives")
-    condition, values = visible.where("search_method.repository")
-    wanted = "" if kind is None else " AND kind = :kind"
+    condition, values = visible.where("one.repository")
+    wanted = "" if kind is None else " AND one.kind = :kind"
+    columns = "repository, method, kind, version, digest, takes, gives"
     found: list[Row] = []
-    for start in range(0, len(hashes), _AT_ONCE):
+    for start in range(0, len(hashes), _TOGETHER):
         if len(found) >= limit:
             break
-        listed = {f"h{number}": hash_ for number, hash_ in enumerate(hashes[start : start + _AT_ONCE])}
+        listed = {f"h{number}": hash_ for number, hash_ in enumerate(hashes[start : start + _TOGETHER])}
+        # Each type by itself goes along the index and ends early; all at once would be sorted first.
+        parts = [
+            f"SELECT {columns} FROM (SELECT {columns} FROM (SELECT {columns} FROM search_method WHERE {side} = :{name}"
+            f" ORDER BY repository, method LIMIT :looked) AS one WHERE ({condition}){wanted} LIMIT :limit) AS {name}"
+            for name in listed
+        ]
         rows = await tx.all(
-            "SELECT repository, method, kind, version, digest, takes, gives FROM search_method"
-            f" WHERE {side} IN ({', '.join(f':{name}' for name in listed)}) AND ({condition}){wanted}"
-            " ORDER BY repository, method LIMIT :limit",
-            limit=limit - len(found), **listed, **values, **({} if kind is None else {"kind": kind}),
+            " UNION ALL ".join(parts), limit=limit - len(found), looked=LOOKED, **listed, **values,
+            **({} if kind is None else {"kind": kind}),
         )  # fmt: skip
         found += [Row(*row) for row in rows]
-    return found
+    return found[:limit]
+
+
+async def common(tx: Transaction, hashes: Sequence[str]) -> bool:
+    """Whether any of these types is mentioned so often that not all methods are looked at."""
+    for start in range(0, len(hashes), _AT_ONCE):
+        listed = {f"h{number}": hash_ for number, hash_ in enumerate(hashes[start : start + _AT_ONCE])}
+        marks = ", ".join(f":{name}" for name in listed)
+        sql = f"SELECT 1 FROM search_type WHERE uses > :looked AND hash IN ({marks}) LIMIT 1"
+        if await tx.one(sql, looked=LOOKED, **listed) is not None:
+            return True
+    return False
