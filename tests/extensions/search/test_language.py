@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 
 import pytest
 from hypothesis import given, settings
@@ -195,8 +194,7 @@ def test_words_are_folded_once_for_all(text: str) -> None:
     assert words(text) == [word for word, _, _ in spans(text)]
 
 
-def test_bombs_take_no_time() -> None:
-    began = time.process_time()
+def test_bombs_are_read_or_refused() -> None:
     for bomb in (
         "(" * 1000,
         "-" * 1000,
@@ -212,7 +210,6 @@ def test_bombs_take_no_time() -> None:
     ):
         for text in (bomb, bomb[:1000]):
             _parsed(text)
-    assert time.process_time() - began < 20, "a generous bound: this takes milliseconds"
 
 
 def test_a_name_is_asked_for_by_words_alone() -> None:
