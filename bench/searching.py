@@ -10,12 +10,12 @@ import random
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
 from bench.filling import Row, Target
 from gati_extensions.search.ports import Document
 from gati_extensions.search.store import documents as rows
-from gati_extensions.search.store import marks
+from gati_extensions.search.store.fts5 import COLUMNS as FTS5
+from gati_extensions.search.store.fts5 import columns_of
 from gati_extensions.search.store.tsvector import vector
 
 VOCABULARY = 60_000
@@ -58,12 +58,14 @@ def document(number: int, now: int) -> Document:
         return made.choices(WORDS, cum_weights=_CUMULATIVE, k=count)
 
     org = f"o{int(made.paretovariate(0.6)) % ORGANIZATIONS:05d}"
-    name = f"orgs/{org}/{'-'.join(text(2))}-{number}"
+    # What lies in `library` is public, what lies below an organization that nobody has is private.
+    (level,) = made.choices(("public", "private"), weights=(90, 10))
+    namespace = f"{'library' if level == 'public' else 'orgs'}/{org}"
+    name = f"{namespace}/{'-'.join(text(2))}-{number}"
     (kind,) = made.choices(KINDS, weights=COMMON)
     keywords = tuple(text(3))
     numbers = {"context_length": float(2 ** made.randint(9, 20))} if kind == "model" else {}
     downloads, stars = int(made.paretovariate(0.7)) - 1, int(made.paretovariate(1.1)) - 1
-    (level,) = made.choices(("public", "internal", "private"), weights=(90, 5, 5))
     (license_name,) = made.choices(LICENSES, weights=COMMON[:5])
     return Document(
         name=name, kind=kind, version=f"{made.randint(0, 3)}.{made.randint(0, 9)}.0", digest=f"sha256:{number:064x}",
@@ -71,7 +73,8 @@ def document(number: int, now: int) -> Document:
         keywords=keywords, license=license_name, publisher=org, level=level, stars=min(stars, 10**6),
         downloads=min(downloads, 10**9), created_at=now - 60_000 * number, updated_at=now - 1_000 * number,
         words={
-            "kind": (kind,), "namespace": (f"orgs/{org}",), "name": (name,), "publisher": (org,),
+            "kind": (kind,), "namespace": ("library", namespace) if level == "public" else (namespace,),
+            "name": (name,), "publisher": (org,),
             "license": (license_name,), "language": tuple(made.sample(LANGUAGES, 1)), "keyword": keywords,
             "capability": tuple(made.sample(CAPABILITIES, made.randint(0, 2))), "state": ("published",),
             "tag": ("latest", "1.0.0"),
@@ -81,6 +84,7 @@ def document(number: int, now: int) -> Document:
 
 
 COLUMNS: Mapping[str, Sequence[str]] = {
+    "repository": ("id", "name", "created_at"),
     "namespaces_repository": ("name", "visibility", "bytes", "manifests"),
     "search_index_document1": (
         *("id", "name", "base", "version_key", "digest", "stars", "downloads", "created_at", "updated_at"),
@@ -91,13 +95,12 @@ COLUMNS: Mapping[str, Sequence[str]] = {
     "search_index_word1": ("word", "initial", "length", "number"),
     "search_index_state": ("slot", "role"),
 }
-_FTS5 = ("rowid", "name", "title", "keywords", "description", "readme", "marks")
 
 
 def fill(target: Target, count: int, *, postgresql: bool, now: int | None = None) -> None:
     """Make an index of `count` documents that serves, in a database with its schema and without documents."""
     now = now if now is not None else time.time_ns() // 1_000_000
-    columns = {**COLUMNS, "search_index_text1": ("id", "words") if postgresql else _FTS5}
+    columns = {**COLUMNS, "search_index_text1": ("id", "words") if postgresql else ("rowid", *FTS5)}
     words: Counter[str] = Counter()
     following: dict[int, Iterator[int]] = {}
     # In the order in which they were pushed: the newest comes last.
@@ -119,6 +122,7 @@ def fill(target: Target, count: int, *, postgresql: bool, now: int | None = None
 
 
 def _add(found: dict[str, list[Row]], made: Document, number: int, *, postgresql: bool) -> None:
+    found["repository"].append((1_000_000 + int(made.digest[7:], 16), made.name, made.created_at))
     found["namespaces_repository"].append((made.name, made.level, 0, 1))
     found["search_index_document1"].append(
         (
@@ -128,9 +132,5 @@ def _add(found: dict[str, list[Row]], made: Document, number: int, *, postgresql
     )
     found["search_index_body1"].append((number, rows.encoded(made)))
     found["search_index_number1"] += [(number, field, value) for field, value in made.numbers.items()]
-    text: Any
-    if postgresql:
-        text = (number, vector(number, made))
-    else:
-        text = (number, *map(" ".join, rows.texts(made)), " ".join(dict.fromkeys(marks.of_document(made))))
-    found["search_index_text1"].append(text)
+    text = (vector(number, made),) if postgresql else columns_of(made)
+    found["search_index_text1"].append((number, *text))

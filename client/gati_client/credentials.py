@@ -30,6 +30,11 @@ from gati_client.errors import GatiError, NotFound, Usage
 TOKEN_USER = "<token>"  # noqa: S105 - a name
 """A helper's user name for what is no password but an identity token."""
 
+_DOCKER_HUB = "https://index.docker.io/v1/"
+"""What docker calls its own registry, whose host is another (docker/cli `cli/config/credentials`)."""
+
+_HUB_HOSTS = ("docker.io", "index.docker.io", "registry-1.docker.io")
+
 _ABSENT = "credentials not found in native keychain"
 _SECONDS = 60
 """A helper may ask its user something."""
@@ -56,6 +61,7 @@ class DockerCredentials:
 
     def stored(self, host: str) -> Credential | None:
         """As `get`, without GATI_TOKEN; blocks."""
+        host = _named(host)
         document = self._read()
         helper = self._helper(document, host)
         if helper is not None:
@@ -73,6 +79,7 @@ class DockerCredentials:
             Usage: the file cannot be understood.
             GatiError: the helper failed.
         """
+        host = _named(host)
         with self._locked() as document:
             helper = self._helper(document, host)
             if helper is not None:
@@ -85,9 +92,10 @@ class DockerCredentials:
 
     def erase(self, host: str) -> bool:
         """Forget a login; returns whether there was one."""
+        host = _named(host)
         with self._locked() as document:
             auths = document.get("auths") or {}
-            keys = [key for key in auths if _host(key) == host]
+            keys = [key for key in auths if key == host or _host(key) == host]
             for key in keys:
                 del auths[key]
             helper = self._helper(document, host)
@@ -146,6 +154,11 @@ class DockerCredentials:
         if not colon:
             raise Usage(f"{self._file}: the login at {key} is damaged", remedy="log in again")
         return Credential(username=user, password=password.rstrip("\0"))
+
+
+def _named(host: str) -> str:
+    """What docker calls a registry."""
+    return _DOCKER_HUB if host in _HUB_HOSTS else host
 
 
 def _host(key: str) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 
-import httpx
-
 from gati_client.errors import Denied, Integrity, Usage
+from gati_client.quick import httpx
 
 _DOCKER_HUB = {"docker.io", "index.docker.io", "registry-1.docker.io"}
 

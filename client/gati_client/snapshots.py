@@ -23,7 +23,8 @@ from importlib.metadata import version as installed_version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from gati_client.errors import Conflict, GatiError, Integrity, Usage
+from gati_client.errors import Conflict, Denied, GatiError, Integrity, NotFound, Usage
+from gati_client.names import tag_of
 from gati_client.pack import archive, extract
 from gati_client.project import files as json_files
 from gati_client.project import lock as locks
@@ -239,11 +240,20 @@ async def share(
     client: Client, repository: str, snapshot: Snapshot, *, labels: Mapping[str, str] | None = None,
     progress: Progress | None = None,
 ) -> Descriptor:  # fmt: skip
-    """Push a snapshot under its version and `latest`.
+    """Push a snapshot under its version and `latest`; one that is there already is left as it is.
 
     Raises:
-        Conflict, Denied: what the registry refuses.
+        Conflict: there is another one of that version.
+        Denied: what the registry refuses.
     """
+    tag = tag_of(snapshot.version)
+    try:
+        there = await fetch(client, repository, tag)
+    except (NotFound, Denied):  # a repository that is not there yet may be told as either
+        pass
+    else:
+        if there != snapshot:
+            raise Conflict(f"{repository} has another {snapshot.version} already", remedy="create one with --version")
     with tempfile.TemporaryDirectory(prefix="gati-snapshot-") as scratch:
         content, target = Path(scratch) / "content", Path(scratch) / "layer.tar.gz"
         content.mkdir()
@@ -257,7 +267,7 @@ async def share(
             config_type=CONFIG,
             layers=[Layer(FileSource(packed.path), LAYER)],
             annotations=labels or {},
-            tags=[snapshot.version.replace("+", "_"), "latest"],
+            tags=[tag, "latest"],
             progress=progress,
         )
 

@@ -12,12 +12,11 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import httpx
-
 from gati_client import hosts
 from gati_client.answers import Answer, refusal
 from gati_client.auth import Credential
 from gati_client.errors import Denied, Integrity
+from gati_client.quick import httpx
 
 Ask = Callable[[str, httpx.URL, Mapping[str, str], bytes | None], Awaitable[Answer]]
 """Method, URL, headers and body of a request to a token service; the answer."""

@@ -18,12 +18,11 @@ from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from urllib.request import getproxies
 
-import httpx
-
 from gati_client import hosts
 from gati_client.answers import Answer, refusal
 from gati_client.auth import Credential, Credentials
 from gati_client.errors import Denied, GatiError, Integrity, Network
+from gati_client.quick import httpx
 from gati_client.tokens import Challenge, Tokens, basic, parse_challenge
 from gati_client.wire import Wire
 

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpcore
-import httpx
+
+from gati_client.quick import httpx
 
 _PIECE = 1 << 20
 

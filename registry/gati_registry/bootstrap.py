@@ -127,7 +127,12 @@ async def build(
                 metadata = EncryptedMetadata(metadata, ring, encrypting=encrypting)
                 blobs = EncryptedBlobs(plain, ring, encrypting=encrypting)
             ids = SessionIds(await session_key(metadata), _ms(settings.uploads.expiry))
-            yield _assemble(settings, metadata, blobs, redirects, clock, count, ids, extensions, keys, ring)
+            registry = _assemble(settings, metadata, blobs, redirects, clock, count, ids, extensions, keys, ring)
+            try:
+                yield registry
+            finally:
+                for close in registry.extensions.closing():
+                    await close()
         finally:
             blobs.close()
     finally:

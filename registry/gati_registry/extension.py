@@ -211,7 +211,8 @@ class Contribution:
     """What an extension adds. Every part is optional.
 
     `api` is what extensions that require this one get. `prepare` runs once at every start, before any worker, and makes
-    what must be there (keys, first rows); what it returns is printed to the operator.
+    what must be there (keys, first rows); what it returns is printed to the operator. `close` ends connections to
+    elsewhere, at a worker's end.
     """
 
     registry_routes: Sequence[Route] = ()
@@ -231,6 +232,7 @@ class Contribution:
     jobs: Sequence[Job] = ()
     health: Mapping[str, Callable[[], Awaitable[None]]] | None = None
     prepare: Callable[[], Awaitable[Iterable[str]]] | None = None
+    close: Callable[[], Awaitable[None]] | None = None
     api: Any = None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import EntryPoint, entry_points
@@ -103,6 +103,10 @@ class Loaded:
     def all(self, field: str) -> list[Any]:
         """One field of all contributions, one after the other."""
         return [item for _, contribution in self.parts for item in getattr(contribution, field)]
+
+    def closing(self) -> list[Callable[[], Awaitable[None]]]:
+        """What is to be done at the end, the last one's first."""
+        return [contribution.close for _, contribution in reversed(self.parts) if contribution.close is not None]
 
     def routes(self) -> list[tuple[str, str, Routes]]:
         """(name, summary, routes) of each extension."""

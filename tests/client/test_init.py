@@ -200,7 +200,7 @@ def typed(gati: Client, arguments: list[str], answers: dict[str, str]) -> str:
     )
     os.close(slave)
     shown, seen, left = "", 0, list(answers.items())
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 240
     try:
         while time.monotonic() < deadline:
             if not select.select([master], [], [], 1)[0]:
@@ -215,7 +215,7 @@ def typed(gati: Client, arguments: list[str], answers: dict[str, str]) -> str:
             if left and left[0][0] in shown[seen:] and shown.endswith((": ", "? ")):
                 seen = len(shown)
                 os.write(master, left.pop(0)[1].encode())
-        assert process.wait(timeout=60) == 0, shown
+        assert process.wait(timeout=120) == 0, shown
     finally:
         process.kill()
         process.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -25,7 +26,7 @@ from gati_client.scaffold import create
 from tests.client.cli.conftest import PASSWORD, gati, home, program, sign_up, site, user
 from tests.clients.client import Client
 from tests.clients.registry import Registry
-from tests.support.server import running
+from tests.support.server import RegistryProcess
 
 __all__ = ["gati", "home", "site", "user"]
 
@@ -49,13 +50,11 @@ def project(folder: Path, release: str = "1.2.0", digest: str = SHA) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """An open registry."""
-    with running(tmp_path_factory.mktemp("registry")) as server:
-        registry = Registry(f"http://{server.host}")
-        yield registry
-        registry.close()
+@pytest.fixture
+def opened(registry: RegistryProcess) -> Iterator[Registry]:
+    """The open registry, seen from beside."""
+    with contextlib.closing(Registry(registry.url)) as found:
+        yield found
 
 
 def test_names_of_variables_never_values(tmp_path: Path) -> None:
@@ -98,15 +97,18 @@ def test_versions_made_up_are_in_order() -> None:
     assert [snapshots.made_up(moment) for moment in moments] == ["2026.105.90300", "2026.1128.160142"]
 
 
-def test_shared_and_had_again(registry: Registry, tmp_path: Path) -> None:
+def test_shared_and_had_again(opened: Registry, tmp_path: Path) -> None:
     folder = project(tmp_path / "p")
     made = snapshots.capture(folder, "dev", "1.0.0", environment={"API_KEY": "secret"})
 
     async def round() -> snapshots.Snapshot:
-        async with Sdk(registry.url) as client:
+        async with Sdk(opened.url) as client:
             pushed = await snapshots.share(client, "library/dev", made)
             again = await snapshots.share(client, "library/dev", made)
             assert pushed.digest == again.digest  # the same snapshot is the same artifact
+            other = snapshots.capture(folder, "dev", "1.0.0", environment={})
+            with pytest.raises(Conflict, match=r"another 1\.0\.0 already"):
+                await snapshots.share(client, "library/dev", other)
             assert (await snapshots.fetch(client, "library/dev", "latest")).document == made.document
             with pytest.raises(NotFound):
                 await snapshots.fetch(client, "library/dev", "9.9.9")
@@ -120,14 +122,14 @@ def test_shared_and_had_again(registry: Registry, tmp_path: Path) -> None:
     with pytest.raises(Conflict, match=r"gati\.json"):
         snapshots.put_back(found, tmp_path / "elsewhere")
     snapshots.put_back(found, tmp_path / "elsewhere", force=True)
-    facts = registry.request("GET", "/v2/library/dev/_ext/kinds/versions/1.0.0").json()["facts"]
+    facts = opened.request("GET", "/v2/library/dev/_ext/kinds/versions/1.0.0").json()["facts"]
     assert "API_KEY" in json.dumps(facts)
     assert "secret" not in json.dumps(facts)
 
 
-def test_something_else_is_refused(registry: Registry) -> None:
+def test_something_else_is_refused(opened: Registry) -> None:
     async def work() -> None:
-        async with Sdk(registry.url) as client:
+        async with Sdk(opened.url) as client:
             await client.artifacts.push(
                 "library/other", artifact_type="application/x", config=b"{}", config_type="application/json", layers=[],
                 tags=["latest"],

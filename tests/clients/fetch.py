@@ -20,9 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from tests.clients.programs import PROGRAMS, GoModule, NpmPackage, Program, Suite, System, cache_folder
+from tests.clients.programs import PROGRAMS, GoModule, Maven, NpmPackage, Program, Suite, System, cache_folder
 
 NPM_LOCKS = Path(__file__).parent / "npm"
+MAVEN_PROJECTS = Path(__file__).parent / "maven"
 DEBIAN_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -64,10 +65,16 @@ def _line(program: Program) -> str:
 
 def _fetch(missing: Sequence[Program], folder: Path) -> None:
     """Fetch what is missing. Go's track takes the cores; the others mostly wait for network and disk."""
-    tracks = (_fetch_debian, _fetch_go, _fetch_npm)
+    tracks = (_fetch_debian_and_maven, _fetch_go, _fetch_npm)
     with ThreadPoolExecutor(max_workers=len(tracks)) as pool:
         for track in [pool.submit(track, missing, folder) for track in tracks]:
             track.result()
+
+
+def _fetch_debian_and_maven(missing: Sequence[Program], folder: Path) -> None:
+    """Maven itself may be among what apt brings."""
+    _fetch_debian(missing, folder)
+    _fetch_maven(missing, folder)
 
 
 def _fetch_debian(missing: Sequence[Program], folder: Path) -> None:
@@ -185,6 +192,29 @@ def _install_npm(program: Program, folder: Path) -> None:
         built = Path(temporary) / program.version
         shutil.copytree(NPM_LOCKS / program.source.folder, built)
         _run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=built)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        built.rename(place)
+
+
+def _fetch_maven(missing: Sequence[Program], folder: Path) -> None:
+    """The track of Java libraries."""
+    programs = [program for program in missing if isinstance(program.source, Maven)]
+    if programs and shutil.which("mvn") is None:
+        print("fetch: no mvn on PATH: the Java libraries cannot be had", file=sys.stderr)
+        return
+    for program in programs:
+        _step(f"{program.name} {program.version}", partial(_copy_maven, program, folder))
+
+
+def _copy_maven(program: Program, folder: Path) -> None:
+    """Libraries of a project, checked by the checksums of where they come from; they appear in the cache at once."""
+    assert isinstance(program.source, Maven)
+    place = folder / program.name / program.version
+    with tempfile.TemporaryDirectory(prefix=f".{program.name}-", dir=folder) as temporary:
+        built = Path(temporary) / program.version
+        shutil.copytree(MAVEN_PROJECTS / program.source.folder, built)
+        goal = ["dependency:copy-dependencies", f"-DoutputDirectory={built / 'lib'}", "-DincludeScope=runtime"]
+        _run(["mvn", "--batch-mode", "--strict-checksums", *goal], cwd=built)
         place.parent.mkdir(parents=True, exist_ok=True)
         built.rename(place)
 

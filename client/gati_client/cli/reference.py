@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 import typer
@@ -62,23 +62,26 @@ def commands() -> Iterator[tuple[str, Any]]:
     """Every command with its words, groups left out, in the order of `gati --help`."""
     from gati_client.cli import root
 
-    # What all kinds have is told with the first of them.
     tree: Any = typer.main.get_group(root.app)
     context = typer.Context(tree, info_name="gati")
-    first, *others = root.KINDS
-    told = tree.get_command(context, first).list_commands(context)
+    first, *others = (tree.get_command(context, kind) for kind in root.KINDS)
+    told = {name: _parameters(first.get_command(context, name)) for name in first.list_commands(context)}
 
-    def walk(group: Any, words: str, but: Collection[str] = ()) -> Iterator[tuple[str, Any]]:
+    def walk(group: Any, words: str) -> Iterator[tuple[str, Any]]:
         for name in group.list_commands(context):
             found = group.get_command(context, name)
-            if found.hidden or name in but:
-                continue
+            if found.hidden or (group in others and told.get(name) == _parameters(found)):
+                continue  # what all kinds have is told with the first of them
             if hasattr(found, "list_commands"):
-                yield from walk(found, f"{words} {name}", told if name in others else ())
+                yield from walk(found, f"{words} {name}")
             else:
                 yield f"{words} {name}", found
 
     yield from walk(tree, "gati")
+
+
+def _parameters(command: Any) -> list[str]:
+    return [str(param.name) for param in command.params]
 
 
 def _arguments(command: Any) -> list[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import sys
 from typing import Annotated, Any
@@ -85,9 +84,8 @@ class Kind(TyperGroup):
         if self.commands:
             return
         self.commands.update(_commands(_module("kinds").app))
-        if _there("create"):
-            self.commands.update(_commands(_module("create").app_for(self.name)))
-        if self.name == "snapshot" and _there("snapshot"):
+        self.commands.update(_commands(_module("create").app_for(self.name)))
+        if self.name == "snapshot":
             self.commands.update(_commands(_module("snapshot").app))
 
     def list_commands(self, ctx: Any) -> list[str]:
@@ -111,8 +109,7 @@ class Root(TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:
         """All, in the order of the table."""
-        named = [name for module, names in MODULES.items() if _there(module) for name in names]
-        return [*named, *(KINDS if _there("kinds") else ())]
+        return [*(name for names in MODULES.values() for name in names), *KINDS]
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """With all commands known where none fits: one of them may be meant."""
@@ -128,13 +125,9 @@ class Root(TyperGroup):
                 about = f"Publish, find and install artifacts of the kind {cmd_name}."
                 self.commands[cmd_name] = Kind(name=cmd_name, help=about, no_args_is_help=True)
             for module, names in MODULES.items():
-                if cmd_name in names and _there(module):
+                if cmd_name in names:
                     self.commands[cmd_name] = _commands(_module(module).app)[cmd_name]
         return self.commands.get(cmd_name)
-
-
-def _there(module: str) -> bool:
-    return importlib.util.find_spec(f"gati_client.cli.{module}") is not None
 
 
 def _version(wanted: bool) -> None:
@@ -160,8 +153,6 @@ def root(
 
 def main() -> int:
     """Run; returns the exit code. Errors are one line with the remedy; a traceback comes with --debug alone."""
-    # httpx brings a command of its own along where rich is there: a quarter of the time that a start takes.
-    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     if "_GATI_COMPLETE" in os.environ:
         from typer._completion_classes import completion_init
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gati_client.cli.frame import App, connect, current, emit, say
-from gati_client.errors import Denied, GatiError, Network, NotFound, Usage
+from gati_client.errors import Denied, GatiError, Network, NotFound, Usage, printable
 
 if TYPE_CHECKING:
     from gati_client.client import Client
@@ -31,7 +31,8 @@ async def login(
     ] = False,
     token_stdin: Annotated[bool, typer.Option("--token-stdin", help="Read an API key from standard input.")] = False,
     scope: Annotated[
-        str, typer.Option(help="What the browser's login may do: read, publish, delete, admin, operate.")
+        str,
+        typer.Option(help="What the browser's login may do: read, publish, delete; admin: all, namespaces too."),
     ] = "publish delete",
     browser: Annotated[
         bool | None, typer.Option(help="Whether to open the browser; with one of these no terminal is needed.")
@@ -45,12 +46,14 @@ async def login(
     from gati_client.credentials import DockerCredentials
 
     async with connect(registry=registry, anonymous=True) as client:
-        if token_stdin or current().token:
-            name, secret = username or "", _line("API key") if token_stdin else str(current().token)
+        if token_stdin:
+            name, secret = username or "", _line("API key")
         elif password_stdin or username:
             if not username:
                 raise Usage("whose password is it?", remedy="say --username NAME")
             name, secret = username, _line("password") if password_stdin else _asked(username)
+        elif token := current().token:
+            name, secret = "", token
         elif sys.stdin.isatty() or browser is not None:
             name, secret = "", await _by_device(client, scope, open_browser=browser is not False)
         else:
@@ -130,14 +133,15 @@ async def _by_device(client: Client, scope: str, *, open_browser: bool) -> str:
     """An API key, once somebody has confirmed the code in a browser (RFC 8628)."""
     program = f"gati on {platform.node() or 'a machine'}"[:60]
     begun = await client.account.begin_device(program, scope.split())
+    address = printable(begun.verification_uri_complete)
     # Not by `say`: with --quiet, too, nothing goes on without it.
-    sys.stderr.write(f"Confirm the code {begun.user_code} at {begun.verification_uri_complete}\n")
+    sys.stderr.write(f"Confirm the code {printable(begun.user_code)} at {address}\n")
     sys.stderr.flush()
-    if open_browser:
+    if open_browser and address.startswith(("https://", "http://")):  # a browser opens files and programs, too
         import webbrowser
 
         with contextlib.suppress(webbrowser.Error):
-            webbrowser.open(begun.verification_uri_complete)
+            webbrowser.open(address)
     interval, end = begun.interval, time.monotonic() + begun.expires_in
     while time.monotonic() < end:
         await asyncio.sleep(interval)

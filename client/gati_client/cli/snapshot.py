@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 app = App()
 
 Wanted = Annotated[str, typer.Argument(help="NAME, NAME@VERSION, or the URL or name of a shared one.")]
-Project = Annotated[Path, typer.Option("--project", help="The project's folder.")]
+InProject = Annotated[Path, typer.Option("--project", help="The project's folder.")]
 
 
 @app.command()
@@ -29,7 +29,7 @@ def create(
         list[str] | None, typer.Option("--env", help="Only names of environment variables like this (NODE_*).")
     ] = None,
     no_env: Annotated[bool, typer.Option("--no-env", help="No names of environment variables.")] = False,
-    project: Project = Path(),
+    project: InProject = Path(),
 ) -> None:
     """Keep what is installed here: artifacts, versions, gati's version, names of environment variables (no values)."""
     from gati_client import snapshots
@@ -52,7 +52,7 @@ async def share(
     to: Annotated[
         str | None, typer.Option("--to", help="Where: @acme/dev-setup; your own namespace by default.")
     ] = None,
-    project: Project = Path(),
+    project: InProject = Path(),
 ) -> None:
     """Push a snapshot; prints the URL that `gati snapshot restore` takes. Who may read the repository can use it."""
     from gati_client import snapshots
@@ -96,7 +96,7 @@ async def restore(
 async def diff(
     before: Wanted,
     after: Annotated[str, typer.Argument(help="The same; what is here now by default.")] = ".",
-    project: Project = Path(),
+    project: InProject = Path(),
 ) -> None:
     """What is different between two snapshots, or between one and what is here now."""
     from gati_client import snapshots
@@ -108,7 +108,7 @@ async def diff(
 @app.command("list")
 async def list_(
     shared: Annotated[str | None, typer.Argument(help="A shared snapshot, whose versions to list.")] = None,
-    project: Project = Path(),
+    project: InProject = Path(),
 ) -> None:
     """The snapshots of this project, or the versions of a shared one."""
     from gati_client import snapshots

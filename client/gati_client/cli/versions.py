@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from gati_client.cli.api import reaching, some
-from gati_client.cli.frame import App, emit, say
+from gati_client.cli.frame import App, current, emit, say
+from gati_client.errors import Usage
 
 app = App()
 version = App(help="Versions of an artifact, and its channels.")
@@ -62,3 +64,30 @@ async def history(
     async with reaching(name) as (client, target):
         moves = await some(client.versions.moves(target.repository, channel), limit)
         emit(moves, ("number", "before", "after", "actor", "moved_at"))
+
+
+@version.command()
+async def edit(
+    name: Annotated[str, typer.Argument(metavar="NAME@VERSION", help="Which version, such as @acme/mail@1.2.0.")],
+    description: Annotated[str | None, typer.Option(help="What it is, in a sentence.")] = None,
+    readme: Annotated[Path | None, typer.Option(help="A file to show with it.")] = None,
+    keyword: Annotated[list[str] | None, typer.Option(help="A keyword; they replace the earlier ones.")] = None,
+    contact: Annotated[str | None, typer.Option(help="Whom to ask.")] = None,
+    successor: Annotated[str | None, typer.Option(help="What comes after it.")] = None,
+) -> None:
+    """Change what is said of a version, without a new digest. --label KEY=VALUE adds labels, KEY= removes one."""
+    from gati_client.models import Overlay
+
+    said: dict[str, Any] = {"description": description, "keywords": keyword, "contact": contact, "successor": successor}
+    if readme is not None:
+        said["readme"] = readme.read_text()
+    async with reaching(name) as (client, target):
+        before = await client.versions.get(target.repository, target.version)
+        if labels := current().labels:
+            both = {**(before.overlay.get("labels") or {}), **labels}
+            said["labels"] = {key: value for key, value in both.items() if value}
+        overlay = Overlay(**{field: value for field, value in said.items() if value is not None})
+        if not overlay.model_fields_set:
+            raise Usage("nothing to change", remedy="say --description, --label or another option")
+        found = await client.versions.update(target.repository, target.version, overlay, revision=before.revision)
+        emit(found, ("repository", "version", "revision", "overlay"))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gati_client.errors import GatiError, NotFound
-from gati_client.names import is_digest
+from gati_client.names import is_digest, tag_of
 from gati_client.pack.extract import Limits, extract
 from gati_client.pack.names import BadName, checked
 from gati_client.project import ranges
@@ -90,6 +90,8 @@ async def _exact(client: Client, repository: str, reference: str) -> str:
     """The tag of the newest version that a range admits; what is no range stays."""
     if is_digest(reference) or _TAG.fullmatch(reference):
         return reference
+    if ranges.Version.parse(reference) is not None:
+        return tag_of(reference)  # `1.0.0+build`
     best: tuple[ranges.Version, str] | None = None
     async for tag in client.artifacts.tags(repository):
         version = ranges.Version.parse(tag)

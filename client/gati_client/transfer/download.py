@@ -16,15 +16,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
-
 from gati_client.errors import Conflict, GatiError, Integrity, Network
+from gati_client.quick import httpx
 from gati_client.transfer.hashing import Following, check, sync_folder
 from gati_client.transfer.model import Descriptor, Progress
 from gati_client.transfer.upload import pull_scopes
 from gati_client.transport import Transport, pieces
 
 _SMALL = 1 << 20  # bytes that come in one request and are held in memory
+_AT_ONCE = 64 * 1024
 _SEGMENT = 8 << 20
 _CONNECTIONS = 4
 _BUFFER = 1 << 20  # bytes of one write
@@ -67,7 +67,10 @@ class Downloads:
         if descriptor.size <= _SMALL:
             data = await self.blob(repository, descriptor, _SMALL)
             partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-            await asyncio.to_thread(_write, partial, path, data, durable)
+            if len(data) <= _AT_ONCE and not durable:
+                _write(partial, path, data, durable)  # a thread would take longer than the page cache does
+            else:
+                await asyncio.to_thread(_write, partial, path, data, durable)
         else:
             with _partial(path, descriptor) as state:
                 resumed = bool(state.done)

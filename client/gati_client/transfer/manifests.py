@@ -6,12 +6,11 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-import httpx
-
 from gati_client import hosts
 from gati_client.answers import Answer
 from gati_client.errors import Integrity, NotFound
 from gati_client.names import check_reference, check_repository, is_digest
+from gati_client.quick import httpx
 from gati_client.transfer.hashing import check, digest_of
 from gati_client.transfer.model import DOCKER_LIST, DOCKER_MANIFEST, INDEX, MANIFEST, Descriptor, Manifest
 from gati_client.transfer.upload import pull_scopes, push_scopes

@@ -7,11 +7,10 @@ import contextlib
 import io
 from collections.abc import AsyncIterator, Sequence
 
-import httpx
-
 from gati_client import hosts
 from gati_client.answers import Answer
 from gati_client.errors import Conflict, GatiError, Integrity, Network, NotFound
+from gati_client.quick import httpx
 from gati_client.transfer.hashing import PIECE, digest_of_source
 from gati_client.transfer.model import Descriptor, Layer, Progress
 from gati_client.transfer.sources import Source

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from gati_extensions.access.capability import CapabilityIdentity
@@ -169,7 +170,7 @@ class AccessAuthorizer:
                 return NOTHING
             ranges, named = _ranges(paths, f"layer{number}_")
             condition, values = f"({condition}) AND {ranges}", values | named
-        return Visible(condition, tuple(values.items()), found.listed)
+        return replace(found, condition=condition, values=tuple(values.items()))
 
     async def _owner_visible(self, identity: Identity) -> Visible:
         if identity.admin:

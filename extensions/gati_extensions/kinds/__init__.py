@@ -4,7 +4,7 @@
     pull ──pull gate──▶ deprecated and yanked versions say so
 
 A kind is one record in one file (`kind.Kind`, `catalogue/`); a third party adds one by the entry-point group
-`gati.kinds`.
+`gati.kinds`. `gtypes/` reads the types of manifests.
 """
 
 from __future__ import annotations

@@ -12,9 +12,12 @@ from typing import Any, Protocol
 from gati_extensions.kinds.fields import Manifest, Part, dependencies, facts, meanings, references
 from gati_extensions.kinds.fields import repository as canonical_name
 from gati_extensions.kinds.files import File, Files, Malformed, Window
+from gati_extensions.kinds.gtypes.keys import given_keys, wanted_keys
 from gati_extensions.kinds.gtypes.normalising import STEPS, normalise, scope_of
 from gati_extensions.kinds.gtypes.reading import Budget
+from gati_extensions.kinds.gtypes.settling import unbranded
 from gati_extensions.kinds.gtypes.signatures import Method, Signatures
+from gati_extensions.kinds.gtypes.subtyping import fits
 from gati_extensions.kinds.gtypes.tree import BadType, GType
 from gati_extensions.kinds.json import Invalid
 from gati_extensions.kinds.kind import GROUP, UNKNOWN, Dependency, Facts, Kind, Kinds
@@ -54,6 +57,7 @@ __all__ = [
     "Release",
     "Releases",
     "Signatures",
+    "Signed",
     "Understood",
     "Value",
     "Version",
@@ -64,13 +68,17 @@ __all__ = [
     "document_of",
     "exact",
     "facts",
+    "fits",
+    "given_keys",
     "meanings",
     "normalise",
     "parse_range",
     "parse_version",
     "references",
     "scope_of",
+    "unbranded",
     "understood_of",
+    "wanted_keys",
 ]  # fmt: skip
 
 
@@ -142,6 +150,17 @@ class Described:
         return str(self.overlay.get("description") or self.facts.get("description", ""))
 
 
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """The latest version of a repository that lists show, with its methods and types (`Signatures.plain`)."""
+
+    name: str
+    kind: str
+    version: str
+    digest: str
+    signatures: Mapping[str, Any]
+
+
 class Catalogue(Protocol):
     """Questions about artifacts."""
 
@@ -172,6 +191,9 @@ class Catalogue(Protocol):
 
     async def described(self, tx: Transaction, names: Sequence[str]) -> Sequence[Described]:
         """Those of the names that lists show."""
+
+    async def signed(self, tx: Transaction, names: Sequence[str]) -> Sequence[Signed]:
+        """Those of the names that lists show and whose latest version tells GTypes or methods."""
 
     async def names(self, tx: Transaction, path: str, after: str, limit: int) -> Sequence[str]:
         """Artifacts at and below a path ("" is everywhere) after a name, by name."""

@@ -8,7 +8,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gati_extensions.kinds import downloads, semver, store
-from gati_extensions.kinds.api import Dependency, Described, Facts, Kinds, Release, Releases, Value, Watcher
+from gati_extensions.kinds.api import (
+    Dependency,
+    Described,
+    Facts,
+    Kinds,
+    Release,
+    Releases,
+    Signed,
+    Value,
+    Watcher,
+)
 from gati_extensions.kinds.lines import Lines
 from gati_extensions.kinds.understanding import checked
 from gati_extensions.namespaces.api import Namespaces
@@ -69,6 +79,10 @@ class Catalog:
             _described(line, found, tags, [Value(*value) for value in values], counted.get(line.name, 0))
             for line, found, tags, values in await store.described(tx, names)
         ]
+
+    async def signed(self, tx: Transaction, names: Sequence[str]) -> Sequence[Signed]:
+        """As the Protocol has it."""
+        return [Signed(row[0], row[1], row[2], row[3], json.loads(row[4])) for row in await store.signed(tx, names)]
 
     async def names(self, tx: Transaction, path: str, after: str, limit: int) -> Sequence[str]:
         """As the Protocol has it."""

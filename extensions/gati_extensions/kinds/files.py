@@ -19,6 +19,10 @@ class Malformed(Exception):
     """The bytes are not what their media type says; the message says where and why."""
 
 
+class Overstated(Malformed):
+    """Counts or lengths go beyond the file."""
+
+
 class Window:
     """A file with random access through one window in memory. Raises `Malformed` where the file or the budget ends."""
 
@@ -32,7 +36,7 @@ class Window:
     async def read(self, offset: int, length: int) -> bytes:
         """Exactly these bytes."""
         if offset < 0 or length < 0 or offset + length > self.size:
-            raise Malformed(f"bytes {offset} to {offset + length} are wanted of a file of {self.size}")
+            raise Overstated(f"bytes {offset} to {offset + length} are wanted of a file of {self.size}")
         start = offset - self._at
         if start < 0 or start + length > len(self._data):
             await self._load(offset, max(length, WINDOW))
@@ -72,9 +76,10 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Files:
-    """The layers of an artifact, in order."""
+    """The layers of an artifact, in order. Where it is `strict`, a file that lies about its size may be refused."""
 
     layers: Sequence[File]
+    strict: bool = False
 
     def __iter__(self) -> Iterator[File]:
         return iter(self.layers)

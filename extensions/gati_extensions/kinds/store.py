@@ -398,7 +398,7 @@ _LOOKED = 50
 
 
 async def _best(tx: Transaction, repository: str, drafts: frozenset[str]) -> Tagged | None:
-    """The highest release that is neither a draft, unpublished nor yanked; else the newest tag that is no draft."""
+    """The highest release that is neither a draft, unpublished nor yanked; else the newest tag that everybody sees."""
     # Each of these reads as many rows from the end of an index as there are drafts and the like, and one.
     order = (("release_key", True), ("version_key", True), ("moved_at", False))
     for column, versions_ in order:
@@ -412,7 +412,7 @@ async def _best(tx: Transaction, repository: str, drafts: frozenset[str]) -> Tag
             limit=len(drafts) + _LOOKED,
         )
         for tag, digest, unpublished, yanked in rows:
-            if digest not in drafts and not (versions_ and (unpublished or yanked)):
+            if digest not in drafts and not unpublished and not (versions_ and yanked):
                 return await tagged(tx, repository, tag)
     return None
 
@@ -625,6 +625,21 @@ async def schemas_after(tx: Transaction, after: str, limit: int) -> Sequence[Map
         "SELECT body FROM kinds_schema WHERE id > :after ORDER BY id LIMIT :limit", after=after, limit=limit
     )
     return [json.loads(row[0]) for row in rows]
+
+
+async def signed(tx: Transaction, names: Sequence[str]) -> Sequence[tuple[Any, ...]]:
+    """(name, kind, latest, digest, body) of repositories in lists whose latest version has GTypes or methods."""
+    found: list[tuple[Any, ...]] = []
+    for start in range(0, len(names), _AT_ONCE):
+        listed_ = {f"n{number}": name for number, name in enumerate(names[start : start + _AT_ONCE])}
+        found += await tx.all(
+            "SELECT line.name, line.kind, line.latest, line.digest, signature.body FROM kinds_repository AS line"
+            " JOIN kinds_signature AS signature"
+            " ON signature.repository = line.name AND signature.digest = line.digest"
+            f" WHERE line.name IN ({', '.join(f':{name}' for name in listed_)})",
+            **listed_,
+        )
+    return found
 
 
 async def release_rows(tx: Transaction, names: Sequence[str]) -> Sequence[tuple[Any, ...]]:

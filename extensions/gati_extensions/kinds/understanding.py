@@ -85,7 +85,11 @@ class Understanding:
         facts, told = await self._config(repository, kind, config) if config else (Facts(), NONE)
         facts = _annotated(facts, document.get("annotations"))
         if kind.inspect is not None and layers:
-            facts = await kind.inspect(facts, self._files(repository, layers))
+            ours = config is not None and config["mediaType"].startswith(OURS)
+            try:
+                facts = await kind.inspect(facts, replace(self._files(repository, layers), strict=ours))
+            except Malformed as error:
+                raise _invalid("/layers", f"a file of this {kind.name} is not what it says: {error}") from None
         content = ",".join(sorted(layer["digest"] for layer in layers))
         return Understood(kind.name, facts, Digest.of(content.encode()) if content else "", told)
 

@@ -123,3 +123,15 @@ def sought(node: Node) -> tuple[Word | Phrase, ...]:
     if isinstance(node, And | Or):
         return tuple(dict.fromkeys(word for part in node.parts for word in sought(part)))
     return ()
+
+
+def wordless(node: Node) -> Node:
+    """The node without the words and phrases that are looked for: all that an artifact has to be otherwise."""
+    if isinstance(node, Word | Phrase):
+        return EVERYTHING
+    if isinstance(node, And):
+        return both(*map(wordless, node.parts))
+    if isinstance(node, Or):
+        parts = tuple(map(wordless, node.parts))
+        return EVERYTHING if EVERYTHING in parts else Or(parts)
+    return node

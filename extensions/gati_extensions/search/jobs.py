@@ -18,6 +18,7 @@ from gati_extensions.search.expression import Has, Or
 from gati_extensions.search.gathering import Gathering
 from gati_extensions.search.ports import Document, Query, SearchIndex
 from gati_extensions.search.store import queue
+from gati_extensions.search.types.index import Methods
 from gati_registry.errors import RegistryError
 from gati_registry.extension import Kernel, Transaction
 
@@ -40,9 +41,13 @@ DOWNLOADS_FACT = "search.downloads"
 class Indexer:
     """The job that indexes changes."""
 
-    def __init__(self, kernel: Kernel, index: SearchIndex, catalogue: Catalogue, gathering: Gathering) -> None:
+    def __init__(
+        self, kernel: Kernel, index: SearchIndex, catalogue: Catalogue, gathering: Gathering, methods: Methods
+    ) -> None:
+        self._methods = methods
         self._database = kernel.database
         self._clock = kernel.clock
+        self._outside = kernel.search_url is not None
         self._index = index
         self._catalogue = catalogue
         self._gathering = gathering
@@ -70,9 +75,14 @@ class Indexer:
 
     async def _names(self, names: Sequence[str]) -> None:
         if names:
+            # An index outside of the database may get this late, after what another worker has read later.
+            outside = self._outside
+            revision = await self._database.write(lambda tx: queue.turn(tx, self._clock.now())) if outside else 0
             documents = await self._database.scan(lambda tx: self._gathering.documents(tx, names))
             there = {document.name for document in documents}
-            await self._index.put(documents, [name for name in names if name not in there])
+            gone = [name for name in names if name not in there]
+            await self._index.put(documents, gone, revision=revision)
+            await self._methods.update(names)
 
     async def _below(self, path: str) -> None:
         """All at and below a path: those that are there, and those that the index has."""
@@ -80,6 +90,7 @@ class Indexer:
         while names := await self._database.scan(lambda tx: self._catalogue.names(tx, path, after, AT_ONCE)):  # noqa: B023
             await self._names(names)
             after = names[-1]
+        await self._methods.below(path)
         if not await self._index.built():
             # Only what serves can be asked for names that are gone: what is being built begins anew.
             await self._database.write(lambda tx: tx.leases.set_fact(BUILD_FACT, WANTED))
@@ -87,7 +98,9 @@ class Indexer:
         key: tuple[float | str, str] | None = None
         expression = Or((Has("namespace", path), Has("name", path)))
         while True:
-            page = await self._index.search(Query(expression, sort="name", limit=AT_ONCE, after=key, facets=False))
+            page = await self._index.search(
+                Query(expression, sort="name", limit=AT_ONCE, after=key, facets=False, raw=True)
+            )
             await self._names([hit.document.name for hit in page.hits])
             if not page.more:
                 return
@@ -126,7 +139,10 @@ async def _note(tx: Transaction, names: Sequence[str]) -> None:
 class Builder:
     """The job that builds an index: the first one, and whenever it is asked for."""
 
-    def __init__(self, kernel: Kernel, index: SearchIndex, catalogue: Catalogue, gathering: Gathering) -> None:
+    def __init__(
+        self, kernel: Kernel, index: SearchIndex, catalogue: Catalogue, gathering: Gathering, methods: Methods
+    ) -> None:
+        self._methods = methods
         self._database = kernel.database
         self._log = kernel.log
         self._index = index
@@ -138,6 +154,13 @@ class Builder:
         if await self._database.read(lambda tx: tx.leases.get_fact(BUILD_FACT)) == WANTED:
             return True
         return not await self._index.built()
+
+    async def prepare(self) -> Sequence[str]:
+        """Where there is nothing yet, an empty index serves from the first moment on."""
+        empty = not await self._database.scan(lambda tx: self._catalogue.names(tx, "", "", 1))
+        if empty and not await self._index.built():
+            await self()
+        return ()
 
     async def __call__(self) -> None:
         """Build one and let it serve."""
@@ -158,6 +181,7 @@ class Builder:
     async def _fill(self, names: Sequence[str]) -> int:
         documents: list[Document] = await self._database.scan(lambda tx: self._gathering.documents(tx, names))
         await self._index.put(documents, [], building=True)
+        await self._methods.update(names)
         # What went meanwhile may have been put back by this; what goes from now on is taken out of both.
         there = await self._database.scan(lambda tx: self._gathering.documents(tx, names))
         gone = {document.name for document in documents} - {document.name for document in there}

@@ -21,6 +21,11 @@ class SearchQuery(Model):
     sort: Literal["relevance", "downloads", "stars", "updated", "created", "name"] = "relevance"
     limit: int = Field(20, ge=1, le=100, description="Most items in the answer.")
     cursor: str = Field("", max_length=2048, pattern=r"^[^\x00]*$", description="`next` of the page before.")
+    ranking: Literal["lexical", "semantic", "fused"] | None = Field(
+        None,
+        description="By words, by meaning, or both; the answer says which it was. Absent: both, where the registry "
+        "searches by meaning.",
+    )
     facets: bool = Field(True, description="Whether values of kind, namespace and the like are counted.")
     kind: Values = Field(default_factory=list)
     namespace: Values = Field(default_factory=list, description="At and below it.")

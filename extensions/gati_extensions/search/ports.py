@@ -73,6 +73,8 @@ class Query:
     `after` is `Hit.key` of the last hit of the page before. `reach` is None where it is not known: then nothing is
     narrowed. `whole` is the query's words in one, for artifacts that are called exactly that. With `facets` the counts
     of `FACETS` are wanted. `ranked` is how many hits are looked at to rank and to count: the best-known and newest.
+    `ranking` (lexical, semantic, fused) is wanted where it goes by relevance; an index of words answers by those.
+    `raw`: as the index has it, with what is gone from the registry since.
     """
 
     expression: Node = EVERYTHING
@@ -84,6 +86,8 @@ class Query:
     whole: str = ""
     facets: bool = True
     ranked: int = 2000
+    ranking: str = "lexical"
+    raw: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,7 @@ class Found:
     """A page. `total` counts all pages' hits; not `exact`, there are at least so many, and `facets` count those alone.
 
     `facets` are counts by field and value, only of what the caller may see. `ranking` is lexical, semantic or fused.
+    `worded`: words found something; if not, one may be misspelt.
     """
 
     hits: Sequence[Hit]
@@ -107,16 +112,22 @@ class Found:
     exact: bool
     facets: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     ranking: str = "lexical"
+    worded: bool = True
 
 
 class SearchIndex(Protocol):
     """An index of all artifacts. Documents come without their readme in hits."""
 
-    async def put(self, documents: Sequence[Document], gone: Sequence[str], *, building: bool = False) -> None:
+    async def put(
+        self, documents: Sequence[Document], gone: Sequence[str], *, building: bool = False, revision: int = 0
+    ) -> None:
         """Keep documents instead of earlier ones of the same names, forget others; again changes nothing.
 
         Without `building` in every index that there is; with it only in the one that is being built, where what is
         there already is newer and stays.
+
+        `revision` was taken before the documents were read (`store.queue.turn`): an index outside of the database lets
+        no lower one replace a higher one, whenever it comes. 0: it takes what comes.
         """
 
     async def search(self, query: Query) -> Found:

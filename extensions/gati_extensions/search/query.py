@@ -8,6 +8,7 @@ import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from gati_extensions.kinds.api import Catalogue
 from gati_extensions.namespaces.api import Namespaces, root
@@ -49,7 +50,7 @@ class Searching:
         self, kernel: Kernel, index: SearchIndex, settings: SearchSettings, catalogue: Catalogue, namespaces: Namespaces
     ) -> None:
         self._kernel = kernel
-        self._index = index
+        self.index = index
         self._settings = settings
         self._catalogue = catalogue
         self._namespaces = namespaces
@@ -73,29 +74,27 @@ class Searching:
             language.whole_of(asked.q),
             asked.facets,
             self._settings.ranked,
+            asked.ranking or ("fused" if self._settings.semantic else "lexical"),
         )
         async with self._turn():
             found, corrected = await self._found(query)
             return await self._page(asked, found, corrected)
 
     async def _found(self, query: Query) -> tuple[Found, dict[str, list[str]]]:
-        found = await self._index.search(query)
-        if found.total or query.after is not None:
+        found = await self.index.search(query)
+        if found.total and found.worded:
             return found, {}
         # Nothing at all: perhaps a word is misspelt.
         near: dict[str, list[str]] = {}
         for one in [word for word in sought(query.expression) if isinstance(word, Word)][:MOST_MENDED]:
-            likely = await self._index.near(one.text, MENDED)
+            likely = await self.index.near(one.text, MENDED)
             if likely and list(likely) != [one.text]:
                 near[one.text] = list(likely)
         if not near:
             return found, {}
-        mended = await self._index.search(
-            Query(
-                language.mended(query.expression, near), query.visible, query.reach, query.sort, query.limit, None, "",
-                query.facets, query.ranked,
-            )
-        )  # fmt: skip
+        mended = await self.index.search(
+            replace(query, expression=language.mended(query.expression, near), whole=_mended(query.whole, near))
+        )
         # Told is only what is in the hits: other words may be of artifacts that the caller may not see.
         there = {word for hit in mended.hits for word in _words_of(hit.document)}
         told = {word: seen for word, likely in near.items() if (seen := [one for one in likely if one in there])}
@@ -130,7 +129,7 @@ class Searching:
         last = typed if typed.isascii() and typed.isalnum() else found[-1]
         visible = await self._kernel.access.visible(identity)
         async with self._turn():
-            documents = await self._index.suggest(" ".join([*found[:-1], last]), limit, visible, reach_of(visible))
+            documents = await self.index.suggest(" ".join([*found[:-1], last]), limit, visible, reach_of(visible))
         marks: list[Word | Phrase] = [*(Word(word) for word in found[:-1]), Word(last, prefix=True)]
         return Suggestions(
             items=[
@@ -146,6 +145,10 @@ class Searching:
         if self._turns is None:
             self._turns = asyncio.Semaphore(self._settings.at_once)
         return self._turns
+
+
+def _mended(whole: str, near: Mapping[str, list[str]]) -> str:
+    return " ".join(near.get(word, [word])[0] for word in whole.split())
 
 
 def reach_of(visible: Visible) -> Reach | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from gati_registry.extension import Model
@@ -24,4 +26,20 @@ class SearchSettings(Model):
         le=256,
         description="Searches that a worker has under way at once; others wait.",
         json_schema_extra={"unit": "searches"},
+    )
+    semantic: bool = Field(
+        False,
+        description="Search by meaning too (extra `semantic`): some 200 MB for each worker that is asked, and 0.65 GB "
+        "for each million of artifacts.",
+    )
+    opensearch_user: str = Field("", description="Account in OpenSearch (`search_url`).")
+    opensearch_password_file: Path | None = Field(None, description="File whose first line is its password.")
+    opensearch_ca_file: Path | None = Field(
+        None, description="Certificates that sign OpenSearch's own. Absent: those that come with the client."
+    )
+    opensearch_prefix: str = Field(
+        "gati-search", pattern=r"^[a-z0-9][a-z0-9._-]{0,99}$", description="What its indices' names begin with."
+    )
+    opensearch_timeout: float = Field(
+        5.0, gt=0, le=300, description="How long OpenSearch may take to answer.", json_schema_extra={"unit": "seconds"}
     )

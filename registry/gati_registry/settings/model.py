@@ -333,7 +333,9 @@ class Settings(Section):
         "Blob store: `file:///DIR`, or `s3://BUCKET/PREFIX?endpoint=URL&region=NAME` (extra `s3`; credentials by "
         "`AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY`). Absent: `blobs` in the data folder.",
     )
-    search_url: str | None = _setting(None, "Search index: `opensearch+http://HOST:PORT`. Absent: embedded.")
+    search_url: str | None = _setting(
+        None, "Search index: `opensearch+http(s)://HOST:PORT` (extra `opensearch`). Absent: embedded."
+    )
     extensions: Names | None = _setting(None, "Extensions to enable, separated by commas. Absent: all that come along.")
     admin_password_file: Path | None = _setting(
         None, "File whose first line is the password of `admin` at the first start. Absent: made up, printed once."

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import pty
 import secrets
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,3 +87,31 @@ def pushed(site: Registry, repository: str, kind: str = "library", version: str 
     site.push_blob(repository, config)
     site.push_blob(repository, layer)
     return site.push_manifest(repository, version, manifest, MANIFEST)
+
+
+def at_terminal(client: Client, *arguments: str, typed: bytes = b"", at: bytes = b"", **env: str) -> bytes:
+    """What somebody at a terminal sees, who types that once `at` is there to be read."""
+    parent, child = pty.openpty()
+    with subprocess.Popen(
+        [client.program, *arguments],
+        env={**client.environment(), "TERM": "xterm-256color", **env},
+        cwd=client.home,
+        stdin=child,
+        stdout=child,
+        stderr=child,
+        start_new_session=True,
+    ) as process:
+        os.close(child)
+        seen = b""
+        while True:
+            try:
+                read = os.read(parent, 65536)
+            except OSError:  # Linux says so when the last who could write has gone
+                break
+            seen += read
+            if typed and at in seen:
+                os.write(parent, typed)
+                typed = b""
+        os.close(parent)
+        process.wait(60)
+    return seen

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import shutil
 import subprocess
 import tomllib
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.client.cli.conftest import GATI, PASSWORD, program
+from tests.client.cli.conftest import GATI, PASSWORD, at_terminal, program
 from tests.clients.client import Client
 from tests.clients.registry import Registry
 from tests.support.server import free_port
@@ -25,31 +24,6 @@ DOCS = Path(__file__).parents[3] / "docs"
 def alone(home: Path) -> Client:
     """gati, with no registry to speak of."""
     return program(home)
-
-
-def in_terminal(client: Client, *arguments: str, **env: str) -> bytes:
-    """What somebody at a terminal sees."""
-    parent, child = pty.openpty()
-    with subprocess.Popen(
-        [client.program, *arguments],
-        env={**client.environment(), "TERM": "xterm-256color", **env},
-        cwd=client.home,
-        stdin=child,
-        stdout=child,
-        stderr=child,
-        close_fds=True,
-    ) as process:
-        os.close(child)
-        seen = b""
-        while True:
-            try:
-                read = os.read(parent, 65536)
-            except OSError:  # Linux says so when the last who could write has gone
-                break
-            seen += read
-        os.close(parent)
-        process.wait(60)
-    return seen
 
 
 def test_named_registries(alone: Client) -> None:
@@ -110,12 +84,12 @@ def test_nobody_answers(alone: Client) -> None:
 def test_what_a_terminal_sees(alone: Client) -> None:
     """Colour there, none with NO_COLOR, none in a pipe."""
     alone("registry", "add", "lab", "http://127.0.0.1:5001")
-    assert b"\x1b[" in in_terminal(alone, "registry", "list")
-    plain = in_terminal(alone, "registry", "list", NO_COLOR="1")
+    assert b"\x1b[" in at_terminal(alone, "registry", "list")
+    plain = at_terminal(alone, "registry", "list", NO_COLOR="1")
     assert b"\x1b[3" not in plain
     assert b"http://127.0.0.1:5001" in plain
     assert "\x1b" not in alone("registry", "list")
-    assert b"\x1b[" not in in_terminal(alone, "registry", "list", "-o", "json")
+    assert b"\x1b[" not in at_terminal(alone, "registry", "list", "-o", "json")
 
 
 def test_completion(alone: Client) -> None:

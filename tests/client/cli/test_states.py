@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from tests.client.cli.conftest import PASSWORD, program, pushed, sign_up
+from tests.client.cli.conftest import PASSWORD, at_terminal, program, pushed, sign_up
 from tests.clients.client import Client
 from tests.clients.programs import require
 from tests.clients.registry import MANIFEST, Registry, digest_of
 from tests.extensions.kinds.support import CONFIGS
+from tests.support.server import running, wait_for
 
 
 @pytest.fixture
@@ -135,3 +136,37 @@ def test_login_of_somebody_else(gati: Client, name: str, site: Registry, tmp_pat
     stranger = program(folder, site)
     stranger("login", "-u", sign_up(site), "--password-stdin", stdin=PASSWORD)
     assert stranger.run("yank", f"{name}@1.2.3")[0] == 4
+
+
+def test_edit(gati: Client, name: str) -> None:
+    """What is said of a version changes, its digest does not."""
+    version = f"{name}@1.2.3"
+    before = asked(gati, "info", version)
+    (gati.home / "README.md").write_text("# Log\n")
+    edited = asked(
+        gati, "version", "edit", version, "--description", "Logs.", "--label", "tier=gold", "--label", "team=a",
+        "--readme", "README.md",
+    )  # fmt: skip
+    assert (edited["digest"], edited["revision"]) == (before["digest"], before["revision"] + 1)
+    assert (edited["overlay"]["description"], edited["overlay"]["readme"]) == ("Logs.", "# Log\n")
+    assert edited["overlay"]["labels"] == {"tier": "gold", "team": "a"}
+    assert asked(gati, "version", "edit", version, "--label", "team=")["overlay"]["labels"] == {"tier": "gold"}
+    assert gati.run("version", "edit", version)[0] == 2
+
+
+def test_copy_to_another_registry(gati: Client, site: Registry, name: str, tmp_path: Path) -> None:
+    with running(tmp_path / "other") as other:
+        copied = asked(gati, "copy", f"{name}@1.2.3", f"{other.host}/mirror/log")
+        assert copied["registry"] == other.host
+        back = asked(gati, "--registry", other.url, "info", f"{other.host}/mirror/log@1.2.3")
+    assert back["digest"] == copied["digest"] == site.manifest(name, "1.2.3").digest
+
+
+def test_a_choice_at_a_terminal(gati: Client, name: str, user: str) -> None:
+    """Who searches at a terminal is asked which one to look at, and sees it."""
+    words = ("search", "thing", "--namespace", f"users/{user}")
+    wait_for(lambda: name in gati(*words), timeout=60, interval=0.5)
+    seen = at_terminal(gati, *words, typed=b"1\n", at=b"Which one")
+    after = seen.partition(b"Which one")[2]
+    assert name.encode() in after
+    assert b"MIT" in after

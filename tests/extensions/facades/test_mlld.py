@@ -31,8 +31,8 @@ REGISTRY = b"""{
   }
 }
 """
-KIND = {"artifact": None, "config_type": "application/vnd.mlld.registry.v1+json"}
-ONE = {"artifact": None, "config_type": "application/vnd.mlld.module.v1+json"}
+KIND: dict[str, Any] = {"artifact": None, "config_type": "application/vnd.mlld.registry.v1+json"}
+ONE: dict[str, Any] = {"artifact": None, "config_type": "application/vnd.mlld.module.v1+json"}
 
 
 async def module(user: User, repository: str, tag: str = "1.0.0", **fields: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +12,9 @@ import yaml
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
-from tests.core.support import sha256
-from tests.extensions.access.support import User, World
-from tests.extensions.facades.support import MANIFEST, package, publish, send, small, spec
+from tests.core.support import FakeClock, sha256
+from tests.extensions.access.support import User, World, populate, world
+from tests.extensions.facades.support import EXTENSIONS, MANIFEST, package, publish, send, small, spec
 
 pytestmark = pytest.mark.anyio
 
@@ -105,6 +106,37 @@ async def test_lists_and_search_page_through_what_there_is(site: World) -> None:
         assert await names("/api/v1/search?q=clocks&framework=alloy&", limit) == everything[::2]
         assert await names("/api/v1/search?q=nothing&", limit) == []
     assert await names("/api/v1/search?q=spec-3&", 50) == ["acme/spec-3"]
+
+
+async def test_search_is_the_index_s_where_there_is_one(folder: Path, clock: FakeClock) -> None:
+    async with world(folder, clock, extensions=f"{EXTENSIONS},search") as site:
+        await populate(site, "alice", "bob")
+        alice, bob = site.user("alice"), site.user("bob")
+        for name, words in (
+            ("acme/clock", "A lamport clock."),
+            ("acme/other", "A vector clock."),
+            ("mine", "A clock."),
+        ):
+            await publish(alice, small(name, "1.0.0", description=words))
+        jobs = {job.name: job for job in site.registry.extensions.all("jobs")}
+
+        async def found(user: User, query: str) -> list[str]:
+            return sorted(item["name"] for item in (await user.done("GET", f"/api/v1/search?q={query}"))["items"])
+
+        everything = ["acme/clock", "acme/other", "alice/mine"]
+        for name in ("search.build", "search.index"):
+            await jobs[name].run()
+        assert await found(alice, "clock") == everything
+        assert await found(alice, "clock+-vector") == ["acme/clock", "alice/mine"]
+        assert await found(alice, "clock&framework=alloy") == everything
+        assert await found(alice, "clock&framework=tlaplus") == []
+        assert await found(bob, "clock") == everything
+        await alice.done("PUT", "namespaces/users/alice", {"visibility": "private"})
+        assert await found(bob, "clock") == everything[:2]
+        page = await alice.done("GET", "/api/v1/search?q=clock&limit=2")
+        rest = await alice.done("GET", f"/api/v1/search?q=clock&limit=2&cursor={page['next']}")
+        assert sorted(one["name"] for one in [*page["items"], *rest["items"]]) == everything
+        assert (await alice.get("/api/v1/search?q=clock:(")).status == 400
 
 
 async def test_publishing_asks_the_same_as_a_push(site: World) -> None:

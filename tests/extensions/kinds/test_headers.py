@@ -205,6 +205,30 @@ async def test_what_lies_about_itself_is_told_so(form: str) -> None:
             await parse(Window(reader, len(data)))
 
 
+async def test_a_bomb_is_refused_and_nothing_stored(site: World) -> None:
+    """Counts and lengths beyond the file, in a model of ours; one of others is kept, with a doubt."""
+    alice = site.user("alice")
+    bombs = [
+        ("gguf", _gguf(tensors=2**63)), ("gguf", _gguf(pairs=2**63)),
+        ("gguf", _gguf(pairs=1, rest=struct.pack("<Q", 2**63))),
+        ("safetensors", _safetensors({}, length=2**63)), ("safetensors", _safetensors({}, length=10_000)),
+        ("safetensors", _safetensors({"a": {"dtype": "U8", "shape": [2**40], "data_offsets": [0, 2**40]}}, b"x")),
+    ]  # fmt: skip
+    for form, data in bombs:
+        file = (data, f"application/vnd.{form}", f"model.{form}")
+        answer = await push(alice, ACME, "1.2.3", "model", CONFIGS["model"], [file])
+        assert (answer.status, answer.codes) == (400, ["MANIFEST_INVALID"]), data[:40]
+        assert answer.json()["errors"][0]["detail"]["pointer"] == "/layers"
+        assert (await alice.pull(ACME, "1.2.3")).status == 404
+        other = await push(alice, "orgs/acme/other", "1.2.3", "model", {}, [file], artifact=None,
+                           config_type="application/vnd.cncf.model.config.v1+json")  # fmt: skip
+        assert other.status == 201
+    for data in (b"", b"weights", b"no header at all, but some words"):
+        for form in ("gguf", "safetensors"):
+            file = (data, f"application/vnd.{form}", f"model.{form}")
+            assert (await push(alice, ACME, "1.2.3", "model", CONFIGS["model"], [file])).status == 201
+
+
 @pytest.fixture(scope="module")
 def good(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     """A file of every form."""

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gati_extensions.kinds.gtypes.keys import given_keys, wanted_keys
 from gati_extensions.kinds.gtypes.normalising import normalise, scope_of
 from gati_extensions.kinds.gtypes.reading import Budget
 from gati_extensions.kinds.gtypes.settling import unbranded
@@ -30,7 +31,6 @@ from gati_extensions.kinds.gtypes.tree import (
     Tuple,
     Union,
 )
-from gati_extensions.search.types import keys
 from tests.extensions.kinds.gtypes import TYPES, T, contracts
 
 OTHER = object()
@@ -172,7 +172,7 @@ def test_what_fits_is_taken(pair: tuple[T, T, int]) -> None:
     for first, second in ((one, other), (other, one), (one, one)):
         if fits(first, second, Budget(100_000)):
             assert all(takes(second, value) for value in itertools.islice(values(first), 400))
-            assert keys.given(first) & keys.wanted(second), "the keys would not find it"
+            assert given_keys(first) & wanted_keys(second), "the keys would not find it"
             assert fits(unbranded(first, Budget(10_000)), unbranded(second, Budget(10_000)), Budget(100_000))
 
 
@@ -218,7 +218,7 @@ def test_what_is_taken_fits(first: T, second: T) -> None:
 def test_every_type_fits_itself(one: T, seed: int) -> None:
     found = spelt(one, seed)
     assert fits(found, found, Budget(100_000))
-    assert keys.given(found) & keys.wanted(found)
+    assert given_keys(found) & wanted_keys(found)
 
 
 def test_by_hand() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.core.support import FakeClock, scratch
 from tests.extensions.access.support import World, populate, world
+from tests.support.opensearch import OpenSearchNode, opensearch
 
 
 @pytest.fixture
@@ -36,3 +37,10 @@ async def site(folder: Path, clock: FakeClock) -> AsyncIterator[World]:
     async with world(folder, clock) as built:
         await populate(built, "alice", "bob", "carol")
         yield built
+
+
+@pytest.fixture(scope="session")
+def opensearch_node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OpenSearchNode]:
+    """One node for all tests; each takes a prefix of its own."""
+    with opensearch(tmp_path_factory.mktemp("opensearch")) as node:
+        yield node

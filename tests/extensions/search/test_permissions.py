@@ -9,20 +9,33 @@ from __future__ import annotations
 
 import os
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
 from tests.core.support import Answer, FakeClock
-from tests.extensions.access.support import User, World, populate
+from tests.extensions.access.support import User, World, populate, world
 from tests.extensions.kinds.support import BASE, push
+from tests.extensions.search.support import EXTENSIONS, indexed
 
 pytestmark = pytest.mark.anyio
 
+
+@pytest.fixture
+async def site(folder: Path, clock: FakeClock) -> AsyncIterator[World]:
+    """A registry with search in it."""
+    async with world(folder, clock, extensions=f"{EXTENSIONS},resolve") as built:
+        await populate(built, "alice", "bob", "carol", "dave", "erin")
+        yield built
+
+
 SEEDS = int(os.environ.get("GATI_PERMISSION_SEEDS", "2"))
-ROUNDS, CHANGES = 5, 8
+ROUNDS, CHANGES = 4, 8
 
 NAMESPACES = {"orgs/acme": "alice", "orgs/beta": "dave", "users/alice": "alice", "users/carol": "carol"}
 """Whose they are. Erin may push drafts to all of them."""
@@ -89,7 +102,6 @@ class Scene:
     async def start(self) -> None:
         """People, their roles and credentials."""
         site = self.site
-        await populate(site, "dave", "erin", org=None)
         await site.user("dave").done("POST", "identity/orgs", {"name": "beta"})
         for path, owner in NAMESPACES.items():
             await site.user(owner).done("PUT", f"namespaces/{path}/members/user/erin", {"role": "contributor"})
@@ -249,8 +261,9 @@ class Scene:
         for repository in sorted(self.known.digests):
             async for one in self.of_repository(user, repository):
                 yield one
-        async for one in self.resolved(user):
-            yield one
+        for some in (self.resolved(user), self.searched(user), self.by_type(user)):
+            async for one in some:
+                yield one
 
     async def of_repository(self, user: User, repository: str) -> Shown:
         """What is below a repository."""
@@ -287,6 +300,45 @@ class Scene:
                 for package in found["packages"] if found else []:
                     yield f"the resolution of {repository}", package["name"], package["digest"]
 
+    async def searched(self, user: User) -> Shown:
+        """Searches and suggestions; whatever is counted must be there to be seen."""
+        for query in ("", "kestrel", "a", "kind:library", "NOT heron", 'keyword:wren OR "a heron"'):
+            asked = {"q": query, "limit": 3}
+            first = page = await told(user, "GET", f"search?{urlencode(asked)}")
+            if page is None:
+                continue
+            hits = list(page["items"])
+            while page["next"] is not None:
+                page = await told(user, "GET", f"search?{urlencode({**asked, 'cursor': page['next']})}")
+                hits += page["items"]
+            for hit in hits:
+                yield f"the search {query!r}", hit["repository"], hit["version"]
+            assert first["total"] == len(hits), (query, first)
+            counted = {one["value"]: one["count"] for one in first["facets"].get("kind", [])}
+            assert counted == dict(Counter(hit["kind"] for hit in hits)), (query, first)
+            assert all(one["count"] <= len(hits) for found in first["facets"].values() for one in found)
+        for prefix in ("l", "lo", "auth", "ke", "mov"):
+            found = await told(user, "GET", f"search/suggest?q={prefix}")
+            for item in found["items"] if found else []:
+                yield f"suggestions for {prefix}", item["repository"], None
+
+    async def by_type(self, user: User) -> Shown:
+        """Searches by signature."""
+        takes = {"fields": dict.fromkeys(WORDS, "string")}
+        async for item in posted(user, "search/types", {"takes": takes, "gives": "string", "limit": 2}):
+            yield "a search by signature", item["repository"], item["digest"]
+            yield "the version of a search by signature", item["repository"], item["version"]
+
+
+async def posted(user: User, path: str, body: dict[str, Any]) -> AsyncIterator[Any]:
+    """The items of all pages."""
+    cursor: str | None = ""
+    while cursor is not None:
+        page = await told(user, "POST", path, {**body, "cursor": cursor})
+        for item in page["items"] if page else []:
+            yield item
+        cursor = page["next"] if page else None
+
 
 async def told(user: User, method: str, path: str, body: Any = None) -> Any:
     """The answer; None where it is refused."""
@@ -319,10 +371,17 @@ async def exists(site: World, repository: str, digest: str) -> bool:
 async def test_nobody_is_shown_what_they_may_not_pull(site: World, clock: FakeClock, seed: int) -> None:
     scene = Scene(site, seed)
     await scene.start()
+    await indexed(site)
     seen = await scene.check()
     for _ in range(ROUNDS):
         for _ in range(CHANGES):
             await scene.change()
             clock.advance(1.0)
+            if scene.chance.random() < 0.2:
+                await indexed(site)
+        await indexed(site)
         seen += await scene.check()
+    for path, owner in NAMESPACES.items():
+        await site.user(owner).done("PUT", f"namespaces/{path}", {"visibility": "private"})
+    seen += await scene.check()  # at once: the index did not follow yet
     assert seen > 500, "something was shown, and looked at"

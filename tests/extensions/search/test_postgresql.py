@@ -19,6 +19,7 @@ from tests.extensions.search.test_search import (
     test_what_is_deleted_or_renamed_is_followed,
     test_what_is_pushed_is_found_by_its_words,
 )
+from tests.extensions.search.test_types import test_exact_ones_come_first, test_it_follows_what_happens
 from tests.support.postgresql import PostgresServer, running_postgresql
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +27,9 @@ pytestmark = pytest.mark.anyio
 __all__ = [
     "test_all_is_built_anew_while_it_serves",
     "test_downloads_count_once_a_client_and_hour",
+    "test_exact_ones_come_first",
     "test_fields_of_a_registered_schema_are_searched",
+    "test_it_follows_what_happens",
     "test_one_sees_what_one_may_pull_in_hits_counts_facets_and_suggestions",
     "test_states_overlays_and_stars_are_followed",
     "test_what_is_deleted_or_renamed_is_followed",

@@ -8,7 +8,7 @@ import datetime
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gati_extensions.facades import multipart, scanning
 from gati_extensions.facades.model import Dist, ScanResults
@@ -30,6 +30,9 @@ from gati_registry.errors import Code, RegistryError
 from gati_registry.extension import Action, Call, Identity, Kernel, Permission, Transaction
 from gati_registry.values.digest import Digest
 from gati_registry.values.reference import RepositoryName
+
+if TYPE_CHECKING:
+    from gati_extensions.search.api import Search
 
 READ = Permission("facades.read", Action.PUBLIC)
 RESOLVE = Permission("facades.resolve", Action.CATALOG)
@@ -89,6 +92,11 @@ class Doors:
         """Of `namespaces`."""
         found: Namespaces = self.kernel.apis["namespaces"]
         return found
+
+    @property
+    def search(self) -> Search | None:
+        """Of `search`, where that is enabled."""
+        return self.kernel.apis.get("search")
 
     def turn(self) -> asyncio.Semaphore:
         """A place to hold a package in memory; made within the loop that uses it."""

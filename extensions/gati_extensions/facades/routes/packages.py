@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gati_extensions.facades.model import Package, PackageItem, PackageQuery, PackageVersion, SearchQuery, VersionItem
 from gati_extensions.facades.routes.doors import (
@@ -44,6 +44,9 @@ from gati_registry.extension import (
 from gati_registry.values.digest import Digest
 from gati_registry.values.reference import RepositoryName, Tag
 
+if TYPE_CHECKING:
+    from gati_extensions.search.api import Search
+
 LOOKED_AT = 2000
 """Packages that a list with a condition looks at for one page, where there is no search index."""
 
@@ -76,7 +79,14 @@ class _Packages:
         return await self._listed(call, call.query, [])
 
     async def search(self, call: Call) -> Page[PackageItem]:
+        """By the index of `search`, and its query language, where that is enabled and there is one."""
         asked: SearchQuery = call.query
+        if self._doors.search is not None and asked.q:
+            try:
+                return await self._indexed(call, self._doors.search, asked)
+            except RegistryError as error:
+                if error.code is not Code.UNAVAILABLE:
+                    raise
         return await self._listed(call, asked, asked.q.lower().split())
 
     async def package(self, call: Call) -> Package | PackageVersion:
@@ -165,6 +175,25 @@ class _Packages:
             return document_of(config["mediaType"], data) if data is not None else {}
         except Invalid:
             return {}
+
+    async def _indexed(self, call: Call, search: Search, asked: SearchQuery) -> Page[PackageItem]:
+        from gati_extensions.search.api import SearchQuery as Question
+
+        page = await search.search(
+            call.identity,
+            Question(
+                q=asked.q,
+                kind=[KIND],
+                field=[f"type:{asked.framework.lower()}"] if asked.framework else [],
+                limit=min(asked.limit, 100),
+                cursor=asked.cursor,
+                facets=False,
+                ranking=None,
+            ),
+        )
+        names = [item.repository for item in page.items]
+        found = await self._doors.kernel.database.scan(lambda tx: self._doors.catalogue.described(tx, names))
+        return Page[PackageItem](items=[_item(entry) for entry in found], next=page.next)
 
     async def _listed(self, call: Call, asked: PackageQuery, words: Sequence[str]) -> Page[PackageItem]:
         """By name; of the next packages those that meet the condition: a page may be short, its cursor leads on."""

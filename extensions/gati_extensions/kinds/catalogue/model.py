@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from gati_extensions.kinds import headers
 from gati_extensions.kinds.fields import MOST, Manifest, Part, Short, Text, Words, facts, references
-from gati_extensions.kinds.files import File, Files, Malformed
+from gati_extensions.kinds.files import File, Files, Malformed, Overstated, Window
 from gati_extensions.kinds.kind import Dependency, Facts, Kind
 
 SAFETENSORS = ("application/vnd.safetensors", "application/vnd.docker.ai.safetensors")
@@ -180,12 +180,22 @@ async def _inspect(facts: Facts, files: Files) -> Facts:
         try:
             header = await parse(window)
         except Malformed as error:
+            if files.strict and isinstance(error, Overstated) and await _is_marked(file, window):
+                raise Overstated(f"{file.title or file.digest}: {error}") from None
             facts = facts.with_problems(f"{file.title or file.digest}: its header cannot be read: {error}")
             continue
         finally:
             window.close()
         facts = _merge(facts, header, file)
     return facts
+
+
+async def _is_marked(file: File, window: Window) -> bool:
+    """Whether it is told to be of a format and begins like one: then what it says of its size is a lie, not a slip."""
+    begin = await window.read(0, min(window.size, 9))
+    if file.media_type in GGUF:
+        return begin.startswith(b"GGUF")
+    return file.media_type in SAFETENSORS and begin[8:] == b"{"
 
 
 def _parser(file: File) -> headers.Parse | None:

@@ -10,7 +10,7 @@ import struct
 from math import prod
 from typing import Any
 
-from gati_extensions.kinds.files import Malformed, Window
+from gati_extensions.kinds.files import Malformed, Overstated, Window
 from gati_extensions.kinds.headers import PAUSE, SHOWN, Header, Tensor
 
 MAX_PAIRS = 10_000
@@ -64,12 +64,16 @@ class _Cursor:
     async def string(self) -> str:
         length = await self.number("Q")
         if length > MAX_STRING:
-            raise Malformed(f"a string at byte {self.at} is said to be {length} bytes long")
+            raise self.beyond(length)(f"a string at byte {self.at} is said to be {length} bytes long")
         return (await self.take(length)).decode("utf-8", "replace")
+
+    def beyond(self, length: int) -> type[Malformed]:
+        """What it is to be said so long here: more than the file has, or more than is read."""
+        return Overstated if length > self._window.size - self.at else Malformed
 
     def skip(self, length: int) -> None:
         if length > self._window.size - self.at:
-            raise Malformed(f"{length} bytes are said to follow byte {self.at} of a file of {self._window.size}")
+            raise Overstated(f"{length} bytes are said to follow byte {self.at} of a file of {self._window.size}")
         self.at += length
 
 
@@ -84,9 +88,9 @@ async def read(window: Window) -> Header:
     tensors, pairs = await cursor.number("Q"), await cursor.number("Q")
     # The smallest pair takes 13 bytes, the smallest entry of the table 24: what is more cannot be there.
     if pairs > min(MAX_PAIRS, window.size // 13):
-        raise Malformed(f"it is said to hold {pairs} pairs of metadata")
+        raise cursor.beyond(pairs * 13)(f"it is said to hold {pairs} pairs of metadata")
     if tensors > min(MAX_TENSORS, window.size // 24):
-        raise Malformed(f"it is said to hold {tensors} tensors")
+        raise cursor.beyond(tensors * 24)(f"it is said to hold {tensors} tensors")
     metadata: dict[str, Any] = {}
     for _ in range(pairs):
         key = await cursor.string()
@@ -106,7 +110,7 @@ async def _value(cursor: _Cursor, kind: int) -> Any:
         raise Malformed(f"a value at byte {cursor.at} has the unknown type {kind}")
     inner, count = await cursor.number("I"), await cursor.number("Q")
     if count > MAX_ARRAY:
-        raise Malformed(f"an array at byte {cursor.at} is said to have {count} elements")
+        raise cursor.beyond(count)(f"an array at byte {cursor.at} is said to have {count} elements")
     if inner in _NUMBERS:
         form = _NUMBERS[inner]
         kept = [await cursor.number(form) for _ in range(min(count, KEPT))]

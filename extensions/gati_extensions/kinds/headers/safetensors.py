@@ -11,7 +11,7 @@ from collections import Counter
 from math import prod
 from typing import Any
 
-from gati_extensions.kinds.files import Malformed, Window
+from gati_extensions.kinds.files import Malformed, Overstated, Window
 from gati_extensions.kinds.headers import SHOWN, Header, Tensor
 from gati_extensions.kinds.json import Invalid, strict
 
@@ -30,7 +30,9 @@ async def read(window: Window) -> Header:
     """The header, checked against the file."""
     (length,) = struct.unpack("<Q", await window.read(0, 8))
     if length > MAX_HEADER:
-        raise Malformed(f"its header is said to be {length} bytes long; {MAX_HEADER} are read")
+        raise (Overstated if length > window.size else Malformed)(
+            f"its header is said to be {length} bytes long; {MAX_HEADER} are read"
+        )
     data = await window.read(8, length)
     return await asyncio.to_thread(_read, data, window.size - 8 - length)
 
@@ -100,4 +102,4 @@ def _check_spans(spans: list[tuple[int, int]], room: int) -> None:
             )
         at = end
     if at != room:
-        raise Malformed(f"its tensors take {at} bytes, the file has {room} for them")
+        raise (Overstated if at > room else Malformed)(f"its tensors take {at} bytes, the file has {room} for them")

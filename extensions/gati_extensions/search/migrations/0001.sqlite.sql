@@ -55,7 +55,7 @@ CREATE TABLE search_index_word1 (
 CREATE INDEX search_index_word1_shape ON search_index_word1 (initial, length, number DESC);
 CREATE VIRTUAL TABLE search_index_text1 USING fts5 (
     name, title, keywords, description, readme, marks,
-    content = '', contentless_delete = 1, prefix = '2 3', tokenize = "unicode61 remove_diacritics 0"
+    content = '', contentless_delete = 1, tokenize = "unicode61 remove_diacritics 0"
 );
 
 CREATE TABLE search_index_document2 (
@@ -100,5 +100,5 @@ CREATE TABLE search_index_word2 (
 CREATE INDEX search_index_word2_shape ON search_index_word2 (initial, length, number DESC);
 CREATE VIRTUAL TABLE search_index_text2 USING fts5 (
     name, title, keywords, description, readme, marks,
-    content = '', contentless_delete = 1, prefix = '2 3', tokenize = "unicode61 remove_diacritics 0"
+    content = '', contentless_delete = 1, tokenize = "unicode61 remove_diacritics 0"
 );

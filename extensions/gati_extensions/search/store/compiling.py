@@ -58,12 +58,13 @@ class Dialect(Protocol):
 @dataclass(slots=True)
 class Compiled:
     """`match` is the expression, `ranked` the part that words are ranked by ("" where there are none), `conditions` are
-    on the document `d`."""
+    on the document `d`. `words` are those that every hit has."""
 
     match: str
     ranked: str
     conditions: list[str]
     values: dict[str, Any] = field(default_factory=dict)
+    words: tuple[Word, ...] = ()
 
 
 class Compiler:
@@ -99,7 +100,10 @@ class Compiler:
         match = self._dialect.all_of(texts or [self._dialect.mark(marks.ALL)])
         for text in excluded:
             match = self._dialect.without(match, text)
-        return Compiled(match, self._dialect.all_of(ranked) if ranked else "", conditions, self._values)
+        words = [one for part in parts for one in _words(part)]
+        return Compiled(
+            match, self._dialect.all_of(ranked) if ranked else "", conditions, self._values, tuple(dict.fromkeys(words))
+        )
 
     def _text(self, node: Node) -> str:
         dialect = self._dialect
@@ -151,6 +155,12 @@ class Compiler:
         name = f"q{kind}{len(self._values)}"
         self._values[name] = value
         return name
+
+
+def _words(node: Node) -> Sequence[Word]:
+    if isinstance(node, Word):
+        return [node]
+    return [Word(word) for word in node.words] if isinstance(node, Phrase) else []
 
 
 def _of_text(node: Node) -> bool:

@@ -22,7 +22,10 @@ SHOWN = 30
 MAX_README = 16_384
 """Characters of a readme that are searched."""
 
-_TIER = 1 << 40
+TIER_BITS = 40
+"""Bits of an id within its tier."""
+
+_TIER = 1 << TIER_BITS
 _FIELDS = tuple(field.name for field in dataclasses.fields(Document) if field.name not in ("readme", "text"))
 
 

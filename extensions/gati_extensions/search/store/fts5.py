@@ -17,6 +17,11 @@ from gati_registry.extension import Transaction
 WEIGHTS = "10.0, 6.0, 5.0, 2.0, 0.5, 0.0"
 """Of name, title, keywords, description, readme; marks rank nothing."""
 
+COLUMNS = ("name", "title", "keywords", "description", "readme", "marks")
+
+ANYWHERE, TITLED, NAMED = 1.0, 4.0, 8.0
+"""What a hit is worth where there are too many to weigh: with all words anywhere, in title or keywords, in the name."""
+
 
 class Fts5:
     """`index.Text`."""
@@ -48,14 +53,11 @@ class Fts5:
     # --- rows --------------------------------------------------------------------------------------------------
 
     async def put(self, tx: Transaction, slot: int, number: int, document: Document) -> None:
-        columns = ("name", "title", "keywords", "description", "readme")
-        values: dict[str, Any] = {
-            name: " ".join(words) for name, words in zip(columns, documents.texts(document), strict=True)
-        }
+        values = dict(zip(COLUMNS, columns_of(document), strict=True))
         await tx.run(
-            f"INSERT OR REPLACE INTO search_index_text{slot} (rowid, {', '.join(columns)}, marks)"
-            f" VALUES (:number, {', '.join(f':{name}' for name in columns)}, :marks)",
-            number=number, marks=" ".join(dict.fromkeys(marks.of_document(document))), **values,
+            f"INSERT OR REPLACE INTO search_index_text{slot} (rowid, {', '.join(COLUMNS)})"
+            f" VALUES (:number, {', '.join(f':{name}' for name in COLUMNS)})",
+            number=number, **values,
         )  # fmt: skip
 
     async def drop(self, tx: Transaction, slot: int, number: int) -> None:
@@ -70,17 +72,56 @@ class Fts5:
     async def hits(
         self, tx: Transaction, slot: int, compiled: Compiled, conditions: str, ranked: int, looked: int
     ) -> tuple[list[tuple[Any, ...]], bool]:
-        text, free = f"search_index_text{slot}", conditions == "(1 = 1)"
-        score = f"-bm25({text}, {WEIGHTS})" if compiled.ranked else "0.0"
+        if compiled.ranked and await self.count(tx, slot, compiled.ranked, ranked) < ranked:
+            return await self._weighed(tx, slot, compiled, conditions, ranked)
+        rows, all_ = await self._first(tx, slot, compiled.match, ANYWHERE, compiled, conditions, ranked, looked)
+        if not compiled.words or len(rows) < ranked:
+            return rows, all_
+        # Very many have these words. Of those that are less known and older, the ones that are called so.
+        found = {row[0]: row for row in rows}
+        for sign, worth in ((marks.TITLED, TITLED), (marks.NAMED, NAMED)):
+            words = [self.word(sign + word.text, prefix=word.prefix) for word in compiled.words]
+            match = self.all_of([*words, compiled.match])
+            some = ranked // 4
+            better, _ = await self._first(tx, slot, match, worth, compiled, conditions, some, 4 * some)
+            found |= {row[0]: row for row in better}
+        return list(found.values()), all_
+
+    async def _weighed(
+        self, tx: Transaction, slot: int, compiled: Compiled, conditions: str, ranked: int
+    ) -> tuple[list[tuple[Any, ...]], bool]:
+        """All hits with the weight of their words. Marks stay out of it: bm25 goes through all that bear one."""
+        text = f"search_index_text{slot}"
         rows = await tx.all(
-            f"SELECT d.id, hit.score, d.name, d.base, d.facets FROM (SELECT rowid AS number, {score} AS score"
-            f" FROM {text} WHERE {text} MATCH :hits_match ORDER BY rowid DESC LIMIT :hits_looked) AS hit"
+            f"WITH weighed AS MATERIALIZED (SELECT rowid AS number, -bm25({text}, {WEIGHTS}) AS score FROM {text}"
+            f" WHERE {text} MATCH :hits_ranks), hit AS MATERIALIZED (SELECT rowid AS number FROM {text}"
+            f" WHERE {text} MATCH :hits_match)"
+            " SELECT d.id, weighed.score, d.name, d.base, d.facets FROM hit JOIN weighed"
+            f" ON weighed.number = hit.number CROSS JOIN search_index_document{slot} AS d ON d.id = hit.number"
+            f" WHERE {conditions} ORDER BY d.id DESC LIMIT :hits_ranked",
+            hits_ranks=compiled.ranked, hits_match=compiled.match, hits_ranked=ranked, **compiled.values,
+        )  # fmt: skip
+        return rows, len(rows) < ranked
+
+    async def _first(
+        self, tx: Transaction, slot: int, match: str, worth: float, compiled: Compiled, conditions: str, ranked: int,
+        looked: int,
+    ) -> tuple[list[tuple[Any, ...]], bool]:  # fmt: skip
+        """Hits from the highest id on, each worth the same."""
+        text, free = f"search_index_text{slot}", conditions == "(1 = 1)"
+        rows = await tx.all(
+            f"SELECT d.id, :hits_worth, d.name, d.base, d.facets FROM (SELECT rowid AS number FROM {text}"
+            f" WHERE {text} MATCH :hits_match ORDER BY rowid DESC LIMIT :hits_looked) AS hit"
             f" CROSS JOIN search_index_document{slot} AS d ON d.id = hit.number WHERE {conditions}"
             " LIMIT :hits_ranked",
-            hits_match=compiled.match, hits_looked=ranked if free else looked, hits_ranked=ranked, **compiled.values,
+            hits_worth=worth, hits_match=match, hits_looked=ranked if free else looked, hits_ranked=ranked,
+            **compiled.values,
         )  # fmt: skip
-        all_ = len(rows) < ranked and (free or await self.count(tx, slot, compiled.match, looked) < looked)
-        return rows, all_
+        return rows, len(rows) < ranked and (free or await self.count(tx, slot, match, looked) < looked)
+
+    def begun(self, word: str) -> str:
+        """Names, titles and keywords in which a word begins so."""
+        return self.one_of([self.word(sign + word, prefix=True) for sign in (marks.NAMED, marks.TITLED)])
 
     async def count(self, tx: Transaction, slot: int, match: str, most: int) -> int:
         text = f"search_index_text{slot}"
@@ -101,6 +142,15 @@ class Fts5:
 
     async def near(self, tx: Transaction, slot: int, word: str, limit: int) -> list[str]:
         return await by_shape(tx, slot, word, limit)
+
+
+def columns_of(document: Document) -> tuple[str, ...]:
+    """A document's texts, by `COLUMNS`."""
+    texts = documents.texts(document)
+    name, title, keywords, _, _ = texts
+    found = [*marks.of_document(document), *(marks.NAMED + word for word in name)]
+    found += [marks.TITLED + word for word in (*title, *keywords)]
+    return (*map(" ".join, texts), " ".join(dict.fromkeys(found)))
 
 
 async def by_shape(tx: Transaction, slot: int, word: str, limit: int) -> list[str]:

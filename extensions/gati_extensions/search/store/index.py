@@ -10,11 +10,11 @@ and built anew.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import heapq
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from gati_extensions.search import spelling
-from gati_extensions.search.expression import And, Node, Word
 from gati_extensions.search.ports import Document, Found, Hit, Query, Reach
 from gati_extensions.search.store import documents
 from gati_extensions.search.store.compiling import Compiled, Compiler, Dialect, within
@@ -29,6 +29,9 @@ NARROWED = 20
 
 SORTED = 20_000
 """Hits up to which a list is sorted as a whole; where there are more, it goes along the order and looks for hits."""
+
+SUGGESTED = 40
+"""The same for what is suggested."""
 
 SAME = 50
 """Artifacts of exactly the name that was asked for."""
@@ -75,6 +78,9 @@ class Text(Dialect, Protocol):
     ) -> list[tuple[Any, ...]]:
         """(value, name) of visible hits in an order, all of them sorted."""
 
+    def begun(self, word: str) -> str:
+        """An expression: names, titles and keywords in which a word begins so."""
+
     async def near(self, tx: Transaction, slot: int, word: str, limit: int) -> list[str]:
         """Words that resemble one, by the engine's own means and any number of edits."""
 
@@ -120,7 +126,9 @@ class TableIndex:
 
     # --- writing -----------------------------------------------------------------------------------------------
 
-    async def put(self, found: Sequence[Document], gone: Sequence[str], *, building: bool = False) -> None:
+    async def put(
+        self, found: Sequence[Document], gone: Sequence[str], *, building: bool = False, revision: int = 0
+    ) -> None:
         async def work(tx: Transaction) -> None:
             roles = await _roles(tx)
             for role, slot in roles.items():
@@ -230,9 +238,12 @@ class TableIndex:
             if query.whole and not exact:
                 for row in await self._same(tx, slot, compiled, conditions, query.whole):
                     found.setdefault(row[0], row)
-            keys = sorted((_score(row, query.whole), row[2]) for row in found.values())
-            wanted = [key for key in keys if query.after is None or key > _relevance(query.after)]
-            page: list[tuple[float | str, str]] = [(-score, name) for score, name in wanted[: query.limit + 1]]
+            keys = _keys(found.values(), query.whole or "\0")
+            if query.after is not None:
+                last = _relevance(query.after)
+                keys = [key for key in keys if key > last]
+            best = heapq.nsmallest(query.limit + 1, keys)
+            page: list[tuple[float | str, str]] = [(-score, name) for score, name in best]
         else:
             page = await self._sorted(tx, slot, query, compiled, conditions)
         shown = await _bodies(tx, slot, [name for _, name in page[: query.limit]])
@@ -250,7 +261,7 @@ class TableIndex:
         """Hits of exactly this name, however many others there are."""
         holds = self._text.holds(slot, "same_match")
         return await tx.all(
-            f"SELECT d.id, 0.0, d.name, d.base, d.facets FROM search_index_document{slot} AS d"
+            f"SELECT d.id, CAST(0 AS DOUBLE PRECISION), d.name, d.base, d.facets FROM search_index_document{slot} AS d"
             f" WHERE d.base = :same_base AND {conditions} AND {holds} ORDER BY d.id DESC LIMIT :same_most",
             same_base=whole, same_match=compiled.match, same_most=SAME, **compiled.values,
         )  # fmt: skip
@@ -286,14 +297,24 @@ class TableIndex:
     # --- as one types ------------------------------------------------------------------------------------------
 
     async def suggest(self, prefix: str, limit: int, visible: Visible, reach: Reach | None) -> Sequence[Document]:
+        return await self._database.scan(lambda tx: self._suggest(tx, prefix, limit, visible, reach))
+
+    async def _suggest(
+        self, tx: Transaction, prefix: str, limit: int, visible: Visible, reach: Reach | None
+    ) -> Sequence[Document]:
+        slot = await _serving(tx)
         *before, last = prefix.split(" ")
-        expression: Node = And((*(Word(word) for word in before), Word(last, prefix=True))) if before else Word(
-            last, prefix=True
-        )  # fmt: skip
-        found = await self.search(
-            Query(expression, visible, reach, limit=limit, whole=prefix, facets=False, ranked=max(200, 4 * limit))
-        )
-        return [hit.document for hit in found.hits]
+        texts = [self._text.word(word, prefix=False) for word in before]
+        texts.append(self._text.begun(last) if len(last) > 1 else self._text.word(last, prefix=False))
+        condition, values = visible.where("d.name")
+        narrow = within(self._text, reach) if reach is not None else ""
+        if narrow:
+            texts.append(narrow)
+        compiled = Compiled(self._text.all_of(texts), "", [], values)
+        rows, _ = await self._text.hits(tx, slot, compiled, f"({condition})", limit, SUGGESTED * limit)
+        names = [row[2] for row in sorted(rows, reverse=True)[:limit]]
+        shown = await _bodies(tx, slot, names)
+        return [shown[name] for name in names if name in shown]
 
     async def near(self, word: str, limit: int) -> Sequence[str]:
         return await self._database.scan(lambda tx: self._near(tx, word, limit))
@@ -374,14 +395,23 @@ async def _count_words(tx: Transaction, slot: int, words: set[str], by: int) -> 
             await tx.run(f"DELETE FROM {table} WHERE word = :word AND number <= 0", word=word)
 
 
-def _score(row: Sequence[Any], whole: str) -> float:
-    """Minus what a hit is worth: its words' rank, more for the well-known, most for exactly the name asked for; among
-    equals the higher id."""
-    number, rank = int(row[0]), float(row[1])
-    known = documents.tier_of(number)
-    newness = (number - documents.tier_range(known)[0]) / documents.tier_range(1)[0]
-    same = SAME_NAME if whole and row[3] == whole else 0.0
-    return -(rank * (1 + KNOWN * known) + same + KNOWN * known + newness)
+def _keys(rows: Iterable[Sequence[Any]], whole: str) -> list[tuple[float, str]]:
+    """(minus what a hit is worth, name): its words' rank, more for the well-known, most for exactly the name that was
+    asked for; among equals the higher id. Of thousands at a time: hence no function for each."""
+    bits, part = documents.TIER_BITS, 1.0 / (1 << documents.TIER_BITS)
+    rest = (1 << bits) - 1
+    return [
+        (
+            -(
+                rank * (1.0 + KNOWN * (number >> bits))
+                + (SAME_NAME if base == whole else 0.0)
+                + KNOWN * (number >> bits)
+                + (number & rest) * part
+            ),
+            name,
+        )
+        for number, rank, name, base, _ in rows
+    ]
 
 
 def _relevance(after: tuple[float | str, str]) -> tuple[float, str]:

@@ -22,9 +22,12 @@ ALL = SIGN + "0"
 NONE = SIGN + "1"
 """None does."""
 
+NAMED, TITLED = "\ue001", "\ue002"
+"""Before a word of the name, or of title or keywords: where very many artifacts have a word, these come first."""
+
 TIMES = frozenset({"created", "updated"})
 MOST_MONTHS = 240
-_BUCKETS = 64
+_LOWEST, _HIGHEST = -4, 20
 
 
 @lru_cache(maxsize=65536)
@@ -35,10 +38,10 @@ def mark(field: str, value: str) -> str:
 
 
 def magnitude(number: float) -> int:
-    """The power of two below it, from -64 to 64; of small and negative numbers alike -65."""
-    if not number > 2.0**-_BUCKETS:
-        return -_BUCKETS - 1
-    return min(math.frexp(min(number, 2.0**_BUCKETS))[1] - 1, _BUCKETS)
+    """The power of four below it, from -4 to 20; what is smaller (or negative) or greater belongs to these."""
+    if not number > 4.0**_LOWEST:
+        return _LOWEST
+    return min((math.frexp(min(number, 2.0**64))[1] - 1) // 2, _HIGHEST)
 
 
 def of_number(field: str, number: float) -> str:
@@ -89,8 +92,8 @@ def narrowing(node: Compare, now: float) -> list[str] | None:
         ]
     own = magnitude(node.number)
     buckets = {
-        "=": range(own, own + 1), "<": range(-_BUCKETS - 1, own + 1), "<=": range(-_BUCKETS - 1, own + 1),
-        ">": range(own, _BUCKETS + 1), ">=": range(own, _BUCKETS + 1),
+        "=": range(own, own + 1), "<": range(_LOWEST, own + 1), "<=": range(_LOWEST, own + 1),
+        ">": range(own, _HIGHEST + 1), ">=": range(own, _HIGHEST + 1),
     }[node.operator]  # fmt: skip
     return [mark(f"{node.field}#", str(number)) for number in buckets]
 

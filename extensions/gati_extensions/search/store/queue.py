@@ -49,3 +49,15 @@ async def done(tx: Transaction, found: Sequence[Dirty]) -> None:
             "DELETE FROM search_dirty WHERE name = :name AND below = :below AND mark = :mark",
             name=one.name, below=int(one.below), mark=one.mark,
         )  # fmt: skip
+
+
+async def turn(tx: Transaction, now: int) -> int:
+    """A number above all that were given before. About the time, so that it goes on after an older database is
+    restored."""
+    await tx.run(
+        "INSERT INTO search_turn (one, number) VALUES (1, :now) ON CONFLICT (one) DO UPDATE SET number ="
+        " CASE WHEN search_turn.number >= :now THEN search_turn.number + 1 ELSE :now END", now=now,
+    )  # fmt: skip
+    row = await tx.one("SELECT number FROM search_turn WHERE one = 1")
+    assert row is not None
+    return int(row[0])

@@ -73,6 +73,10 @@ class TsVector:
             f" AND t.words @@ CAST(:{parameter} AS tsquery))"
         )
 
+    def begun(self, word: str) -> str:
+        """Names, titles and keywords in which a word begins so."""
+        return f"{_lexeme(word)}:*AB"
+
     # --- rows --------------------------------------------------------------------------------------------------
 
     async def put(self, tx: Transaction, slot: int, number: int, document: Document) -> None:

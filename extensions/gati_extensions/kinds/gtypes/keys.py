@@ -1,7 +1,8 @@
 """Keys by which types are looked up: if one type fits another, they have a key in common.
 
-`given` are those of a type that is handed over: all that it brings. `wanted` are those of a type that takes: few, and
-such as not many bring. So whoever asks with either finds all that could match, and little else; `fits` decides.
+`given_keys` are those of a type that is handed over: all that it brings. `wanted_keys` are those of a type that takes:
+few, and such as not many bring. So whoever asks with either finds all that could match, and little else; `fits`
+decides.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ import hashlib
 import json
 from collections.abc import Callable, Sequence
 
-from gati_extensions.kinds.api import GType
 from gati_extensions.kinds.gtypes.tree import (
     Array,
     Boolean,
     Enum,
+    GType,
     Intersection,
     Name,
     Node,
@@ -34,12 +35,12 @@ LONGEST = 64
 """Characters of a key; of longer ones the hash is kept."""
 
 
-def given(found: GType) -> frozenset[str]:
+def given_keys(found: GType) -> frozenset[str]:
     """Keys of a type that is handed over."""
     return frozenset(map(_short, _Keys(found.nodes).given(0)))
 
 
-def wanted(found: GType) -> frozenset[str]:
+def wanted_keys(found: GType) -> frozenset[str]:
     """Keys of a type that takes."""
     return frozenset(map(_short, _Keys(found.nodes).wanted(0)))
 

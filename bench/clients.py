@@ -1,0 +1,216 @@
+"""`python -m bench.clients`: the SDK beside the oras and crane commands, against one registry of ours.
+
+Each pushes and pulls one big file and many small ones, as a process of its own, start included; in turns, on the same
+machine, new bytes in each round. Writes docs/benchmarks-clients.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.model import MIB
+from bench.stacks import Gati, Server, cached
+from gati_client import Client, FileSource, Layer
+
+_REPORT = Path(__file__).parent.parent / "docs" / "benchmarks-clients.md"
+_LAYER = "application/vnd.oci.image.layer.v1.tar"
+_CONFIG = "application/vnd.oci.image.config.v1+json"
+_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+_PARALLEL = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Files to move: in a plain folder, and in an OCI layout for who wants that."""
+
+    name: str
+    files: Path
+    layout: Path
+
+
+@dataclass(slots=True)
+class Taken:
+    """Samples of one client in one row: seconds, and seconds of processor time."""
+
+    seconds: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+
+
+async def _push(host: str, repository: str, folder: Path) -> None:
+    layers = [Layer(FileSource(folder / name), _LAYER, name) for name in sorted(os.listdir(folder))]
+    async with Client(host) as client:
+        await client.artifacts.push(
+            repository, artifact_type="a/b", config=b"{}", config_type="a/c", layers=layers, tags=["v1"]
+        )
+
+
+async def _pull(host: str, repository: str, folder: Path) -> None:
+    async with Client(host) as client:
+        layers = (await client.artifacts.manifest(repository, "v1")).layers
+        gate = asyncio.Semaphore(_PARALLEL)
+
+        async def one(number: int) -> None:
+            async with gate:
+                # The others do not sync what they pull.
+                await client.artifacts.download(repository, layers[number], folder / str(number), durable=False)
+
+        await asyncio.gather(*(one(number) for number in range(len(layers))))
+
+
+def _make(folder: Path, name: str, count: int, size: int) -> Job:
+    """Files of fresh random bytes, and a layout that has the same as layers."""
+    job = Job(name, folder / "files", folder / "layout")
+    shutil.rmtree(folder, ignore_errors=True)
+    blobs = job.layout / "blobs" / "sha256"
+    for each in (job.files, blobs):
+        each.mkdir(parents=True)
+
+    def put(data: bytes, media_type: str) -> dict[str, object]:
+        digest = hashlib.sha256(data).hexdigest()
+        (blobs / digest).write_bytes(data)
+        return {"mediaType": media_type, "digest": f"sha256:{digest}", "size": len(data)}
+
+    layers = []
+    for number in range(count):
+        data = b"".join(os.urandom(min(MIB, size - start)) for start in range(0, size, MIB))
+        (job.files / f"{number}.bin").write_bytes(data)
+        layers.append(put(data, _LAYER))
+    ids = [layer["digest"] for layer in layers]
+    image = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": ids}}
+    config = put(json.dumps(image).encode(), _CONFIG)
+    manifest = {"schemaVersion": 2, "mediaType": _MANIFEST, "config": config, "layers": layers}
+    index = {"schemaVersion": 2, "manifests": [put(json.dumps(manifest).encode(), _MANIFEST)]}
+    (job.layout / "index.json").write_text(json.dumps(index))
+    (job.layout / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
+    return job
+
+
+def _ours(what: str, host: str, repository: str, job: Job, out: Path) -> tuple[list[str], Path]:
+    folder = job.files if what == "push" else out
+    return [sys.executable, "-m", "bench.clients", "--move", what, host, repository, str(folder)], Path.cwd()
+
+
+def _oras(what: str, host: str, repository: str, job: Job, out: Path) -> tuple[list[str], Path]:
+    program = [str(cached("oras", "oras")), what, "--plain-http"]
+    if what == "pull":
+        return [*program, "-o", str(out), f"{host}/{repository}:v1"], job.files
+    names = sorted(f"{file.name}:{_LAYER}" for file in job.files.iterdir())
+    return [*program, "--artifact-type", "a/b", f"{host}/{repository}:v1", *names], job.files
+
+
+def _crane(what: str, host: str, repository: str, job: Job, out: Path) -> tuple[list[str], Path]:
+    program = [str(cached("crane", "crane")), what, "--insecure"]
+    if what == "pull":
+        return [*program, "--format", "oci", f"{host}/{repository}:v1", str(out / "layout")], job.files
+    return [*program, str(job.layout), f"{host}/{repository}:v1"], job.files
+
+
+_CLIENTS: dict[str, Callable[[str, str, str, Job, Path], tuple[list[str], Path]]] = {
+    "gati_client": _ours,
+    "oras": _oras,
+    "crane": _crane,
+}
+
+
+def _timed(command: Sequence[str], folder: Path) -> tuple[float, float]:
+    os.sync()  # what others left to be written is not this one's to pay
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    begun = time.perf_counter()
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    seconds = time.perf_counter() - begun
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def _measure(options: argparse.Namespace, home: Path) -> dict[tuple[str, str], Taken]:
+    taken: dict[tuple[str, str], Taken] = defaultdict(Taken)
+    server = Server(Gati("hypercorn", 1), home / "server")
+    server.start()
+    host = server.url.removeprefix("http://")
+    sizes = {"one big file": (1, options.size * MIB), "small files": (options.files, 2048)}
+    try:
+        for round_ in range(options.rounds):
+            names = list(_CLIENTS)
+            for name in names[round_ % 3 :] + names[: round_ % 3]:
+                for title, (count, size) in sizes.items():
+                    job = _make(home / "job", title, count, size)
+                    for what in ("push", "pull"):
+                        out = home / "out"
+                        shutil.rmtree(out, ignore_errors=True)
+                        out.mkdir()
+                        repository = f"bench/{name.replace('_', '-')}-{len(title)}-{round_}"
+                        command, folder = _CLIENTS[name](what, host, repository, job, out)
+                        seconds, cpu = _timed(command, folder)
+                        sample = taken[f"{what}, {title}", name]
+                        sample.seconds.append(seconds)
+                        sample.cpu.append(cpu)
+                        figures = f"{seconds:.2f} s, {cpu:.2f} s CPU"
+                        print(f"{what} {title} {name}: {figures}", file=sys.stderr, flush=True)
+    finally:
+        server.stop()
+    return taken
+
+
+def _report(options: argparse.Namespace, taken: dict[tuple[str, str], Taken]) -> str:
+    load = os.getloadavg()
+    lines = [
+        "# The SDK beside other clients",
+        "",
+        "`python -m bench.clients` pushes and pulls with each client as a process of its own, its start included,",
+        f"against one registry of ours on the same machine ({os.cpu_count()} cores). One big file has",
+        f"{options.size} MiB, the small ones are {options.files} of 2 KiB; medians of {options.rounds} round(s), new",
+        "bytes in each. crane moves the same bytes as layers of an image. The load of the machine at the end was",
+        f"{load[1]:.1f} (over 5 minutes).",
+        "",
+        "| row | " + " | ".join(f"{name} s (CPU)" for name in _CLIENTS) + " |",
+        "|---|" + "---|" * len(_CLIENTS),
+    ]
+    for row in dict.fromkeys(row for row, _ in taken):
+        cells = []
+        for name in _CLIENTS:
+            sample = taken[row, name]
+            cells.append(f"{statistics.median(sample.seconds):.2f} ({statistics.median(sample.cpu):.2f})")
+        lines.append(f"| {row} | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run it; 2 where a client is not here."""
+    parser = argparse.ArgumentParser(prog="python -m bench.clients", description=__doc__)
+    parser.add_argument("--size", type=int, default=1024, metavar="MIB", help="of the big file (default 1024)")
+    parser.add_argument("--files", type=int, default=2000, metavar="N", help="how many small ones (default 2000)")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--output", type=Path, default=_REPORT)
+    parser.add_argument("--move", nargs=4, metavar=("WHAT", "HOST", "REPOSITORY", "FOLDER"), help=argparse.SUPPRESS)
+    options = parser.parse_args(arguments)
+    if options.move:
+        what, host, repository, folder = options.move
+        asyncio.run((_push if what == "push" else _pull)(host, repository, Path(folder)))
+        return 0
+    for name in ("oras", "crane"):
+        if cached(name, name) is None:
+            print(f"{name} is not here (make real-clients)", file=sys.stderr)
+            return 2
+    with tempfile.TemporaryDirectory(prefix="gati-bench-") as home:
+        taken = _measure(options, Path(home))
+    options.output.write_text(_report(options, taken))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
