@@ -83,7 +83,7 @@ async def outdated() -> int:
     """What has a newer version: within what gati.json allows, and beyond."""
     from gati_client.project.project import outdated as find
 
-    rows = await find(_project(), _connect)
+    rows = await find(_project(), connect_locked)
     emit(rows, ("name", "current", "wanted", "latest"))
     return 1 if rows else 0
 
@@ -273,7 +273,7 @@ def _needs(document: dict[str, Any]) -> dict[str, Any]:
 # --- inside ---------------------------------------------------------------------------------------------------------
 
 
-def _connect(registry: str) -> Client:
+def connect_locked(registry: str) -> Client:
     """A client by a lock's URL; one that has a name here is as that says.
 
     A lock may come from anybody: the token of this once (`--token`, GATI_TOKEN) is for the usual registry alone, others
@@ -310,7 +310,7 @@ def _same(one: str, other: str) -> bool:
 def _project() -> Project:
     from gati_client.project.project import Project, find
 
-    return Project(find(Path()), _connect)
+    return Project(find(Path()), connect_locked)
 
 
 def _namespace() -> str | None:
