@@ -15,6 +15,7 @@ from gati_client.cli.frame import App, configuration, connect, console, current,
 from gati_client.errors import NotFound, Usage
 
 if TYPE_CHECKING:
+    from gati_client.auth import Credential
     from gati_client.client import Client
     from gati_client.project.project import Project, Resolved
 
@@ -82,7 +83,7 @@ async def outdated() -> int:
     """What has a newer version: within what gati.json allows, and beyond."""
     from gati_client.project.project import outdated as find
 
-    rows = await find(_project(), _connect)
+    rows = await find(_project(), connect_locked)
     emit(rows, ("name", "current", "wanted", "latest"))
     return 1 if rows else 0
 
@@ -272,17 +273,44 @@ def _needs(document: dict[str, Any]) -> dict[str, Any]:
 # --- inside ---------------------------------------------------------------------------------------------------------
 
 
-def _connect(registry: str) -> Client:
-    """A client by a lock's URL; one that has a name here is as that says."""
-    known = configuration().registries.items()
-    named = next((name for name, entry in known if entry.url.rstrip("/") == registry.rstrip("/")), None)
-    return connect(registry=named or registry or None)
+def connect_locked(registry: str) -> Client:
+    """A client by a lock's URL; one that has a name here is as that says.
+
+    A lock may come from anybody: the token of this once (`--token`, GATI_TOKEN) is for the usual registry alone, others
+    get what a login has kept for them.
+    """
+    from gati_client.hosts import registry_url
+
+    known = configuration()
+    named = next((name for name, entry in known.registries.items() if _same(entry.url, registry)), registry or None)
+    usual = known.registry(current().registry)
+    if registry:
+        host = registry_url(usual.url, insecure=usual.insecure).netloc
+        there = known.registry(named)
+        if registry_url(there.url, insecure=there.insecure).netloc != host:
+            return connect(registry=named, credentials=_Kept())
+    return connect(registry=named)
+
+
+class _Kept:
+    """Docker's logins, without the token of this once."""
+
+    async def get(self, host: str) -> Credential | None:
+        import asyncio
+
+        from gati_client.credentials import DockerCredentials
+
+        return await asyncio.to_thread(DockerCredentials().stored, host)
+
+
+def _same(one: str, other: str) -> bool:
+    return one.rstrip("/") == other.rstrip("/")
 
 
 def _project() -> Project:
     from gati_client.project.project import Project, find
 
-    return Project(find(Path()), _connect)
+    return Project(find(Path()), connect_locked)
 
 
 def _namespace() -> str | None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gati_client.cli.frame import App, connect, current, emit, progress, say
+from gati_client.cli.frame import App, current, emit, progress, say
+from gati_client.cli.project import connect_locked
 from gati_client.errors import NotFound
 
 if TYPE_CHECKING:
@@ -84,9 +85,7 @@ async def restore(
     found = await _found(wanted, folder)
     snapshots.put_back(found, folder, force=current().force)
     with progress() as report:
-        await Project(folder, lambda registry: connect(registry=registry or None)).install(
-            frozen=True, force=current().force, progress=report
-        )
+        await Project(folder, connect_locked).install(frozen=True, force=current().force, progress=report)
     emit({"name": found.name, "version": found.version, "artifacts": len(found.artifacts), "folder": str(folder)})
     if absent := snapshots.missing(found):
         say(f"not set here, but where the snapshot was made: {', '.join(absent)}")

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+from gati_client.project.lock import Lock, Package
 from tests.client.cli.conftest import GATI
 from tests.client.packs import lay, tree
 from tests.client.projects import module
@@ -77,6 +80,39 @@ def test_exit_codes(gati: Client) -> None:
     for command in (["install"], ["add", "@codes/x"]):
         run = app.run(*command)
         assert (run[0], "integrity" in run[2]) == (6, True), run
+
+
+def test_a_lock_sends_no_token_elsewhere(gati: Client) -> None:
+    """Who wrote it may have named a registry of their own."""
+    heard: list[str | None] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            heard.append(self.headers.get("Authorization"))
+            self.send_response(401)
+            self.send_header("WWW-Authenticate", 'Basic realm="evil"')
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        package = Package(f"sha256:{'1' * 64}", f"http://127.0.0.1:{server.server_address[1]}", "module")
+        lock = Lock({"dependencies": {"orgs/evil/x": "*"}}, {"orgs/evil/x@1.0.0": package})
+        folder = lay(gati.home / "app", {"gati.json": '{"dependencies": {"orgs/evil/x": "*"}}'})
+        (folder / "gati.lock").write_text(json.dumps(lock.document()))
+        app = Client(GATI, folder, env={**gati.env, "GATI_TOKEN": "token-of-somebody"})
+        assert app.run("install")[0] == 4
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert heard
+    assert set(heard) == {None}
 
 
 def test_approving(gati: Client) -> None:
