@@ -58,7 +58,8 @@ new-extension: install ## lay out an extension as a distribution of its own: NAM
 	$(BIN)/gati-registry extension new $(NAME) --into $(or $(INTO),.)
 
 .PHONY: bench
-bench: install ## measure against the peers, past one machine, with a million manifests; writes docs/benchmarks*.md
+bench: install ## measure against the peers, past one machine, with a million manifests and documents; writes docs/benchmarks*.md
 	$(BIN)/python -m bench
 	$(BIN)/python -m bench --suite replicas
 	$(BIN)/python -m bench --suite growth
+	$(BIN)/python -m bench --suite search

@@ -23,7 +23,7 @@ from bench.load import LoadError
 from bench.model import MIB, Row, Scale
 from bench.processes import measured
 from bench.report import Results, document, markdown, number
-from bench.rows import all_rows, replica_rows
+from bench.rows import all_rows, replica_rows, search_rows
 from bench.rows.growth import growth_rows
 from bench.stacks import Distribution, Gati, Missing, Nginx, Peer, Server, Shared, Stack, Unsupported, Zot
 
@@ -52,6 +52,7 @@ def _suites(scale: Scale, stock: Path | None) -> dict[str, Suite]:
         "peers": Suite(all_rows(scale), ours, peers, "benchmarks.md"),
         "replicas": Suite(replica_rows(scale), [embedded, Shared(1), Shared(3)], [], "benchmarks-replicas.md"),
         "growth": Suite(growth_rows(stock), [embedded, apart], [], "benchmarks-growth.md"),
+        "search": Suite(search_rows(stock), [embedded, apart], [], "benchmarks-search.md"),
     }
 
 
@@ -78,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--suite", default="peers", choices=_suites(Scale(), None), help="what is measured (default peers)"
     )
-    parser.add_argument("--stock", type=Path, metavar="DIR", help="where filled databases of `growth` are, and stay")
+    parser.add_argument("--stock", type=Path, metavar="DIR", help="where filled databases are, and stay")
     parser.add_argument("--rows", type=_names, metavar="A,B", help="only these rows")
     parser.add_argument("--ours", type=_names, metavar="A,B", help="only these variants of ours (hypercorn-1, …)")
     parser.add_argument("--peers", type=_names, metavar="A,B", help="only these peers; '' for none")

@@ -31,6 +31,7 @@ class Scale:
     few: int = 1_000
     many: int = 1_000_000
     held: int = 10
+    resolved: int = 500
 
     @classmethod
     def quick(cls) -> Scale:
@@ -47,6 +48,7 @@ class Scale:
             seeding=20,
             few=100,
             many=2_000,
+            resolved=50,
         )
 
 

@@ -73,7 +73,8 @@ def document(number: int, now: int) -> Document:
         keywords=keywords, license=license_name, publisher=org, level=level, stars=min(stars, 10**6),
         downloads=min(downloads, 10**9), created_at=now - 60_000 * number, updated_at=now - 1_000 * number,
         words={
-            "kind": (kind,), "namespace": ("library", namespace) if level == "public" else (namespace,), "name": (name,), "publisher": (org,),
+            "kind": (kind,), "namespace": ("library", namespace) if level == "public" else (namespace,),
+            "name": (name,), "publisher": (org,),
             "license": (license_name,), "language": tuple(made.sample(LANGUAGES, 1)), "keyword": keywords,
             "capability": tuple(made.sample(CAPABILITIES, made.randint(0, 2))), "state": ("published",),
             "tag": ("latest", "1.0.0"),

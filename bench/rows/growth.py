@@ -49,7 +49,7 @@ class Stock:
 
 
 @contextlib.contextmanager
-def _database(stack: Stack, home: Path) -> Iterator[tuple[Mapping[str, str], Path]]:
+def database(stack: Stack, home: Path) -> Iterator[tuple[Mapping[str, str], Path]]:
     """The database that a stack keeps in a folder, running if it has to: the environment and the data folder of a
     registry on it."""
     data = home / "data"
@@ -63,7 +63,7 @@ def _database(stack: Stack, home: Path) -> Iterator[tuple[Mapping[str, str], Pat
         raise Unsupported("cannot be filled")
 
 
-def _command(words: list[str], data: Path, environment: Mapping[str, str]) -> None:
+def command(words: list[str], data: Path, environment: Mapping[str, str]) -> None:
     command = [sys.executable, "-m", "gati_registry", *words, "--data", str(data)]
     subprocess.run(command, env={**surroundings(), **environment}, check=True, stdout=subprocess.DEVNULL)
 
@@ -71,8 +71,8 @@ def _command(words: list[str], data: Path, environment: Mapping[str, str]) -> No
 def _fill(stack: Stack, stock: Stock) -> None:
     if (stock.home / "filled").exists():
         return
-    with _database(stack, stock.home) as (environment, data):
-        _command(["migrate"], data, environment)
+    with database(stack, stock.home) as (environment, data):
+        command(["migrate"], data, environment)
         url = environment.get("GATI_METADATA_URL")
         target = PostgresTarget(url) if url else SqliteTarget(next(data.glob("*.sqlite")))
         Filler(target, kinds=True).fill(even(range(stock.repositories), stock.held))
@@ -239,7 +239,7 @@ def _delete(server: Server, stock: Stock, _scale: Scale, turn: int) -> Cost:
 def _start(server: Server, scale: Scale, _round: int, *, stocks: Stocks) -> Values:
     seconds = []
     for stock in stocks.of(server, scale):
-        with _database(server.stack, stock.home) as (environment, _):
+        with database(server.stack, stock.home) as (environment, _):
             alone = Server(Gati("hypercorn", 1, environment=environment), stock.home)
             seconds.append(min(_started(alone) for _ in range(3)))
     return {"many": seconds[1], "few": seconds[0]}
@@ -255,7 +255,7 @@ def _collect(server: Server, scale: Scale, round_: int, *, stocks: Stocks) -> Va
     """Run `gc` on the data of a server that clients push to all the while."""
     values: Values = {}
     for size, stock in zip(("few", "many"), stocks.of(server, scale), strict=True):
-        with _database(server.stack, stock.home) as (environment, data):
+        with database(server.stack, stock.home) as (environment, data):
             standing = Server(Gati("hypercorn", 1, environment=environment), stock.home)
             standing.start()
             try:

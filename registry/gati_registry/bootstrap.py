@@ -45,7 +45,7 @@ from gati_registry.ports import (
 )
 from gati_registry.service.blobs import BlobService
 from gati_registry.service.collect import Collector
-from gati_registry.service.core import CoreDoor, Deciding
+from gati_registry.service.core import CoreDoor, Deciding, Pushing
 from gati_registry.service.hooks import Hooks, Listed
 from gati_registry.service.keys import KeyService
 from gati_registry.service.lists import ListService
@@ -60,6 +60,7 @@ from gati_registry.storage.filesystem import FilesystemBlobs, make_folder
 if TYPE_CHECKING:
     from gati_registry.keys import AwsCredentials
     from gati_registry.metadata.postgresql import Server
+    from gati_registry.storage.encrypted import Keyring
     from gati_registry.storage.s3 import Address, Bucket, Options
 
 
@@ -96,6 +97,7 @@ class Registry:
     dispatcher: Dispatcher
     observers: Observers
     keys: KeyService | None
+    ring: Keyring | None
 
 
 @asynccontextmanager
@@ -117,14 +119,15 @@ async def build(
         plain, redirects = open_blobs(settings)
         blobs: Stored = plain
         try:
-            keys = None
-            if (master := master_key(settings)) is not None:
-                keys = KeyService(metadata, master, clock)
-                metadata, blobs = await _encrypted(settings, metadata, plain, master, clock)
-            elif await metadata.read(lambda tx: tx.keys.page(0, 1)):
-                raise SettingsError("encryption.master: the database holds encrypted content; name the master key")
+            keys, ring = None, await open_keyring(settings, metadata, clock)
+            if ring is not None:
+                from gati_registry.storage.encrypted import EncryptedBlobs, EncryptedMetadata
+
+                keys, encrypting = KeyService(metadata, ring.master, clock), settings.encryption.new
+                metadata = EncryptedMetadata(metadata, ring, encrypting=encrypting)
+                blobs = EncryptedBlobs(plain, ring, encrypting=encrypting)
             ids = SessionIds(await session_key(metadata), _ms(settings.uploads.expiry))
-            registry = _assemble(settings, metadata, blobs, redirects, clock, count, ids, extensions, keys)
+            registry = _assemble(settings, metadata, blobs, redirects, clock, count, ids, extensions, keys, ring)
             try:
                 yield registry
             finally:
@@ -266,17 +269,23 @@ def _s3(settings: Settings, bucket: S3Bucket) -> tuple[Address, Options]:
     return Address(bucket.name, bucket.prefix, bucket.endpoint, bucket.region), options
 
 
-def only_plain(settings: Settings, what: str) -> None:
-    """For what copies stored bytes and compares their digest, which encrypted ones do not have.
+async def open_keyring(settings: Settings, metadata: Metadata, clock: Clock) -> Keyring | None:
+    """The keys of encrypted content; None where nothing is encrypted.
 
     Raises:
-        SettingsError: the store is encrypted.
+        SettingsError: something is, and the settings name no master key.
+        Unavailable: the master key is not to be had, or is another one.
     """
-    if settings.encryption.master != "none":
-        raise SettingsError(
-            f"encryption.master: {what} works on stores without encryption of ours alone; copy the database and the "
-            "folder or bucket by their own tools (docs/encryption.md)"
-        )
+    master = master_key(settings)
+    if master is None:
+        if await metadata.read(lambda tx: tx.keys.page(0, 1)):
+            raise SettingsError("encryption.master: the database holds encrypted content; name the master key")
+        return None
+    from gati_registry.storage.encrypted import Keyring
+
+    ring = Keyring(metadata, master, clock)
+    await ring.open()
+    return ring
 
 
 def master_key(settings: Settings) -> MasterKey | None:
@@ -327,21 +336,6 @@ def _aws_credentials() -> AwsCredentials:
     return AwsCredentials(access, secret, os.environ.get("AWS_SESSION_TOKEN") or None)
 
 
-async def _encrypted(
-    settings: Settings, metadata: Opened, blobs: Plain, master: MasterKey, clock: Clock
-) -> tuple[Opened, Stored]:
-    """Both with encryption around them.
-
-    Raises:
-        Unavailable: the master key is not to be had, or is another one.
-    """
-    from gati_registry.storage.encrypted import EncryptedBlobs, EncryptedMetadata, Keyring
-
-    ring, encrypting = Keyring(metadata, master, clock), settings.encryption.new
-    await ring.open()
-    return EncryptedMetadata(metadata, ring, encrypting=encrypting), EncryptedBlobs(blobs, ring, encrypting=encrypting)
-
-
 def _customer_key(path: Path | None) -> bytes | None:
     if path is None:
         return None
@@ -383,6 +377,7 @@ def _assemble(
     ids: SessionIds,
     extensions: list[Extension],
     keys: KeyService | None,
+    ring: Keyring | None,
 ) -> Registry:
     policy = Policy(
         grace=_ms(settings.gc.grace),
@@ -392,7 +387,7 @@ def _assemble(
     )
     blob_service = BlobService(metadata, blobs, clock, policy.grace)
     observers, deciding = Observers(count), Deciding()
-    core = CoreDoor(metadata, blob_service, observers)
+    core = CoreDoor(metadata, blob_service, observers, deciding)
     loaded = loader.contribute(extensions, settings, database=metadata, core=core, access=deciding, clock=clock)
     hooks = core.hooks = blob_service.hooks = _hooks(loaded)
     observers.add(loaded.all("observers"))
@@ -404,13 +399,14 @@ def _assemble(
     limits = UploadLimits(settings.blobs.inline_bytes, settings.blobs.max_bytes, settings.uploads.max_open)
     page_size = settings.paging.max_items
     members = Members(authorizer, loaded.all("members_only"))
+    uploads = UploadService(metadata, blobs, clock, limits, ids, hooks)
+    manifests = ManifestService(metadata, clock, sparse=settings.manifests.sparse, hooks=hooks)
+    core.pushing = Pushing(uploads, manifests)
     endpoints = table(
         BlobEndpoints(blob_service, members, redirects),
-        UploadEndpoints(
-            UploadService(metadata, blobs, clock, limits, ids, hooks), locations, authorizer, members, count
-        ),
+        UploadEndpoints(uploads, locations, authorizer, members, count),
         ManifestEndpoints(
-            ManifestService(metadata, clock, sparse=settings.manifests.sparse, hooks=hooks),
+            manifests,
             locations,
             members,
             max_bytes=settings.manifests.max_bytes,
@@ -445,6 +441,7 @@ def _assemble(
         dispatcher=dispatcher,
         observers=observers,
         keys=keys,
+        ring=ring,
     )
 
 

@@ -19,7 +19,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-from gati_registry.domain.access import ANONYMOUS, NOBODY, Access, Action, Caller, Decision, Grant, Identity, Visible
+from gati_registry.domain.access import (
+    ANONYMOUS,
+    NOBODY,
+    Access,
+    Action,
+    Caller,
+    Circumstances,
+    Decision,
+    Grant,
+    Identity,
+    Visible,
+)
 from gati_registry.domain.events import (
     SERVE,
     Change,
@@ -62,8 +73,8 @@ GROUP = "gati.extensions"
 
 __all__ = [
     "ANONYMOUS", "GROUP", "NOBODY", "SERVE", "Access", "Action", "Admission", "Alias", "Answer", "Authenticator",
-    "Authorizer", "BlobReader", "Call", "Caller", "Change", "Clock", "Command", "Contribution", "Core", "Database",
-    "Decide", "Decision", "Event", "Extension", "Gate", "Grant", "Identity", "Inspector", "Job", "Kernel",
+    "Authorizer", "BlobReader", "Call", "Caller", "Change", "Circumstances", "Clock", "Command", "Contribution", "Core",
+    "Database", "Decide", "Decision", "Event", "Extension", "Gate", "Grant", "Identity", "Inspector", "Job", "Kernel",
     "ManifestRow", "MembersOnly", "Model", "Observer", "Operation", "Page", "Paging",
     "Permission", "Projection", "Pull", "PullGate", "Push", "React", "Reaction", "Refusal", "Request", "Route",
     "Transaction", "Verdict", "Visible", "Work", "on",
@@ -93,7 +104,7 @@ class Database(Protocol):
 
 
 class Core(Protocol):
-    """Read-only questions to the core, and its one door for an extension's own operations."""
+    """Questions to the core, its door for an extension's own operations, and the one for pushes in a caller's name."""
 
     async def manifest(self, repository: RepositoryName, reference: Tag | Digest) -> ManifestRow | None:
         """The manifest under a tag or digest."""
@@ -114,6 +125,35 @@ class Core(Protocol):
     def tell(self, event: Event) -> None:
         """Hand an event to the observers."""
 
+    async def judge(self, pull: Pull) -> Verdict:
+        """What the pull gates say of serving a manifest: to be asked before its content goes out by another way."""
+
+    async def push_blob(
+        self, repository: RepositoryName, data: bytes, caller: Caller, request: Circumstances | None = None
+    ) -> Digest:
+        """Store a blob as if the caller had pushed it: the same decision on access, the same gates; durable.
+
+        `request` is what asks, for rules with conditions.
+
+        Raises:
+            RegistryError: UNAUTHORIZED, DENIED, NAME_UNKNOWN: the caller may not; whatever a gate refuses with; 413.
+        """
+
+    async def push_manifest(
+        self,
+        repository: RepositoryName,
+        tag: Tag | None,
+        data: bytes,
+        media_type: str,
+        caller: Caller,
+        request: Circumstances | None = None,
+    ) -> Digest:
+        """Store a manifest as if the caller had pushed it, under the tag or by its digest alone; durable.
+
+        Raises:
+            RegistryError: as of a blob, and all that a push of a manifest may be refused with.
+        """
+
 
 class Decide(Protocol):
     """The one decision point."""
@@ -127,7 +167,7 @@ class Decide(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Kernel:
-    """What the registry gives to an extension. `apis` are those of the extensions that it requires, by name.
+    """What the registry gives to an extension. `apis` are those of the extensions that it requires, or uses and finds.
 
     `public_url` is where clients reach the registry, if the operator says so; it ends without a slash.
     `settings` is the extension's own section. `folder` is the data folder, for what must lie outside of the database;
@@ -201,8 +241,8 @@ class Extension:
     """An extension's declaration.
 
     `settings` is the model of its section; `permissions` explains each permission that its routes name; `requires` are
-    extensions that come before it; `migrations` is the package that holds its `NNNN.<engine>.sql`, whose tables are all
-    called `<name>_…`; `commands` are added to `gati-registry`.
+    extensions that come before it, `uses` those that do where they are enabled; `migrations` is the package that holds
+    its `NNNN.<engine>.sql`, whose tables are all called `<name>_…`; `commands` are added to `gati-registry`.
     """
 
     name: str
@@ -211,5 +251,6 @@ class Extension:
     settings: type[Model] | None = None
     permissions: Mapping[str, str] = field(default_factory=dict)
     requires: Sequence[str] = ()
+    uses: Sequence[str] = ()
     migrations: str | None = None
     commands: Sequence[Command] = ()

@@ -58,7 +58,7 @@ def declared(wanted: Sequence[str] | None) -> list[Extension]:
         for required in extension.requires:
             if required not in extensions:
                 raise SettingsError(f"extensions: {name} requires {required}; enable both or neither")
-        graph[name] = sorted(extension.requires)
+        graph[name] = sorted({*extension.requires, *(used for used in extension.uses if used in extensions)})
     try:
         return [extensions[name] for name in TopologicalSorter(graph).static_order()]
     except CycleError as error:
@@ -151,7 +151,7 @@ def contribute(
             clock=clock,
             log=logging.getLogger(f"gati.extension.{extension.name}"),
             open=settings.open,
-            apis={name: apis[name] for name in extension.requires},
+            apis={name: apis[name] for name in (*extension.requires, *extension.uses) if name in apis},
             public_url=settings.public_url,
             settings=section,
             folder=None if settings.shared_metadata else settings.data,

@@ -87,3 +87,10 @@ def test_growth_compares_filled_databases(tmp_path: Path) -> None:
     samples, _ = _bench(tmp_path, suite="growth", ours="hypercorn-1", rows="growth-start", few=20, many=60, stock=stock)
     assert samples["rows"]["growth-start"]["hypercorn-1"]["many"][0] > 0
     assert {path.name for path in stock.iterdir()} == {"sqlite-20", "sqlite-60"}, "they stay for the next run"
+
+
+def test_search_and_resolution_run_on_a_small_stock(tmp_path: Path) -> None:
+    samples, _ = _bench(tmp_path, suite="search", ours="hypercorn-1", many=300, resolved=12, seconds=0.2)
+    resolve, search = (samples["rows"][name]["hypercorn-1"] for name in ("resolve", "search"))
+    assert resolve["kib"][0] > 1
+    assert {"rare-p95", "medium-beside-p95", "common-ratio", "visible"} <= set(search)

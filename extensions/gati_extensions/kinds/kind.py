@@ -30,6 +30,11 @@ def config_type(name: str) -> str:
     return f"application/vnd.gati.{name}.config.v1+json"
 
 
+def yaml_config_type(name: str) -> str:
+    """The media type of its config where that is YAML, as authors of `spec.yaml` write it."""
+    return f"application/vnd.gati.{name}.config.v1+yaml"
+
+
 def layer_types(name: str) -> tuple[str, ...]:
     """The media types of its layers."""
     return tuple(f"application/vnd.gati.{name}.layer.v1.tar+{way}" for way in ("gzip", "zstd"))
@@ -39,7 +44,8 @@ def layer_types(name: str) -> tuple[str, ...]:
 class Dependency:
     """Another artifact that this one wants. `name` is a repository, `constraint` an npm-style range, channel or digest.
 
-    `type` is runtime, dev, build or peer. `condition` narrows it: os, arch, env, feature.
+    `type` is runtime, dev, build or peer. `condition` narrows it: os, arch, env, feature, each one or several joined by
+    commas; so does `scope` (production, development). `registry` is another one that has it.
     """
 
     name: str
@@ -49,6 +55,8 @@ class Dependency:
     reason: str = ""
     kind: str = ""
     condition: Mapping[str, str] = field(default_factory=dict)
+    registry: str = ""
+    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +64,8 @@ class Facts:
     """What an artifact says of itself, whatever its kind: what is indexed, shown and resolved by.
 
     `numbers` and `words` are further fields of the kind that one can filter by (`context_length`, `quantisation`).
-    `types` are GTypes by name, as pushed. `problems` are doubts that do not refuse a push.
+    `types` are GTypes by name, as pushed; `exports` are methods with the names of the types that each takes and gives.
+    `problems` are doubts that do not refuse a push.
     """
 
     name: str = ""
@@ -76,6 +85,7 @@ class Facts:
     checksums: Mapping[str, str] = field(default_factory=dict)
     dependencies: tuple[Dependency, ...] = ()
     types: Mapping[str, Any] = field(default_factory=dict)
+    exports: Mapping[str, tuple[str | None, str | None]] = field(default_factory=dict)
     numbers: Mapping[str, float] = field(default_factory=dict)
     words: Mapping[str, Sequence[str]] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
@@ -133,7 +143,7 @@ class Kind:
             name,
             summary,
             (artifact_type(name), *artifact_types),
-            (config_type(name), *config_types),
+            (config_type(name), yaml_config_type(name), *config_types),
             (*layer_types(name), *layers),
             model,
             describe,

@@ -95,6 +95,24 @@ class VersionDetail(Version):
     pushed_by: str | None
 
 
+class MethodItem(Model):
+    """What a method takes and gives, as hashes among `definitions`; null where that is not told."""
+
+    takes: str | None
+    gives: str | None
+
+
+class SignatureItem(Model):
+    """The GTypes of a version by name and its methods ("" is the artifact as a whole), in one spelling.
+
+    Equal types have equal hashes, however they were written; `definitions` has each by its hash.
+    """
+
+    types: dict[str, str]
+    methods: dict[str, MethodItem]
+    definitions: dict[str, dict[str, Any]]
+
+
 class Artifact(Model):
     """A repository as an artifact with versions. `version` is the newest that is published."""
 

@@ -93,7 +93,7 @@ def encoded(facts: Facts) -> str:
     found = {
         field.name: value
         for field in dataclasses.fields(facts)
-        if (value := getattr(facts, field.name)) not in ("", (), {}) and field.name != "dependencies"
+        if (value := getattr(facts, field.name)) not in ("", (), {}) and field.name not in ("dependencies", "exports")
     }
     if facts.dependencies:
         found["dependencies"] = [dataclasses.asdict(dependency) for dependency in facts.dependencies]
@@ -122,14 +122,31 @@ async def put_artifact(
         repository=repository, digest=digest, kind=understood.kind, media_type=media_type, subject=subject, size=size,
         content=understood.content, facts=encoded(understood.facts), now=now, actor=actor,
     )  # fmt: skip
+    found = understood.signatures
+    if found.types or found.methods:
+        await tx.run(
+            "INSERT INTO kinds_signature (repository, digest, body) VALUES (:repository, :digest, :body)"
+            " ON CONFLICT (repository, digest) DO UPDATE SET body = :body",
+            repository=repository, digest=digest, body=compact(found.plain()),
+        )  # fmt: skip
 
 
 async def drop_artifact(tx: Transaction, repository: str, digest: str) -> None:
     """It is gone; so are its tags."""
-    await tx.run(
-        "DELETE FROM kinds_artifact WHERE repository = :repository AND digest = :digest",
+    for table in ("artifact", "signature"):
+        await tx.run(
+            f"DELETE FROM kinds_{table} WHERE repository = :repository AND digest = :digest",
+            repository=repository, digest=digest,
+        )  # fmt: skip
+
+
+async def signatures(tx: Transaction, repository: str, digest: str) -> Mapping[str, Any] | None:
+    """A manifest's GTypes and methods (`gtypes.signatures.Signatures.plain`); None where it has none."""
+    row = await tx.one(
+        "SELECT body FROM kinds_signature WHERE repository = :repository AND digest = :digest",
         repository=repository, digest=digest,
     )  # fmt: skip
+    return json.loads(row[0]) if row is not None else None
 
 
 async def artifact(tx: Transaction, repository: str, digest: str) -> Artifact | None:
@@ -141,17 +158,19 @@ async def artifact(tx: Transaction, repository: str, digest: str) -> Artifact | 
     return _artifact(row) if row is not None else None
 
 
-async def same_content(tx: Transaction, repository: str, digest: str, limit: int, visible: Visible) -> Sequence[str]:
-    """Other repositories that a caller may see and that hold an artifact of the same layers."""
+async def same_content(
+    tx: Transaction, repository: str, digest: str, limit: int, visible: Visible
+) -> Sequence[tuple[str, str]]:
+    """(repository, digest) of artifacts of the same layers in other repositories that a caller may see."""
     condition, values = visible.where("other.repository")
     rows = await tx.all(
-        "SELECT DISTINCT other.repository FROM kinds_artifact AS own JOIN kinds_artifact AS other"
+        "SELECT other.repository, other.digest FROM kinds_artifact AS own JOIN kinds_artifact AS other"
         " ON other.content = own.content AND other.content <> '' AND other.repository <> own.repository"
         f" WHERE own.repository = :repository AND own.digest = :digest AND ({condition})"
-        " ORDER BY other.repository LIMIT :limit",
+        " ORDER BY other.repository, other.digest LIMIT :limit",
         repository=repository, digest=digest, limit=limit, **values,
     )  # fmt: skip
-    return [row[0] for row in rows]
+    return [(row[0], row[1]) for row in rows]
 
 
 # --- tags -------------------------------------------------------------------------------------------------------
@@ -379,7 +398,7 @@ _LOOKED = 50
 
 
 async def _best(tx: Transaction, repository: str, drafts: frozenset[str]) -> Tagged | None:
-    """The highest release that is neither a draft, unpublished nor yanked; else the newest tag that is no draft."""
+    """The highest release that is neither a draft, unpublished nor yanked; else the newest tag that everybody sees."""
     # Each of these reads as many rows from the end of an index as there are drafts and the like, and one.
     order = (("release_key", True), ("version_key", True), ("moved_at", False))
     for column, versions_ in order:
@@ -393,7 +412,7 @@ async def _best(tx: Transaction, repository: str, drafts: frozenset[str]) -> Tag
             limit=len(drafts) + _LOOKED,
         )
         for tag, digest, unpublished, yanked in rows:
-            if digest not in drafts and not (versions_ and (unpublished or yanked)):
+            if digest not in drafts and not unpublished and not (versions_ and yanked):
                 return await tagged(tx, repository, tag)
     return None
 
@@ -407,19 +426,23 @@ async def listed(tx: Transaction, name: str) -> Listed | None:
 async def within(
     tx: Transaction, path: str, kind: str | None, after: str, limit: int, visible: Visible
 ) -> Sequence[Listed]:
-    """Repositories at and below a path that a caller may see, by name."""
+    """Repositories at and below a path (empty: anywhere) that a caller may see, by name."""
     condition, values = visible.where("kinds_repository.name")
-    wanted = "" if kind is None else " AND kind = :kind"
+    if kind is not None:
+        condition, values = f"({condition}) AND kind = :kind", {**values, "kind": kind}
+    if path:
+        condition = f"({condition}) AND (name = :path OR (name > :below AND name < :beyond))"
+        values |= {"path": path, "below": f"{path}/", "beyond": f"{path}0"}
     rows = await tx.all(
-        f"SELECT {_LISTED} FROM kinds_repository WHERE (name = :path OR (name > :below AND name < :beyond))"
-        f" AND name > :after AND ({condition}){wanted} ORDER BY name LIMIT :limit",
-        path=path, below=f"{path}/", beyond=f"{path}0", after=after, limit=limit, **values,
-        **({} if kind is None else {"kind": kind}),
+        f"SELECT {_LISTED} FROM kinds_repository WHERE name > :after AND ({condition}) ORDER BY name LIMIT :limit",
+        after=after, limit=limit, **values,
     )  # fmt: skip
     return [Listed(*row) for row in rows]
 
 
-_TABLES = ("artifact", "tag", "move", "standing", "overlay", "star", "rating", "value", "download", "popularity")
+_TABLES = (
+    "artifact", "signature", "tag", "move", "standing", "overlay", "star", "rating", "value", "download", "popularity",
+)  # fmt: skip
 
 
 async def rename(tx: Transaction, source: str, target: str) -> None:
@@ -602,6 +625,21 @@ async def schemas_after(tx: Transaction, after: str, limit: int) -> Sequence[Map
         "SELECT body FROM kinds_schema WHERE id > :after ORDER BY id LIMIT :limit", after=after, limit=limit
     )
     return [json.loads(row[0]) for row in rows]
+
+
+async def signed(tx: Transaction, names: Sequence[str]) -> Sequence[tuple[Any, ...]]:
+    """(name, kind, latest, digest, body) of repositories in lists whose latest version has GTypes or methods."""
+    found: list[tuple[Any, ...]] = []
+    for start in range(0, len(names), _AT_ONCE):
+        listed_ = {f"n{number}": name for number, name in enumerate(names[start : start + _AT_ONCE])}
+        found += await tx.all(
+            "SELECT line.name, line.kind, line.latest, line.digest, signature.body FROM kinds_repository AS line"
+            " JOIN kinds_signature AS signature"
+            " ON signature.repository = line.name AND signature.digest = line.digest"
+            f" WHERE line.name IN ({', '.join(f':{name}' for name in listed_)})",
+            **listed_,
+        )
+    return found
 
 
 async def release_rows(tx: Transaction, names: Sequence[str]) -> Sequence[tuple[Any, ...]]:

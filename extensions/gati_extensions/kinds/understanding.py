@@ -13,7 +13,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from gati_extensions.kinds import yaml
 from gati_extensions.kinds.files import File, Files, Malformed, Window, opener
+from gati_extensions.kinds.gtypes.signatures import NONE, Signatures, signatures
+from gati_extensions.kinds.gtypes.tree import BadType
 from gati_extensions.kinds.json import Invalid, strict
 from gati_extensions.kinds.kind import UNKNOWN, Facts, Kind, Kinds
 from gati_registry.errors import Code, RegistryError
@@ -42,6 +45,7 @@ class Understood:
     kind: str
     facts: Facts
     content: str
+    signatures: Signatures = NONE
 
 
 class Understanding:
@@ -78,12 +82,12 @@ class Understanding:
         )
         if _text(document.get("mediaType")) in INDEXES or isinstance(document.get("manifests"), list):
             return await self._index(repository, document, kind)
-        facts = await self._config(repository, kind, config) if config else Facts()
+        facts, told = await self._config(repository, kind, config) if config else (Facts(), NONE)
         facts = _annotated(facts, document.get("annotations"))
         if kind.inspect is not None and layers:
             facts = await kind.inspect(facts, self._files(repository, layers))
         content = ",".join(sorted(layer["digest"] for layer in layers))
-        return Understood(kind.name, facts, Digest.of(content.encode()) if content else "")
+        return Understood(kind.name, facts, Digest.of(content.encode()) if content else "", told)
 
     async def _index(self, repository: RepositoryName, document: dict[str, Any], kind: Kind) -> Understood:
         """Of an index: its own type, else what its first member that says something is; the platforms of all."""
@@ -109,7 +113,7 @@ class Understanding:
             if found is not UNKNOWN:
                 kind = found if kind is UNKNOWN else kind
                 with suppress(RegistryError):  # the member was pushed before there was anybody to refuse it
-                    facts = await self._config(repository, found, config) if config else facts
+                    facts = (await self._config(repository, found, config))[0] if config else facts
                 break
         facts = _annotated(replace(facts, platforms=tuple(dict.fromkeys(platforms))), document.get("annotations"))
         content = ",".join(sorted(str(digest) for digest in members))
@@ -124,27 +128,22 @@ class Understanding:
         except (RegistryError, Invalid):
             return None
 
-    async def _config(self, repository: RepositoryName, kind: Kind, config: Mapping[str, Any]) -> Facts:
+    async def _config(
+        self, repository: RepositoryName, kind: Kind, config: Mapping[str, Any]
+    ) -> tuple[Facts, Signatures]:
         ours = config["mediaType"].startswith(OURS) and kind.model is not None
         if not ours and kind.foreign is None:
-            return Facts()
+            return Facts(), NONE
         if config["size"] > self._max_config:
             if ours:
                 raise _invalid("/config/size", f"a config of this kind has at most {self._max_config} bytes")
-            return Facts().with_problems(f"its config is larger than {self._max_config} bytes and was not read")
+            return _doubted(f"its config is larger than {self._max_config} bytes and was not read")
         data = await self._read(repository, config)
         if data is None:
-            return Facts().with_problems("its config is not stored here and was not read")
-        try:
-            if len(data) > INLINE:
-                return await asyncio.to_thread(_described, kind, data, ours)
-            return _described(kind, data, ours)
-        except Invalid as error:
-            if ours:
-                raise _invalid("/config", f"the config {error}") from None
-            return Facts().with_problems(f"its config {error}")
-        except ValidationError as error:
-            raise _of_model(kind, error) from None
+            return _doubted("its config is not stored here and was not read")
+        media_type = config["mediaType"]
+        read = partial(checked if ours else _flagged, kind, media_type, data)
+        return await asyncio.to_thread(read) if len(data) > INLINE or _is_yaml(media_type) else read()
 
     async def _read(self, repository: RepositoryName, config: Mapping[str, Any]) -> bytes | None:
         try:
@@ -190,14 +189,51 @@ def _listed(document: Mapping[str, Any], name: str) -> list[Any]:
     return found[:MAX_LAYERS] if isinstance(found, list) else []
 
 
-def _described(kind: Kind, data: bytes, ours: bool) -> Facts:
-    document = strict(data)
-    if ours:
-        assert kind.model is not None
-        assert kind.describe is not None
-        return kind.describe(kind.model.model_validate(document))
+def document_of(media_type: str, data: bytes) -> dict[str, Any]:
+    """A config, JSON or YAML by its media type.
+
+    Raises:
+        Invalid: it is none.
+    """
+    return yaml.strict(data) if _is_yaml(media_type) else strict(data)
+
+
+def checked(kind: Kind, media_type: str, data: bytes) -> tuple[Facts, Signatures]:
+    """The facts of a config of ours, and its GTypes.
+
+    Raises:
+        RegistryError: MANIFEST_INVALID, it does not fit the kind.
+    """
+    assert kind.model is not None
+    assert kind.describe is not None
+    try:
+        document = document_of(media_type, data)
+        facts = kind.describe(kind.model.model_validate(document))
+        found = signatures(document.get("gtypes"), facts.exports, "/gtypes")
+    except Invalid as error:
+        raise _invalid("/config", f"the config {error}") from None
+    except BadType as error:
+        raise _invalid(error.pointer, f"the config of this {kind.name} is not valid: {error.problem}") from None
+    except ValidationError as error:
+        raise _of_model(kind, error) from None
+    return facts.with_problems(*found.problems), found
+
+
+def _flagged(kind: Kind, media_type: str, data: bytes) -> tuple[Facts, Signatures]:
+    """Those of somebody else's, which is never refused."""
     assert kind.foreign is not None
-    return kind.foreign(document)
+    try:
+        return kind.foreign(document_of(media_type, data)), NONE
+    except Invalid as error:
+        return _doubted(f"its config {error}")
+
+
+def _doubted(problem: str) -> tuple[Facts, Signatures]:
+    return Facts().with_problems(problem), NONE
+
+
+def _is_yaml(media_type: str) -> bool:
+    return media_type.endswith("yaml")
 
 
 def _descriptor(raw: Any) -> dict[str, Any] | None:

@@ -12,10 +12,13 @@ from gati_registry.extension import Contribution, Extension, Kernel, Operation, 
 
 def _contribute(kernel: Kernel, settings: ResolveSettings) -> Contribution:
     from gati_extensions.resolve.hooks import Edges
+    from gati_extensions.resolve.resolver import Resolver
     from gati_extensions.resolve.routes import registry_routes, repository_routes
     from gati_extensions.resolve.routes.doors import Doors
 
-    doors = Doors(kernel, settings, kernel.apis["kinds"], kernel.apis["namespaces"])
+    catalogue = kernel.apis["kinds"]
+    resolver = Resolver(kernel, settings, catalogue)
+    doors = Doors(kernel, catalogue, kernel.apis["namespaces"], resolver)
     edges = Edges()
     return Contribution(
         registry_routes(doors),
@@ -25,6 +28,7 @@ def _contribute(kernel: Kernel, settings: ResolveSettings) -> Contribution:
             (on(Operation.MANIFEST_DELETE), edges.deleted),
             (on(Operation.STATE_CHANGE), edges.renamed),
         ],
+        api=resolver,
     )
 
 

@@ -6,10 +6,11 @@ transaction's snapshot; what the caller may not see is not there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
-from gati_extensions.kinds.api import Catalogue, Dependency, Release, Releases
+from gati_extensions.kinds.api import Catalogue, Dependency, Release, Releases, meanings
 from gati_extensions.resolve import ranges
 from gati_extensions.resolve.problem import ROOT, TYPES, Environment, Want, label
 from gati_extensions.resolve.ranges import BadRange, Range
@@ -19,16 +20,15 @@ from gati_registry.extension import Transaction, Visible
 RELEASES = 2000
 """Of one artifact: the highest."""
 
-_ROOTS = frozenset({"orgs", "users", "library", "system", "local"})
-
 
 @dataclass(slots=True)
 class Gathered:
-    """What there is to choose from."""
+    """What there is to choose from. `elsewhere` tells, by `name@version`, what that wants of other registries."""
 
     wants: list[Want] = field(default_factory=list)
     available: dict[str, Releases] = field(default_factory=dict)
     wanted: dict[str, list[Want]] = field(default_factory=dict)
+    elsewhere: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,10 @@ class Limits:
 
 
 class Gathering:
-    """One collection. `own` is the caller's namespace, where bare names are looked for first."""
+    """One collection.
+
+    `own` is the caller's namespace, where bare names are looked for first; `here` are this registry's own host names.
+    """
 
     def __init__(
         self,
@@ -50,6 +53,7 @@ class Gathering:
         overrides: Mapping[str, Range],
         limits: Limits,
         own: str | None,
+        here: frozenset[str] = frozenset(),
     ) -> None:
         self._catalogue = catalogue
         self._visible = visible
@@ -57,6 +61,7 @@ class Gathering:
         self._overrides = overrides
         self._limits = limits
         self._own = own
+        self._here = here
         self._names: dict[str, str] = {}
         self._ranges: dict[str, set[Range]] = {}
         self._count = 0
@@ -75,18 +80,27 @@ class Gathering:
         while waiting:
             await self._load(tx, found, waiting)
             fresh = self._admitted(found, waiting)
-            await self._learn(tx, [need.name for release in fresh for need in self._followed(release)])
+            followed = {label(release): self._followed(release, found) for release in fresh}
+            await self._learn(tx, [need.name for needs in followed.values() for need in needs])
             waiting = []
-            for release in fresh:
-                wants = [self._want(need, label(release)) for need in self._followed(release)]
-                found.wanted[label(release)] = wants
+            for parent, needs in followed.items():
+                wants = found.wanted[parent] = [self._want(need, parent) for need in needs]
                 waiting += wants
         return found
 
-    def _followed(self, release: Release) -> Iterable[Dependency]:
-        return (
-            need for need in release.dependencies if need.type in TYPES and self._environment.wants(need)
-        )  # fmt: skip
+    def _followed(self, release: Release, found: Gathered) -> Sequence[Dependency]:
+        """The dependencies of a release that are to be had here."""
+        out = []
+        for need in release.dependencies:
+            if need.type not in TYPES or not self._environment.wants(need):
+                continue
+            if need.registry and (urlsplit(need.registry).netloc or need.registry) not in self._here:
+                parent = label(release)
+                text = f"{need.name} ({need.constraint}), which {parent} wants of {need.registry}"
+                found.elsewhere.setdefault(parent, []).append(text[:500])
+            else:
+                out.append(need)
+        return out
 
     def _want(self, need: Dependency, parent: str) -> Want:
         try:
@@ -100,7 +114,7 @@ class Gathering:
         unknown = [name for name in dict.fromkeys(names) if name not in self._names]
         if not unknown:
             return
-        meant = {name: self._meanings(name) for name in unknown}
+        meant = {name: meanings(name, self._own) for name in unknown}
         there = set(
             await self._catalogue.existing(
                 tx, list(dict.fromkeys(one for all_ in meant.values() for one in all_)), self._visible
@@ -108,14 +122,6 @@ class Gathering:
         )
         for name, candidates in meant.items():
             self._names[name] = next((one for one in candidates if one in there), candidates[0])
-
-    def _meanings(self, name: str) -> list[str]:
-        """Repositories that a name could mean, the first choice first. Source: the table of names in the decisions."""
-        if "/" not in name:
-            return [*([f"{self._own}/{name}"] if self._own else []), f"library/{name}", name]
-        if name.partition("/")[0] in _ROOTS:
-            return [name]
-        return [name, f"orgs/{name}", f"users/{name}"]
 
     async def _load(self, tx: Transaction, found: Gathered, waiting: Sequence[Want]) -> None:
         names = [name for name in dict.fromkeys(want.name for want in waiting) if name not in self._ranges]

@@ -12,7 +12,7 @@ from gati_registry.extension import Model, Paging
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=255)]
 Constraint = Annotated[str, StringConstraints(max_length=ranges.MAX_LENGTH)]
-Strategy = Literal["highest", "lowest", "newest", "locked-first", "manual"]
+Strategy = Literal["highest", "lowest", "newest", "most-downloaded", "locked-first", "manual"]
 
 
 def _checked(value: dict[str, str]) -> dict[str, str]:
@@ -30,6 +30,7 @@ class EnvironmentChange(Model):
     os: Annotated[str, StringConstraints(max_length=64)] | None = None
     arch: Annotated[str, StringConstraints(max_length=64)] | None = None
     env: Annotated[str, StringConstraints(max_length=64)] | None = None
+    scope: Annotated[str, StringConstraints(max_length=64)] | None = None
     features: Annotated[list[Annotated[str, StringConstraints(max_length=64)]], Field(max_length=100)] = Field(
         default_factory=list
     )
@@ -96,6 +97,23 @@ class Resolution(Model):
     lock: Lock | None
     conflicts: list[ConflictItem]
     warnings: list[str]
+
+
+class NamespaceConflict(Model):
+    """An artifact whose newest version cannot be had, and why."""
+
+    name: str
+    version: str
+    lines: list[str]
+
+
+class Conflicts(Model):
+    """Of the newest versions in a namespace: `items` cannot be had at all, `together` tells why the others clash."""
+
+    items: list[NamespaceConflict]
+    together: list[list[str]]
+    looked_at: int
+    next: str | None = None
 
 
 class DependentItem(Model):

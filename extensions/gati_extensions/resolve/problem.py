@@ -17,20 +17,27 @@ TYPES = frozenset({"runtime", "peer"})
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """Where the result is to run: conditions are held against it. None: any, so every condition holds."""
+    """Where the result is to run: conditions are held against it. None: any, so every condition holds.
+
+    A condition may list several, of which one is enough; of features all are needed.
+    """
 
     os: str | None = None
     arch: str | None = None
     env: str | None = None
     features: frozenset[str] = frozenset()
+    scope: str | None = None
 
     def wants(self, needed: Dependency) -> bool:
-        """Whether a dependency's condition holds here. A feature is wanted only where it is named."""
+        """Whether a dependency is wanted here. A feature is wanted only where it is named."""
+        if self.scope is not None and needed.scope not in ("", self.scope):
+            return False
         for name, value in needed.condition.items():
+            listed = value.split(",")
             if name == "feature":
-                if value not in self.features:
+                if not self.features.issuperset(listed):
                     return False
-            elif (own := getattr(self, name, None)) is not None and own != value:
+            elif (own := getattr(self, name, None)) is not None and own not in listed:
                 return False
         return True
 
@@ -69,6 +76,9 @@ class Problem:
     overrides: Mapping[str, Range] = field(default_factory=dict)
     refused: Mapping[str, str] = field(default_factory=dict)
     """By `name@version`: releases that are not taken, and why (advisories)."""
+
+    popularity: Mapping[str, int] = field(default_factory=dict)
+    """By `name@version`: downloads, for the strategy `most-downloaded`."""
 
     max_steps: int = 50_000
 

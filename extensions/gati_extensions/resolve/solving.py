@@ -12,6 +12,9 @@ from gati_extensions.kinds.api import Release
 from gati_extensions.resolve.explaining import circle, explain, too_deep
 from gati_extensions.resolve.problem import ROOT, Problem, Solution, Want, label
 
+MAX_TRIES = 20
+"""Better releases of requests that are tried once there is an answer."""
+
 MAX_DROPPED = 20
 """Optional dependencies that are given up one after the other."""
 
@@ -40,7 +43,36 @@ def solve(problem: Problem) -> Solution:
         found = circle(problem, packages, dropped)
         if found is not None:
             return Solution({}, (found,))
+        packages = _improved(problem, dropped, packages)
         return Solution(dict(sorted(packages.items())), left_out=tuple(left_out))
+
+
+def _improved(problem: Problem, dropped: set[tuple[str, str]], packages: dict[str, Release]) -> dict[str, Release]:
+    """The same with the best release of each request that there is room for, the first request first.
+
+    resolvelib may have given one up for the sake of something that was brought along: it moves what was chosen where
+    another choice is left, and only goes back where none is.
+    """
+    fixed: dict[str, str] = {}
+    tries = 0
+    for name in dict.fromkeys(want.name for want in problem.wants if want.name in packages):
+        own = [want for want in problem.wants if want.name == name]
+        for release in _Provider(problem, dropped).candidates(name, own):
+            if release.tag == packages[name].tag or tries >= MAX_TRIES:
+                break
+            tries += 1
+            provider = _Provider(problem, dropped, {**fixed, name: release.tag})
+            try:
+                found = Resolver(provider, _Silent()).resolve(
+                    provider.roots(), max_rounds=max(100, problem.max_steps // MAX_TRIES)
+                )
+            except (ResolutionImpossible, ResolutionTooDeep):
+                continue
+            if circle(problem, found.mapping, dropped) is None:
+                packages = dict(found.mapping)
+                break
+        fixed[name] = packages[name].tag
+    return packages
 
 
 class _Silent(BaseReporter[Want, Release, str]):
@@ -48,9 +80,12 @@ class _Silent(BaseReporter[Want, Release, str]):
 
 
 class _Provider(AbstractProvider[Want, Release, str]):
-    def __init__(self, problem: Problem, dropped: set[tuple[str, str]]) -> None:
+    """`fixed` are tags that some names must have."""
+
+    def __init__(self, problem: Problem, dropped: set[tuple[str, str]], fixed: Mapping[str, str] | None = None) -> None:
         self._problem = problem
         self._dropped = dropped
+        self._fixed = fixed or {}
         self._seen: dict[str, set[Want]] = {}
 
     def roots(self) -> list[Want]:
@@ -77,14 +112,18 @@ class _Provider(AbstractProvider[Want, Release, str]):
         information: Mapping[str, Iterator[Any]],
         backtrack_causes: Sequence[Any],
     ) -> Any:
-        """What stands in the way first, then what leaves the least choice."""
+        """What leaves no choice, then what is asked for: nothing that it brings along may cost a request its best. Then
+        what stands in the way, then what leaves the least choice.
+        """
         causes = any(
             cause.requirement.name == identifier or (cause.parent and cause.parent.repository == identifier)
             for cause in backtrack_causes
         )
-        ranges = [info.requirement.range for info in information[identifier]]
+        wants = [info.requirement for info in information[identifier]]
+        ranges = [want.range for want in wants]
+        asked = any(want.parent == ROOT for want in wants)
         exact = any(one.digest or one.channel or _is_exact(one) for one in ranges)
-        return (not exact, not causes, len(self._releases(identifier)), identifier)
+        return (not exact, not asked, not causes, len(self._releases(identifier)), identifier)
 
     def find_matches(
         self,
@@ -95,15 +134,22 @@ class _Provider(AbstractProvider[Want, Release, str]):
         wants = list(requirements[identifier])
         self._seen.setdefault(identifier, set()).update(wants)
         bad = {release.tag for release in incompatibilities[identifier]}
+        return [release for release in self.candidates(identifier, wants) if release.tag not in bad]
+
+    def candidates(self, name: str, wants: Sequence[Want]) -> list[Release]:
+        """Releases that suit all of these wants, the strategy's first choice first."""
+        only = self._fixed.get(name)
         found = [
             release
-            for release in self._releases(identifier)
-            if release.tag not in bad and all(self._fits(want, release) for want in wants)
+            for release in self._releases(name)
+            if only in (None, release.tag) and all(self._fits(self._overridden(want), release) for want in wants)
         ]
-        return self._ordered(identifier, found)
+        return self._ordered(name, found)
 
     def is_satisfied_by(self, requirement: Want, candidate: Release) -> bool:
-        return self._fits(requirement, candidate)
+        return self._fixed.get(candidate.repository, candidate.tag) == candidate.tag and self._fits(
+            requirement, candidate
+        )
 
     def get_dependencies(self, candidate: Release) -> Iterable[Want]:
         return [self._overridden(want) for want in self._problem.wanted.get(label(candidate), ()) if self._kept(want)]
@@ -129,7 +175,7 @@ class _Provider(AbstractProvider[Want, Release, str]):
         return want.range.admits(release.version)
 
     def _ordered(self, name: str, found: list[Release]) -> list[Release]:
-        """The strategy's first choice first; deprecated ones behind all others."""
+        """In the order of the strategy; deprecated ones behind all others."""
         strategy = self._problem.strategy
         if strategy == "newest":
             found.sort(key=lambda release: (release.time, release.version.key), reverse=True)
@@ -138,6 +184,8 @@ class _Provider(AbstractProvider[Want, Release, str]):
         else:
             found.sort(key=lambda release: release.version.key, reverse=True)
             found.sort(key=lambda release: bool(release.version.prerelease))
+        if strategy == "most-downloaded":  # of as many, the highest
+            found.sort(key=lambda release: -self._problem.popularity.get(label(release), 0))
         found.sort(key=lambda release: release.state in ("deprecated", "archived"))
         locked = self._problem.locked.get(name)
         if locked is not None and strategy == "locked-first":

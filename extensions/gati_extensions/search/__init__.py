@@ -25,17 +25,20 @@ def _contribute(kernel: Kernel, settings: SearchSettings) -> Contribution:
     from gati_extensions.search.hooks import Levels
     from gati_extensions.search.query import Searching
     from gati_extensions.search.store import queue
+    from gati_extensions.search.types.index import Methods
+    from gati_extensions.search.types.routes import SignatureSearch
 
     catalogue, namespaces = kernel.apis["kinds"], kernel.apis["namespaces"]
     outside = _outside(kernel, settings) if kernel.search_url is not None else None
     index, embedding = _semantic(kernel, settings, outside or _embedded(kernel))
     gathering = Gathering(catalogue, namespaces, readme=settings.readme)
     catalogue.watch(queue.note)
-    indexer = jobs.Indexer(kernel, index, catalogue, gathering)
-    builder = jobs.Builder(kernel, index, catalogue, gathering)
+    methods = Methods(kernel.database, catalogue)
+    indexer = jobs.Indexer(kernel, index, catalogue, gathering, methods)
+    builder = jobs.Builder(kernel, index, catalogue, gathering, methods)
     searching = Searching(kernel, index, settings, catalogue, namespaces)
     return Contribution(
-        routes.registry_routes(searching),
+        [*routes.registry_routes(searching), *SignatureSearch(kernel, catalogue).routes()],
         routes.repository_routes(kernel, catalogue),
         projections=[(on(Operation.STATE_CHANGE), Levels())],
         jobs=[
@@ -45,7 +48,7 @@ def _contribute(kernel: Kernel, settings: SearchSettings) -> Contribution:
             *embedding,
         ],
         close=outside.close if outside is not None else None,
-        api=index,
+        api=searching,
     )
 
 

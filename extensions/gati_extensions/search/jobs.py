@@ -18,6 +18,7 @@ from gati_extensions.search.expression import Has, Or
 from gati_extensions.search.gathering import Gathering
 from gati_extensions.search.ports import Document, Query, SearchIndex
 from gati_extensions.search.store import queue
+from gati_extensions.search.types.index import Methods
 from gati_registry.errors import RegistryError
 from gati_registry.extension import Kernel, Transaction
 
@@ -40,7 +41,10 @@ DOWNLOADS_FACT = "search.downloads"
 class Indexer:
     """The job that indexes changes."""
 
-    def __init__(self, kernel: Kernel, index: SearchIndex, catalogue: Catalogue, gathering: Gathering) -> None:
+    def __init__(
+        self, kernel: Kernel, index: SearchIndex, catalogue: Catalogue, gathering: Gathering, methods: Methods
+    ) -> None:
+        self._methods = methods
         self._database = kernel.database
         self._clock = kernel.clock
         self._outside = kernel.search_url is not None
@@ -78,6 +82,7 @@ class Indexer:
             there = {document.name for document in documents}
             gone = [name for name in names if name not in there]
             await self._index.put(documents, gone, revision=revision)
+            await self._methods.update(names)
 
     async def _below(self, path: str) -> None:
         """All at and below a path: those that are there, and those that the index has."""
@@ -85,6 +90,7 @@ class Indexer:
         while names := await self._database.scan(lambda tx: self._catalogue.names(tx, path, after, AT_ONCE)):  # noqa: B023
             await self._names(names)
             after = names[-1]
+        await self._methods.below(path)
         if not await self._index.built():
             # Only what serves can be asked for names that are gone: what is being built begins anew.
             await self._database.write(lambda tx: tx.leases.set_fact(BUILD_FACT, WANTED))
@@ -133,7 +139,10 @@ async def _note(tx: Transaction, names: Sequence[str]) -> None:
 class Builder:
     """The job that builds an index: the first one, and whenever it is asked for."""
 
-    def __init__(self, kernel: Kernel, index: SearchIndex, catalogue: Catalogue, gathering: Gathering) -> None:
+    def __init__(
+        self, kernel: Kernel, index: SearchIndex, catalogue: Catalogue, gathering: Gathering, methods: Methods
+    ) -> None:
+        self._methods = methods
         self._database = kernel.database
         self._log = kernel.log
         self._index = index
@@ -165,6 +174,7 @@ class Builder:
     async def _fill(self, names: Sequence[str]) -> int:
         documents: list[Document] = await self._database.scan(lambda tx: self._gathering.documents(tx, names))
         await self._index.put(documents, [], building=True)
+        await self._methods.update(names)
         # What went meanwhile may have been put back by this; what goes from now on is taken out of both.
         there = await self._database.scan(lambda tx: self._gathering.documents(tx, names))
         gone = {document.name for document in documents} - {document.name for document in there}

@@ -50,7 +50,7 @@ class Searching:
         self, kernel: Kernel, index: SearchIndex, settings: SearchSettings, catalogue: Catalogue, namespaces: Namespaces
     ) -> None:
         self._kernel = kernel
-        self._index = index
+        self.index = index
         self._settings = settings
         self._catalogue = catalogue
         self._namespaces = namespaces
@@ -81,18 +81,18 @@ class Searching:
             return await self._page(asked, found, corrected)
 
     async def _found(self, query: Query) -> tuple[Found, dict[str, list[str]]]:
-        found = await self._index.search(query)
+        found = await self.index.search(query)
         if found.total and found.worded:
             return found, {}
         # Nothing at all: perhaps a word is misspelt.
         near: dict[str, list[str]] = {}
         for one in [word for word in sought(query.expression) if isinstance(word, Word)][:MOST_MENDED]:
-            likely = await self._index.near(one.text, MENDED)
+            likely = await self.index.near(one.text, MENDED)
             if likely and list(likely) != [one.text]:
                 near[one.text] = list(likely)
         if not near:
             return found, {}
-        mended = await self._index.search(
+        mended = await self.index.search(
             replace(query, expression=language.mended(query.expression, near), whole=_mended(query.whole, near))
         )
         # Told is only what is in the hits: other words may be of artifacts that the caller may not see.
@@ -129,7 +129,7 @@ class Searching:
         last = typed if typed.isascii() and typed.isalnum() else found[-1]
         visible = await self._kernel.access.visible(identity)
         async with self._turn():
-            documents = await self._index.suggest(" ".join([*found[:-1], last]), limit, visible, reach_of(visible))
+            documents = await self.index.suggest(" ".join([*found[:-1], last]), limit, visible, reach_of(visible))
         marks: list[Word | Phrase] = [*(Word(word) for word in found[:-1]), Word(last, prefix=True)]
         return Suggestions(
             items=[

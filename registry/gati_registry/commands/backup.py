@@ -71,7 +71,7 @@ async def _run(settings: Settings, arguments: argparse.Namespace, ended: asyncio
 
 
 async def _make(settings: Settings, vault: Vault, arguments: argparse.Namespace, ended: asyncio.Event) -> int:
-    from gati_registry.bootstrap import only_plain, open_blobs
+    from gati_registry.bootstrap import open_blobs, open_keyring
     from gati_registry.moving.backup import TURNS, Backups, Keep
     from gati_registry.moving.holding import holding
     from gati_registry.moving.places import serving_database
@@ -84,12 +84,12 @@ async def _make(settings: Settings, vault: Vault, arguments: argparse.Namespace,
         arguments.keep_weekly,
         arguments.keep_monthly,
     )
-    only_plain(settings, "backup")
     quiet, clock = arguments.output == "json" or arguments.follow is not None, SystemClock()
     blobs, _ = open_blobs(settings)
     try:
         async with serving_database(settings) as metadata, holding(metadata, clock, TURNS):
-            backups = Backups(settings, metadata, blobs, vault, clock, Progress(quiet=quiet))
+            ring = await open_keyring(settings, metadata, clock)
+            backups = Backups(settings, metadata, blobs, vault, clock, Progress(quiet=quiet), ring)
             if arguments.follow is not None:
                 return await _follow(backups, keep, arguments.follow, ended)
             made = await backups.make() if arguments.action == "make" else None

@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _move(settings: Settings, target: Settings, *, quiet: bool) -> dict[str, Any]:
-    from gati_registry.bootstrap import only_plain, open_blobs
+    from gati_registry.bootstrap import open_blobs, open_keyring
     from gati_registry.domain.gc import HOLD
     from gati_registry.moving.blobs import copy_blobs
     from gati_registry.moving.database import copy_tables
@@ -46,14 +46,14 @@ async def _move(settings: Settings, target: Settings, *, quiet: bool) -> dict[st
     report: dict[str, Any] = {"moved": True, "next": {}}
     user = await in_use(settings)
     if target.blobs_url != settings.blobs_url:
-        only_plain(settings, "migrate-storage of blobs")
         _different(settings, target)
         source, _ = open_blobs(settings)
         into, _ = open_blobs(target)
         try:
             await into.check()
             async with serving_database(settings) as metadata, holding(metadata, SystemClock(), HOLD):
-                copied = await copy_blobs(metadata, source, into, progress)
+                ring = await open_keyring(settings, metadata, SystemClock())
+                copied = await copy_blobs(metadata, source, into, progress, ring)
         finally:
             into.close()
             source.close()

@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _run(settings: Settings, arguments: argparse.Namespace, moment: datetime | None) -> int:
-    from gati_registry.bootstrap import only_plain, open_blobs
+    from gati_registry.bootstrap import open_blobs
     from gati_registry.moving.progress import Progress
     from gati_registry.moving.restore import read_all, restore
     from gati_registry.moving.vault import open_vault
@@ -45,7 +45,6 @@ async def _run(settings: Settings, arguments: argparse.Namespace, moment: dateti
         name = await chosen(vault, arguments.name, moment)
         if arguments.dry_run:
             return report(await read_all(vault, name, progress), "verified", as_json=as_json)
-        only_plain(settings, "restore")
         blobs, _ = open_blobs(settings)
         try:
             await blobs.check()

@@ -65,6 +65,7 @@ async def _verify(registry: Registry, arguments: argparse.Namespace) -> Findings
                 key_file=arguments.key_file,
                 passphrase_file=arguments.passphrase_file,
                 credentials_file=arguments.credentials_file,
+                ring=registry.ring,
             )
             for url in arguments.sources
         ]

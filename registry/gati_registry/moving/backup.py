@@ -22,12 +22,13 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from gati_registry.domain.gc import HOLD
 from gati_registry.errors import Unavailable
 from gati_registry.metadata.sql import Row
 from gati_registry.metadata.tables import History
-from gati_registry.moving.blobs import Damaged, checked, chunks, each
+from gati_registry.moving.blobs import Damaged, checked, chunks, each, opening
 from gati_registry.moving.holding import holding
 from gati_registry.moving.places import reader
 from gati_registry.moving.progress import Progress
@@ -37,11 +38,15 @@ from gati_registry.ports import BlobStore, Clock, Metadata
 from gati_registry.settings import Settings
 from gati_registry.values.digest import Digest
 
+if TYPE_CHECKING:
+    from gati_registry.storage.encrypted import Keyring
+
 TURNS = "backup"
 """The lease that backups take turns by."""
 
 _BLOBS = (
-    "SELECT digest, size, stored_name FROM blob"
+    "SELECT digest, size, stored_name, COALESCE(frame_bytes, 0) FROM blob"
+    " LEFT JOIN encrypted_blob ON encrypted_blob.blob_id = blob.id"
     " WHERE stored_name IS NOT NULL AND quarantined_at IS NULL ORDER BY digest"
 )
 
@@ -64,8 +69,16 @@ class Backups:
     """Makes backups of one registry in one vault, while it holds `TURNS`."""
 
     def __init__(
-        self, settings: Settings, metadata: Metadata, blobs: BlobStore, vault: Vault, clock: Clock, progress: Progress
+        self,
+        settings: Settings,
+        metadata: Metadata,
+        blobs: BlobStore,
+        vault: Vault,
+        clock: Clock,
+        progress: Progress,
+        ring: Keyring | None = None,
     ) -> None:
+        self._ring = ring
         self._settings = settings
         self._metadata = metadata
         self._blobs = blobs
@@ -161,16 +174,17 @@ class Backups:
         gathered: list[Row] = []
         prefix = ""
         async for batch in rows:
-            for digest, size, stored_name in batch:
+            for digest, size, stored_name, frame_bytes in batch:
                 made.blobs += 1
                 made.bytes += size
-                if self._vault.blob_pieces(digest, size)[-1] not in there:
-                    missing.append(Blob(Digest(digest), size, stored_name))
+                blob = Blob(Digest(digest), size, stored_name, frame_bytes)
+                if self._vault.blob_pieces(blob.kept_as, blob.stored_size)[-1] not in there:
+                    missing.append(blob)
                 if gathered and not digest.startswith(prefix):
                     lists.append(await self._put(made, there, json.dumps(gathered).encode()))
                     gathered = []
                 prefix = digest[: digest.index(":") + 3]
-                gathered.append((digest, size, stored_name))
+                gathered.append((digest, size, stored_name, frame_bytes))
         if gathered:
             lists.append(await self._put(made, there, json.dumps(gathered).encode()))
         return lists
@@ -198,15 +212,16 @@ class Backups:
 
     async def _copy(self, blob: Blob, made: Made, there: set[str]) -> None:
         try:
-            pieces = checked(chunks(self._blobs, blob.stored_name, self._progress), blob.digest, blob.size)
-            written = await self._vault.put_blob(blob.digest, pieces)
+            opened = await opening(self._ring, blob.stored_name) if blob.frame_bytes else None
+            pieces = checked(chunks(self._blobs, blob.stored_name, self._progress), blob.digest, blob.size, opened)
+            written = await self._vault.put_blob(blob.kept_as, pieces)
         except (Damaged, FileNotFoundError) as error:
             # One blob that has rotted keeps nobody from backing up all the others.
             made.damaged.append((blob.digest, str(error) if isinstance(error, Damaged) else "its bytes are missing"))
             return
         made.new_blobs += 1
         made.written += written
-        there.update(self._vault.blob_pieces(blob.digest, blob.size))
+        there.update(self._vault.blob_pieces(blob.kept_as, blob.stored_size))
 
     # --- retention ----------------------------------------------------------------------------------------------
 
@@ -228,7 +243,7 @@ class Backups:
             lists.update(snapshot.lists)
         for name in lists:  # most backups share most of them
             for blob in await listed(self._vault, name):
-                needed.update(self._vault.blob_pieces(blob.digest, blob.size))
+                needed.update(self._vault.blob_pieces(blob.kept_as, blob.stored_size))
         await self._vault.place.remove([f"snapshots/{name}" for name in gone])
         there = await self._known()
         for batch in batched(there - needed):

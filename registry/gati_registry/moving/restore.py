@@ -60,7 +60,7 @@ async def read_all(vault: Vault, name: str, progress: Progress) -> Restored:
         if item.digest in snapshot.damaged:
             return
         try:
-            async for data in checked(_counted(vault.blob(item.digest, item.size), progress), item.digest, item.size):
+            async for data in _sound(vault, item, progress):
                 found.bytes += len(data)
         except (Damaged, Unavailable) as error:
             found.problems.append((item.digest, getattr(error, "message", str(error))))
@@ -91,13 +91,12 @@ async def restore(vault: Vault, name: str, settings: Settings, target: Receiving
     async def bring(blob: Blob) -> None:
         if blob.digest in snapshot.damaged:
             return
-        if await target.size(blob.stored_name) == blob.size:
+        if await target.size(blob.stored_name) == blob.stored_size:
             done.there += 1
             progress.add(blob.size, skipped=True)
             return
         try:
-            pieces = checked(_counted(vault.blob(blob.digest, blob.size), progress), blob.digest, blob.size)
-            await target.receive(blob.stored_name, pieces)
+            await target.receive(blob.stored_name, _sound(vault, blob, progress))
         except Damaged as error:
             raise Unavailable(f"the backup's {blob.digest} is damaged: {error}") from error
         done.blobs += 1
@@ -146,6 +145,28 @@ async def _pieces(vault: Vault, part: Part, progress: Progress) -> AsyncIterator
     async for data in vault.pieces(part.pieces):
         progress.add(len(data))
         yield data
+
+
+def _sound(vault: Vault, blob: Blob, progress: Progress) -> AsyncIterator[bytes]:
+    """A blob as it is to lie in the store. Encrypted bytes were compared with their digest when they were backed up,
+    and the vault's seals show that they are the same.
+
+    Raises:
+        Damaged: it is not what it should be.
+        Unavailable: a piece is missing or damaged.
+    """
+    pieces = _counted(vault.blob(blob.kept_as, blob.stored_size), progress)
+    return _complete(pieces, blob.stored_size) if blob.frame_bytes else checked(pieces, blob.digest, blob.size)
+
+
+async def _complete(pieces: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
+    async for data in pieces:
+        size -= len(data)
+        if size < 0:
+            break
+        yield data
+    if size:
+        raise Damaged("it has another length than its list says")
 
 
 async def _counted(pieces: AsyncIterator[bytes], progress: Progress) -> AsyncIterator[bytes]:

@@ -17,6 +17,7 @@ from typing import Any
 
 from gati_registry.errors import Unavailable
 from gati_registry.moving.vault import Vault
+from gati_registry.storage.encrypted.frames import sealed_size
 from gati_registry.values.digest import Digest
 
 FORMAT = 1
@@ -28,11 +29,26 @@ _LEAST, _MOST, _MASK = 64 * 1024, 1024 * 1024, 0x3F
 
 @dataclass(frozen=True, slots=True)
 class Blob:
-    """A blob that a backup's database names."""
+    """A blob that a backup's database names; encrypted in frames of `frame_bytes` plain bytes, 0 where it is plain.
+
+    Encrypted bytes are kept as they are, so a backup opens no more than its registry's master key does. The key of
+    such a blob changes when it is pushed again, so they go by their stored name, which is never used twice.
+    """
 
     digest: Digest
     size: int
     stored_name: str
+    frame_bytes: int = 0
+
+    @property
+    def kept_as(self) -> str:
+        """What its pieces are named after."""
+        return self.stored_name if self.frame_bytes else self.digest
+
+    @property
+    def stored_size(self) -> int:
+        """Bytes in the store, and in the vault."""
+        return sealed_size(self.size, self.frame_bytes) if self.frame_bytes else self.size
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +106,7 @@ class Snapshot:
 
 async def listed(vault: Vault, name: str) -> list[Blob]:
     """The blobs of one piece of a list."""
-    return [Blob(Digest(digest), size, stored) for digest, size, stored in json.loads(await vault.piece(name))]
+    return [Blob(Digest(digest), *rest) for digest, *rest in json.loads(await vault.piece(name))]
 
 
 async def data_of(vault: Vault, snapshot: Snapshot, table: str, digest: str) -> bytes | None:

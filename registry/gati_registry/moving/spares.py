@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from gati_registry.bootstrap import Plain, open_blobs
 from gati_registry.errors import Unavailable
-from gati_registry.moving.blobs import CHUNK
+from gati_registry.moving.blobs import Damaged, chunks, unsealed
 from gati_registry.moving.peer import Peer
 from gati_registry.moving.places import elsewhere
+from gati_registry.moving.progress import Progress
 from gati_registry.moving.snapshots import Snapshot, data_of
 from gati_registry.moving.vault import HEADER, Vault, open_place, open_vault
 from gati_registry.ports import StoredBlob
 from gati_registry.service.verify import Spare
 from gati_registry.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from gati_registry.storage.encrypted import Keyring
+    from gati_registry.storage.encrypted.frames import Frames
 
 INLINE = 1024 * 1024
 """Bytes of the largest blob that a database holds itself (`blobs.inline_bytes`)."""
@@ -24,21 +30,18 @@ INLINE = 1024 * 1024
 class SecondStore:
     """Another store with the same blobs: under their stored names, or (files alone) under names with their digest."""
 
-    def __init__(self, blobs: Plain) -> None:
+    def __init__(self, blobs: Plain, ring: Keyring | None) -> None:
         self._blobs = blobs
+        self._ring = ring
         self._names: dict[str, str] | None = None
 
     async def blob(self, blob: StoredBlob, repositories: Sequence[str]) -> AsyncIterator[bytes]:
         name = blob.stored_name
         if name is None or await self._blobs.size(name) is None:
             name = await self._by_digest(blob)
-        reader, offset = await self._blobs.open(name), 0
-        try:
-            while chunk := await reader.read(offset, CHUNK):
-                offset += len(chunk)
-                yield chunk
-        finally:
-            reader.close()
+        opened = await self._ring.opening_once(blob.id) if self._ring is not None else None
+        async for plain in _plain(chunks(self._blobs, name, Progress(quiet=True)), opened, blob):
+            yield plain
 
     async def _by_digest(self, blob: StoredBlob) -> str:
         if self._names is None:
@@ -57,17 +60,32 @@ class SecondStore:
 class Backup:
     """Backups: blobs of all of them, and what the newest one's database holds itself."""
 
-    def __init__(self, vault: Vault) -> None:
+    def __init__(self, vault: Vault, ring: Keyring | None) -> None:
         self._vault = vault
+        self._ring = ring
 
     async def blob(self, blob: StoredBlob, repositories: Sequence[str]) -> AsyncIterator[bytes]:
+        opened = await self._ring.opening_once(blob.id) if self._ring is not None else None
+        if opened is not None:
+            name = blob.stored_name or await self._last_name(blob)
+            pieces = self._vault.blob(name, opened.sealed_size(blob.size))
+        else:
+            pieces = self._vault.blob(blob.digest, blob.size)
         try:
-            async for chunk in self._vault.blob(blob.digest, blob.size):
-                yield chunk
+            async for plain in _plain(pieces, opened, blob):
+                yield plain
         except Unavailable:
             if blob.size > INLINE:
                 raise
             yield await self._inside("blob", blob.digest)
+
+    async def _last_name(self, blob: StoredBlob) -> str:
+        """The stored name that the newest backup which has the blob knows."""
+        for name in reversed(await self._vault.snapshots()):
+            async for found in (await Snapshot.load(self._vault, name)).listed(self._vault):
+                if found.digest == blob.digest:
+                    return found.stored_name
+        raise FileNotFoundError(blob.digest)
 
     async def manifest(self, repository: str, digest: str) -> bytes:
         return await self._inside("manifest", digest)
@@ -100,6 +118,14 @@ class PeerRegistry:
         return b"".join([chunk async for chunk in self._peer.get(repository, "manifests", digest)])
 
 
+async def _plain(pieces: AsyncIterator[bytes], opened: Frames | None, blob: StoredBlob) -> AsyncIterator[bytes]:
+    try:
+        async for _, plain in unsealed(pieces, opened):
+            yield plain
+    except Damaged:
+        raise FileNotFoundError(blob.digest) from None  # none that is sound
+
+
 async def open_spare(
     settings: Settings,
     url: str,
@@ -108,8 +134,9 @@ async def open_spare(
     key_file: Path | None,
     passphrase_file: Path | None,
     credentials_file: Path | None,
+    ring: Keyring | None = None,
 ) -> Spare:
-    """A spare by URL; the stack closes it.
+    """A spare by URL; the stack closes it. `ring` opens what is encrypted there with keys of this registry.
 
     Raises:
         SettingsError: it cannot be understood, or a file that it needs is missing.
@@ -126,12 +153,12 @@ async def open_spare(
             raise Unavailable(f"there is neither a blob store nor a backup at {there.blobs_path}") from None
         blobs, _ = open_blobs(there)
         stack.callback(blobs.close)
-        return SecondStore(blobs)
+        return SecondStore(blobs, ring)
     finally:
         place.close()
     vault = await open_vault(settings, url, key_file=key_file, passphrase_file=passphrase_file, make=False)
     stack.callback(vault.close)
-    return Backup(vault)
+    return Backup(vault, ring)
 
 
 def _credentials(path: Path | None) -> tuple[str, str] | None:

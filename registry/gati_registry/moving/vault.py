@@ -27,7 +27,6 @@ from gati_registry.moving.blobs import CHUNK
 from gati_registry.settings import Settings, SettingsError
 from gati_registry.storage.filesystem import make_folder, sync_folder
 from gati_registry.storage.frames import KEY_BYTES, Sealer, Unsealable, stretched
-from gati_registry.values.digest import Digest
 
 if TYPE_CHECKING:
     from gati_registry.storage.s3 import Bucket
@@ -181,14 +180,14 @@ class Vault:
 
     # --- blobs --------------------------------------------------------------------------------------------------
 
-    def blob_name(self, digest: str) -> str:
-        """What the names of a blob's pieces begin with."""
-        name = self._sealer.name(digest.encode())
+    def blob_name(self, kept_as: str) -> str:
+        """What the names of a blob's pieces begin with; `kept_as` is its digest, or another name of these bytes."""
+        name = self._sealer.name(kept_as.encode())
         return f"blobs/{name[:2]}/{name}"
 
-    async def put_blob(self, digest: Digest, pieces: AsyncIterator[bytes]) -> int:
+    async def put_blob(self, kept_as: str, pieces: AsyncIterator[bytes]) -> int:
         """Keep a blob; bytes written. Where `pieces` raises, it has no last piece: the blob is not there."""
-        name, buffer, number, written = self.blob_name(digest), bytearray(), 0, 0
+        name, buffer, number, written = self.blob_name(kept_as), bytearray(), 0, 0
         async for piece in pieces:
             buffer += piece
             while len(buffer) > PIECE:
@@ -197,18 +196,18 @@ class Vault:
                 number += 1
         return written + await self._put(f"{name}.{number}", bytes(buffer))
 
-    async def blob(self, digest: Digest, size: int) -> AsyncIterator[bytes]:
+    async def blob(self, kept_as: str, size: int) -> AsyncIterator[bytes]:
         """A blob's bytes, not yet checked against its digest.
 
         Raises:
             Unavailable: a piece is missing or damaged.
         """
-        for name in self.blob_pieces(digest, size):
+        for name in self.blob_pieces(kept_as, size):
             yield await self._get(name)
 
-    def blob_pieces(self, digest: str, size: int) -> list[str]:
+    def blob_pieces(self, kept_as: str, size: int) -> list[str]:
         """The names of a blob's pieces; the last one is there only if all are."""
-        name = self.blob_name(digest)
+        name = self.blob_name(kept_as)
         return [f"{name}.{number}" for number in range(max(1, -(-size // PIECE)))]
 
     # --- snapshots ------------------------------------------------------------------------------------------------

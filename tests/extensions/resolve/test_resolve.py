@@ -110,6 +110,88 @@ async def test_conditions_features_and_the_manual_strategy(site: World) -> None:
     assert (await resolve(alice, {"@acme/plain": "1.0.0"}, strategy="manual"))["packages"][0]["version"] == "1.0.0"
 
 
+async def test_the_most_downloaded_is_what_was_counted(site: World) -> None:
+    alice, bob = site.user("alice"), site.user("bob")
+    await alice.done("PUT", "namespaces/orgs/acme", {"visibility": "public"})
+    for version in ("1.0.0", "1.1.0", "2.0.0"):
+        await publish(alice, "orgs/acme/log", version)
+    for user, version in ((alice, "1.0.0"), (bob, "1.0.0"), (alice, "2.0.0")):
+        assert (await user.pull("orgs/acme/log", version)).status == 200
+    await site.registry.observers.flush()
+    for wanted, version in (("*", "1.0.0"), (">1.0.0", "2.0.0"), ("~1.1.0", "1.1.0")):
+        found = await resolve(alice, {"orgs/acme/log": wanted}, strategy="most-downloaded")
+        assert [package["version"] for package in found["packages"]] == [version], wanted
+
+
+async def test_scopes_other_registries_and_lists_of_conditions(site: World) -> None:
+    alice = site.user("alice")
+    for name in ("prod", "unix", "here", "both"):
+        await publish(alice, f"orgs/acme/{name}", "1.0.0")
+    await publish(alice, "orgs/acme/app", "1.0.0", dependencies={
+        "@acme/prod": {"version": "*", "scope": "production"},
+        "@acme/unix": {"version": "*", "condition": {"os": ["linux", "darwin"], "env": {"CI": "1"}}},
+        "@acme/both": {"version": "*", "condition": {"feature": ["a", "b"]}},
+        "@acme/here": {"version": "*", "registry": "http://registry.test"},
+        "@other/thing": {"version": "^2", "registry": "https://elsewhere.example/v2", "reason": "It is theirs."},
+    })  # fmt: skip
+
+    async def found(**environment: Any) -> tuple[set[str], list[str]]:
+        answer = await resolve(alice, {"@acme/app": "*"}, environment=environment)
+        return {package["name"].rpartition("/")[2] for package in answer["packages"]} - {"app"}, answer["warnings"]
+
+    names, warnings = await found()
+    assert names == {"prod", "unix", "here"}
+    assert warnings == [
+        "left out: orgs/other/thing (^2), which orgs/acme/app@1.0.0 wants of https://elsewhere.example/v2"
+    ]
+    assert (await found(scope="development"))[0] == {"unix", "here"}
+    assert (await found(os="darwin", env="CI=1"))[0] == {"prod", "unix", "here"}
+    assert (await found(os="windows"))[0] == {"prod", "here"}
+    assert (await found(features=["a"]))[0] == {"prod", "unix", "here"}
+    assert (await found(features=["a", "b"]))[0] == {"prod", "unix", "here", "both"}
+
+
+async def test_constraints_as_objects(site: World) -> None:
+    alice = site.user("alice")
+    for one in ("1.0.0", "1.1.0", "1.2.0", "2.0.0"):
+        await publish(alice, "orgs/acme/log", one)
+    cases: list[tuple[dict[str, str], str]] = [
+        ({"eq": "1.1.0"}, "1.1.0"),
+        ({"gt": "1.0.0", "lt": "2.0.0"}, "1.2.0"),
+        ({"gte": "1.1.0", "lte": "1.1.9"}, "1.1.0"),
+        ({"range": ">=1.0.0 <1.2.0"}, "1.1.0"),
+        ({"caret": "1.0.0"}, "1.2.0"),
+        ({"tilde": "1.1.0"}, "1.1.0"),
+        ({"wildcard": "1.0.x"}, "1.0.0"),
+    ]
+    for number, (constraint, version) in enumerate(cases):
+        name = f"orgs/acme/app{number}"
+        await publish(alice, name, "1.0.0", dependencies={"@acme/log": {"version": constraint}})
+        found = await resolve(alice, {name: "*"})
+        assert {one["name"]: one["version"] for one in found["packages"]}["orgs/acme/log"] == version, constraint
+
+
+async def test_what_clashes_within_a_namespace_is_told_on_demand(site: World) -> None:
+    alice, carol = site.user("alice"), site.user("carol")
+    for version in ("1.0.0", "2.0.0"):
+        await publish(alice, "orgs/acme/log", version)
+    await publish(alice, "orgs/acme/old", "1.0.0", dependencies={"@acme/log": "^1"})
+    await publish(alice, "orgs/acme/new", "1.0.0", dependencies={"@acme/log": "^2"})
+    await publish(alice, "orgs/acme/broken", "1.0.0", dependencies={"@acme/absent": "*"})
+    await alice.push("orgs/acme/image")
+    found = await alice.done("GET", "resolve/conflicts/orgs/acme")
+    assert [(one["name"], one["version"]) for one in found["items"]] == [("orgs/acme/broken", "1.0.0")]
+    assert "no artifact orgs/acme/absent" in found["items"][0]["lines"][0]
+    assert "orgs/acme/old" in "".join(found["together"][0])
+    assert (found["looked_at"], found["next"]) == (4, None)
+    first = await alice.done("GET", "resolve/conflicts/orgs/acme?limit=1")
+    assert (first["looked_at"], first["next"]) == (1, "orgs/acme/broken")
+    # To who may pull none of it there is nothing there.
+    hidden = await carol.done("GET", "resolve/conflicts/orgs/acme")
+    assert (hidden["items"], hidden["together"], hidden["looked_at"]) == ([], [], 0)
+    assert (await site.nobody.get("resolve/conflicts/orgs/acme")).status == 401
+
+
 async def test_graphs_are_drawn(site: World) -> None:
     alice = site.user("alice")
     await publish(alice, "orgs/acme/log", "1.0.0")

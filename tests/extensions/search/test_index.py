@@ -33,7 +33,8 @@ async def opened(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIte
             settings["metadata_url"] = server.url(stack.enter_context(server.database()))
         folder = stack.enter_context(scratch())
         async with world(folder, FakeClock(), extensions=EXTENSIONS, **settings) as site:
-            yield next(part.api for extension, part in site.registry.extensions.parts if extension.name == "search")
+            parts = site.registry.extensions.parts
+            yield next(part.api.index for extension, part in parts if extension.name == "search")
 
 
 @pytest.fixture

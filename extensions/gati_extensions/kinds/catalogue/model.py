@@ -78,7 +78,7 @@ class Model(Manifest):
 
 def _describe(found: Model) -> Facts:
     able = found.capabilities
-    numbers: dict[str, float] = Field(default_factory=dict)
+    numbers: dict[str, float] = {}
     words: dict[str, tuple[str, ...]] = {"provider": (found.provider,)}
     if isinstance(able, Capabilities):
         numbers = {

@@ -1,4 +1,4 @@
-"""Gati modules, in both forms that upstream has: `gati-module.json` and the contracts' ModuleManifest."""
+"""Gati modules, in both forms that upstream has: `gati-module.json` and the contracts' ModuleManifest. And mlld's."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from gati_extensions.kinds.catalogue import mlld
 from gati_extensions.kinds.fields import (
     MOST,
     Capabilities,
@@ -26,8 +27,8 @@ Runtime = Literal["node", "oci", "wasm", "binary", "external"]
 class Export(Part):
     """One method and the types it takes and gives."""
 
-    input_ref: Text | None = None
-    output_ref: Text | None = None
+    input_ref: Text = ""
+    output_ref: Text = ""
 
 
 class Resources(Part):
@@ -52,9 +53,9 @@ class Module(Manifest):
 
     id: Short | None = None
     type: Runtime | None = None
-    exports: Annotated[dict[Short, Export], Field(max_length=MOST)] | None = None
+    exports: Annotated[dict[Text, Export], Field(max_length=MOST)] | None = None
     capabilities: Capabilities = Field(default_factory=list)
-    resources: Resources | None = None
+    resources: Resources = Resources()
     signature: Text = ""
     gati: Gati | None = None
 
@@ -72,19 +73,20 @@ class Module(Manifest):
 
 def _describe(found: Module) -> Facts:
     gati = found.gati
-    refs = {
-        name: {"input": export.input_ref, "output": export.output_ref} for name, export in (found.exports or {}).items()
+    exports = {
+        name: (export.input_ref or None, export.output_ref or None) for name, export in (found.exports or {}).items()
     }
     return facts(
         found,
         type=found.type or (gati.runtime if gati else None) or "node",
         dependencies=dependencies(gati.dependencies) if gati else (),
         gati=found.gati_version or (gati.version if gati else ""),
-        words={"contracts": tuple(gati.contracts) if gati else (), "exports": tuple(refs)},
+        exports=exports,
+        words={"contracts": tuple(gati.contracts) if gati else (), "exports": tuple(exports)},
         details={
             "id": found.id,
-            "exports": refs,
-            "resources": found.resources.model_dump() if found.resources else {},
+            "exports": {name: {"input": takes, "output": gives} for name, (takes, gives) in exports.items()},
+            "resources": found.resources.model_dump(exclude_defaults=True),
         },
     )
 
@@ -94,9 +96,11 @@ KIND = Kind.own(
     "A Gati module: JavaScript, OCI image, WebAssembly, binary or external adapter.",
     Module,
     _describe,
+    foreign=mlld.describe,
     artifact_types=tuple(
         f"application/vnd.gati.module-{name}.v1" for name in ("node", "oci", "wasm", "binary", "external")
     ),
+    config_types=(mlld.REGISTRY, mlld.MODULE),
     layers=("application/wasm", "application/vnd.wasm.content.layer.v1+wasm"),
     aliases=tuple(f"module-{name}" for name in ("node", "oci", "wasm", "binary", "external")),
 )

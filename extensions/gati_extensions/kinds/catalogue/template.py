@@ -37,7 +37,9 @@ class Variable(Part):
     def _options(self) -> Variable:
         if self.type == "choice" and not self.options:
             raise ValueError("a choice needs `options`")
-        if self.options and self.default is not None and self.default not in self.options:
+        several = self.type == "list" and isinstance(self.default, list)
+        chosen = self.default if several else [self.default]
+        if self.options and self.default is not None and any(value not in self.options for value in chosen):
             raise ValueError("the default must be one of `options`")
         return self
 

@@ -14,6 +14,7 @@ from gati_extensions.kinds.model import (
     KindItem,
     KindList,
     MoveItem,
+    SignatureItem,
     Version,
     VersionDetail,
     VersionQuery,
@@ -50,6 +51,8 @@ def repository_routes(doors: Doors) -> Sequence[Route]:
         Route("GET", "versions", READ, own.versions, "Versions, the highest first; or a channel, also as it was.",
               query=VersionQuery, answer=Page[Version]),
         Route("GET", "versions/{version}", READ, own.version, "A version, tag or digest.", answer=VersionDetail),
+        Route("GET", "versions/{version}/types", READ, own.types, "GTypes and methods of a version, normalised.",
+              answer=SignatureItem),
         Route("GET", "versions/{version}/history", READ, own.history, "Earlier overlays, newest first.", query=Paging,
               answer=Page[HistoryItem]),
         Route("GET", "channels", READ, own.channels, "Tags that are no version.", query=Paging, answer=Page[Version]),
@@ -133,6 +136,16 @@ class _Reading:
 
         detail = await self._doors.kernel.database.scan(work)
         return Answer(200, detail, {"ETag": f'"{detail.revision}"'})
+
+    async def types(self, call: Call) -> SignatureItem:
+        repository, member = repository_of(call), await self._doors.member(call)
+
+        async def work(tx: Transaction) -> SignatureItem:
+            found = await self._doors.resolve(tx, repository, call.parameters["version"], member=member)
+            kept = await store.signatures(tx, repository, found.artifact.digest)
+            return SignatureItem(**kept) if kept else SignatureItem(types={}, methods={}, definitions={})
+
+        return await self._doors.kernel.database.scan(work)
 
     async def versions(self, call: Call) -> Page[Version]:
         asked: VersionQuery = call.query
@@ -246,9 +259,10 @@ class _Reading:
     async def _detail(
         self, tx: Transaction, repository: RepositoryName, found: Tagged, visible: Visible
     ) -> VersionDetail:
-        same = await store.same_content(tx, repository, found.artifact.digest, SIMILAR, visible)
-        drafts = await self._doors.namespaces.drafts(tx, repository)
-        return detail_of(repository, found, draft=found.artifact.digest in drafts, same=list(same))
+        others = await store.same_content(tx, repository, found.artifact.digest, 10 * SIMILAR, visible)
+        drafts = await self._doors.namespaces.drafts_among(tx, [repository, *(name for name, _ in others)])
+        same = list(dict.fromkeys(other[0] for other in others if other not in drafts))[:SIMILAR]
+        return detail_of(repository, found, draft=(repository, found.artifact.digest) in drafts, same=same)
 
 
 def item_of(found: Listed) -> ArtifactItem:

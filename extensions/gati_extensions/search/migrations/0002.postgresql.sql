@@ -1,18 +1,32 @@
--- What artifacts mean: a vector of eight bits a dimension, and until that is computed the text that it will be of.
--- `changed` grows with every vector, so that workers read what is new.
-CREATE TABLE search_index_vector (
-    id      BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    name    TEXT COLLATE "C" NOT NULL UNIQUE,
-    hash    BYTEA NOT NULL,
-    text    TEXT,
-    vector  BYTEA,
-    changed BIGINT
+-- Types that methods take or give, each once. `hash` is its gtypeHash, `shape` that of the type without brands, `body`
+-- its canonical JSON; `uses` counts methods' mentions, and with the last one it goes.
+CREATE TABLE search_type (
+    hash  TEXT COLLATE "C" PRIMARY KEY,
+    shape TEXT COLLATE "C" NOT NULL,
+    body  TEXT NOT NULL,
+    uses  INTEGER NOT NULL
 );
-CREATE INDEX search_index_vector_changed ON search_index_vector (changed, id) WHERE changed IS NOT NULL;
-CREATE INDEX search_index_vector_waiting ON search_index_vector (id) WHERE text IS NOT NULL;
+CREATE INDEX search_type_shape ON search_type (shape);
 
--- Numbers what is read to be indexed elsewhere: of two readings the later has the higher one, also after a restore.
-CREATE TABLE search_turn (
-    one    INTEGER PRIMARY KEY,
-    number BIGINT NOT NULL
+-- Keys by which a type is found (`types/keys.py`): role 1 where it takes, 2 where it is given.
+CREATE TABLE search_type_key (
+    role INTEGER NOT NULL,
+    key  TEXT COLLATE "C" NOT NULL,
+    hash TEXT COLLATE "C" NOT NULL,
+    PRIMARY KEY (role, key, hash)
 );
+CREATE INDEX search_type_key_hash ON search_type_key (hash);
+
+-- Methods of each repository's latest version; the name "" is the artifact as a whole.
+CREATE TABLE search_method (
+    repository TEXT COLLATE "C" NOT NULL,
+    method     TEXT COLLATE "C" NOT NULL,
+    kind       TEXT NOT NULL,
+    version    TEXT NOT NULL,
+    digest     TEXT COLLATE "C" NOT NULL,
+    takes      TEXT COLLATE "C",
+    gives      TEXT COLLATE "C",
+    PRIMARY KEY (repository, method)
+);
+CREATE INDEX search_method_takes ON search_method (takes, repository, method) WHERE takes IS NOT NULL;
+CREATE INDEX search_method_gives ON search_method (gives, repository, method) WHERE gives IS NOT NULL;

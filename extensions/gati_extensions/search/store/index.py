@@ -261,7 +261,7 @@ class TableIndex:
         """Hits of exactly this name, however many others there are."""
         holds = self._text.holds(slot, "same_match")
         return await tx.all(
-            f"SELECT d.id, 0.0, d.name, d.base, d.facets FROM search_index_document{slot} AS d"
+            f"SELECT d.id, CAST(0 AS DOUBLE PRECISION), d.name, d.base, d.facets FROM search_index_document{slot} AS d"
             f" WHERE d.base = :same_base AND {conditions} AND {holds} ORDER BY d.id DESC LIMIT :same_most",
             same_base=whole, same_match=compiled.match, same_most=SAME, **compiled.values,
         )  # fmt: skip

@@ -49,8 +49,7 @@ class Frames:
 
     def sealed_size(self, size: int) -> int:
         """Bytes of all frames of `size` plain ones."""
-        whole, rest = divmod(size, self.frame)
-        return whole * self.sealed + (rest + OVERHEAD if rest else 0)
+        return sealed_size(size, self.frame)
 
     def seal(self, first: int, data: bytes | bytearray | memoryview) -> bytes:
         """Frames of these bytes, which begin with frame `first`; only the last may hold less than a frame."""
@@ -79,6 +78,12 @@ class Frames:
         except (InvalidTag, ValueError):
             raise Damaged from None
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def sealed_size(size: int, frame: int) -> int:
+    """Bytes of all frames of `size` plain ones."""
+    whole, rest = divmod(size, frame)
+    return whole * (frame + OVERHEAD) + (rest + OVERHEAD if rest else 0)
 
 
 def new_key() -> bytes:

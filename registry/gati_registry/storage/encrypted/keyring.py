@@ -45,7 +45,7 @@ class Keyring:
 
     def __init__(self, metadata: Metadata, master: MasterKey, clock: Clock) -> None:
         self.metadata = metadata
-        self._master = master
+        self.master = master
         self._clock = clock
         self._keys: OrderedDict[int, bytes] = OrderedDict()
         self._uploads: bytes | None = None
@@ -141,6 +141,35 @@ class Keyring:
         context = blob_context(blob.digest, blob.size, blob.frame_bytes)
         await tx.blob_keys.add(blob.blob_id, key_id, frames.wrap(key, data_key, context))
 
+    async def opening(self, stored_name: str) -> tuple[int, frames.Frames] | None:
+        """The plain size of a blob, and what opens it; None where its bytes are plain.
+
+        Raises:
+            FileNotFoundError: no blob has this name any more.
+            Unavailable: the key is not to be had now.
+            RegistryError: it was destroyed.
+        """
+
+        async def work(tx: Transaction) -> tuple[int, frames.Frames] | None:
+            blob = await tx.blob_keys.of_stored(stored_name)
+            return None if blob is None else (blob.size, self.unwrapped(blob))
+
+        return await self.run(self.metadata.read, work)
+
+    async def opening_once(self, blob_id: int) -> frames.Frames | None:
+        """What opened the bytes that a blob had, even if they were set aside; None where they were plain.
+
+        Raises:
+            Unavailable: the key is not to be had now.
+            RegistryError: it was destroyed.
+        """
+
+        async def work(tx: Transaction) -> frames.Frames | None:
+            blob = await tx.blob_keys.of(blob_id)
+            return None if blob is None else self.unwrapped(blob)
+
+        return await self.run(self.metadata.read, work)
+
     # --- outside ------------------------------------------------------------------------------------------------
 
     async def _once(self, wanted: int | str, ask: Coroutine[Any, Any, None]) -> None:
@@ -157,12 +186,12 @@ class Keyring:
         found = await self.metadata.read(lambda tx: tx.keys.find(key_id))
         if found is None:
             raise RegistryError(Code.UNKNOWN, "a key was destroyed at this moment; try again")
-        self._keys[key_id] = await self._master.unwrap(Wrapped(found.master, found.wrapped), found.namespace)
+        self._keys[key_id] = await self.master.unwrap(Wrapped(found.master, found.wrapped), found.namespace)
         while len(self._keys) > KEPT:
             self._keys.popitem(last=False)
 
     async def _make(self, namespace: str) -> None:
-        wrapped = await self._master.wrap(frames.new_key(), namespace)
+        wrapped = await self.master.wrap(frames.new_key(), namespace)
         now = self._clock.now()
         await self.metadata.write(lambda tx: tx.keys.add(namespace, wrapped.master, wrapped.data, now))
 

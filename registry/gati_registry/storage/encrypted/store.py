@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Protocol
 
-from gati_registry.ports import BlobReader, BlobStore, Housekeeping, StagedKey, StagedReading, StagedWriter, Transaction
+from gati_registry.ports import BlobReader, BlobStore, Housekeeping, StagedKey, StagedReading, StagedWriter
 from gati_registry.storage.encrypted.frames import Frames, new_key, unwrap, wrap
 from gati_registry.storage.encrypted.keyring import Keyring, staged_context
 from gati_registry.storage.encrypted.reader import EncryptedReader
@@ -143,11 +143,7 @@ class EncryptedBlobs:
     # --- blobs --------------------------------------------------------------------------------------------------
 
     async def open(self, stored_name: str) -> BlobReader:
-        async def work(tx: Transaction) -> tuple[int, Frames] | None:
-            blob = await tx.blob_keys.of_stored(stored_name)
-            return None if blob is None else (blob.size, self._ring.unwrapped(blob))
-
-        found = await self._ring.run(self._ring.metadata.read, work)
+        found = await self._ring.opening(stored_name)
         inner = await self._inner.open(stored_name)
         if found is None:
             return inner

@@ -1,0 +1,244 @@
+"""Search among very many documents, alone and beside queries and pushes of others."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.client
+import itertools
+import json
+import threading
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlencode
+
+from bench.artifacts import Blob, image_manifest, manifest_of_size
+from bench.filling import PostgresTarget, SqliteTarget
+from bench.load import Address, LoadError, percentile
+from bench.model import Metric, Row, Scale, Target, Values
+from bench.processes import measured
+from bench.push import push_all, push_blob, push_manifest
+from bench.rows.growth import command, database
+from bench.searching import WORDS, fill
+from bench.stacks import BASIC, Server, Shared
+
+_PLACES = {"rare": 59_900, "medium": 250, "common": 0}
+"""Where words begin in the vocabulary that about every thirty-thousandth, hundredth, fifth document holds."""
+
+_WORDS = 5
+"""Words of each frequency that are looked for in turn, so that no answer is a kept one."""
+
+_QUERIES = 20
+_PUSHES = 50
+"""A second, of all connections together."""
+
+_SECONDS = 5
+"""By the scale's `seconds`: for how long."""
+
+_AUTHORIZATION = f"Authorization: Basic {BASIC}\r\n"
+_KNOWN = {"Authorization": f"Basic {BASIC}"}
+_CONFIG = "application/vnd.gati.library.config.v1+json"
+_TYPE = "application/vnd.gati.library.v1"
+_POINT = "library/searching/point"
+_PATIENCE = 30
+"""Seconds after which a pushed artifact counts as not found."""
+
+
+# --- filling ------------------------------------------------------------------------------------------------------
+
+
+def _home(server: Server, scale: Scale, kept: Path | None) -> Path:
+    kind = "postgresql" if isinstance(server.stack, Shared) else "sqlite"
+    return (kept or server.home.parent) / f"search-{kind}-{scale.many}"
+
+
+def _prepare(server: Server, scale: Scale, *, kept: Path | None) -> None:
+    home = _home(server, scale, kept)
+    if (home / "filled").exists():
+        return
+    with database(server.stack, home) as (environment, data):
+        command(["migrate"], data, environment)
+        url = environment.get("GATI_METADATA_URL")
+        target = PostgresTarget(url) if url else SqliteTarget(next(data.glob("*.sqlite")))
+        fill(target, scale.many, postgresql=url is not None)
+        target.write({"fact": [("kinds.built", "all")]}, {"fact": ("name", "value")})
+        target.close()
+    (home / "filled").touch()
+
+
+# --- measuring ----------------------------------------------------------------------------------------------------
+
+
+def _targets() -> Iterator[tuple[str, str]]:
+    """(frequency, target) for ever: a word, two filters, facets, a page of twenty."""
+    for turn in itertools.count():
+        for frequency, place in _PLACES.items():
+            word = WORDS[place + turn % _WORDS]
+            query = {"q": f"{word} license:mit", "kind": ("module", "model")[turn % 2], "limit": 20}
+            yield frequency, f"/v2/_ext/search?{urlencode(query)}"
+
+
+class _Connection:
+    """A client that keeps its connection. Times in milliseconds."""
+
+    def __init__(self, address: Address) -> None:
+        self._connection = http.client.HTTPConnection(*address, timeout=120)
+        self._lock = threading.Lock()
+
+    def ask(
+        self, method: str, target: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> bytes:
+        with self._lock:
+            self._connection.request(method, target, body, dict(headers or {}))
+            answer = self._connection.getresponse()
+            received = answer.read()
+        if answer.status not in (200, 201):
+            raise LoadError(
+                f"{method} {target} was answered {answer.status}: {received[:200].decode(errors='replace')}"
+            )
+        return received
+
+    def timed(self, target: str) -> float:
+        start = time.perf_counter()
+        self.ask("GET", target)
+        return (time.perf_counter() - start) * 1000
+
+    def push(self, name: str, words: str) -> None:
+        config = json.dumps({"name": name.rpartition("/")[2], "version": "1.0.0", "description": words}).encode()
+        blob = Blob.of(config, _CONFIG)
+        manifest = image_manifest(blob, [], artifact_type=_TYPE)
+        self.ask("POST", f"/v2/{name}/blobs/uploads/?digest={blob.digest}", blob.data, _KNOWN)
+        headers = {**_KNOWN, "Content-Type": manifest.media_type}
+        self.ask("PUT", f"/v2/{name}/manifests/1.0.0", manifest.data, headers)
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def _paced(per_second: int, seconds: float, work: Callable[[int], None], *, threads: int) -> None:
+    """Begin work at so many times a second, whether or not what was begun before has ended."""
+    start = time.perf_counter()
+    with ThreadPoolExecutor(threads) as pool:
+        begun = []
+        for number in range(int(per_second * seconds)):
+            time.sleep(max(0.0, start + number / per_second - time.perf_counter()))
+            begun.append(pool.submit(work, number))
+        for each in begun:
+            each.result()
+
+
+def _beside(server: Server, scale: Scale, seconds: float) -> Mapping[str, Sequence[float]]:
+    """Times of queries by frequency, over all connections together, while artifacts are pushed. Each counts from when
+    it was due."""
+    found: dict[str, list[float]] = defaultdict(list)
+    run = uuid.uuid4().hex[:8]
+    with contextlib.ExitStack() as exits:
+        connections = [exits.enter_context(contextlib.closing(_Connection(server.address)))
+                       for _ in range(scale.connections)]  # fmt: skip
+        pushing = [exits.enter_context(contextlib.closing(_Connection(server.address))) for _ in range(8)]
+        asked = list(itertools.islice(_targets(), int(_QUERIES * seconds)))
+        start = time.perf_counter()
+
+        def query(number: int) -> None:
+            frequency, target = asked[number]
+            connections[number % len(connections)].ask("GET", target)
+            found[frequency].append((time.perf_counter() - start - number / _QUERIES) * 1000)
+
+        def push(number: int) -> None:
+            words = " ".join(WORDS[(number * step) % len(WORDS)] for step in (1, 7, 31, 101))
+            pushing[number % len(pushing)].push(f"library/searching/p{run}-{number}", words)
+
+        with ThreadPoolExecutor(1) as aside:
+            pushes = aside.submit(_paced, _PUSHES, seconds, push, threads=len(pushing))
+            _paced(_QUERIES, seconds, query, threads=16)
+            pushes.result()
+    return found
+
+
+def _visible(connection: _Connection) -> float:
+    """Milliseconds from the answer to a push until a search finds it."""
+    word = f"new{uuid.uuid4().hex[:12]}"
+    connection.push(f"library/searching/{word}", f"Holds {word}.")
+    start = time.perf_counter()
+    while time.perf_counter() - start < _PATIENCE:
+        page = json.loads(connection.ask("GET", f"/v2/_ext/search?q={word}&facets=false", headers=_KNOWN))
+        if page["items"]:
+            return (time.perf_counter() - start) * 1000
+        time.sleep(0.02)
+    raise LoadError(f"what was pushed was not found within {_PATIENCE} seconds")
+
+
+def _measure(server: Server, scale: Scale, _round: int, *, kept: Path | None) -> Values:
+    secured = Server(server.stack, _home(server, scale, kept), secured=True)
+    secured.start()
+    seconds = scale.seconds * _SECONDS
+    point = manifest_of_size(1024)
+    values: Values = {}
+    try:
+        push_all(secured.address, [push_blob(_POINT, blob, _AUTHORIZATION) for blob in (Blob.of(b"{}"),)])
+        push_all(secured.address, [push_manifest(_POINT, point, "v1", _AUTHORIZATION)])
+        with contextlib.closing(_Connection(secured.address)) as connection:
+            manifest = functools.partial(connection.ask, "GET", f"/v2/{_POINT}/manifests/v1", None, _KNOWN)
+            gets = []
+            for _ in range(200):
+                start = time.perf_counter()
+                manifest()
+                gets.append((time.perf_counter() - start) * 1000)
+            values["get"] = percentile(gets, 50)
+            quiet: dict[str, list[float]] = defaultdict(list)
+            targets = _targets()
+            for _, target in itertools.islice(targets, 6 * _WORDS):  # once before, so that what they read is in memory
+                connection.timed(target)
+            with measured(secured.pid) as usage:
+                count, end = 0, time.perf_counter() + seconds
+                while time.perf_counter() < end or count % 3:
+                    frequency, target = next(targets)
+                    quiet[frequency].append(connection.timed(target))
+                    count += 1
+            values["cpu"] = usage.server / count * 1000
+            values["visible"] = max(_visible(connection) for _ in range(5))
+        beside = _beside(secured, scale, seconds)
+    finally:
+        secured.stop()
+    for frequency in _PLACES:
+        values[f"{frequency}-p50"] = percentile(quiet[frequency], 50)
+        values[f"{frequency}-p95"] = percentile(quiet[frequency], 95)
+        values[f"{frequency}-ratio"] = values[f"{frequency}-p50"] / values["get"]
+        values[f"{frequency}-beside-p50"] = percentile(beside[frequency], 50)
+        values[f"{frequency}-beside-p95"] = percentile(beside[frequency], 95)
+    return values
+
+
+_TARGET = (Target(50, None, every=True),)
+
+
+def _metrics() -> Iterator[Metric]:
+    yield Metric("get", "GET of a manifest: p50", "ms", "less")
+    for frequency in _PLACES:
+        yield Metric(f"{frequency}-p50", f"{frequency} word: p50", "ms", "less")
+        yield Metric(f"{frequency}-p95", f"{frequency} word: p95", "ms", "less", _TARGET)
+        yield Metric(f"{frequency}-ratio", f"{frequency} word: p50 by a GET", "x", "less")
+        yield Metric(f"{frequency}-beside-p50", f"{frequency} word, beside others: p50", "ms", "less")
+        yield Metric(f"{frequency}-beside-p95", f"{frequency} word, beside others: p95", "ms", "less", _TARGET)
+    yield Metric("cpu", "CPU of a quiet query", "ms/request", "less")
+    yield Metric("visible", "the slowest of five pushes to be found", "ms", "less", (Target(1000, None, every=True),))
+
+
+def search_row(kept: Path | None) -> Row:
+    """The row; filled databases are in `kept` where that is given, and stay there."""
+    return Row(
+        "search",
+        "Anonymous searches among a million documents, most of them public, for a word that is rare (in about every "
+        "thirty-thousandth document), of medium frequency (every hundredth) or very common (every fifth), with a "
+        "filter by kind and by licence, facets, and a page of twenty. Quiet: one connection, one after the other. "
+        f"Beside others: {_QUERIES} queries a second over 64 connections, counted from when each was due, while "
+        f"{_PUSHES} artifacts a "
+        "second are pushed and indexed. `By a GET` is the quiet median by that of a GET of one manifest.",
+        tuple(_metrics()),
+        functools.partial(_measure, kept=kept),
+        functools.partial(_prepare, kept=kept),
+    )

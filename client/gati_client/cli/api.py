@@ -1,0 +1,106 @@
+"""Names as users write them: at which registry, in which repository, which version."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+from gati_client.cli.frame import configuration, connect, current
+from gati_client.errors import Denied, NotFound, Usage
+
+if TYPE_CHECKING:
+    from gati_client.client import Client
+    from gati_client.names import Name
+
+T = TypeVar("T")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Target:
+    """An artifact at a registry; `reference` is the version, channel or digest that was named."""
+
+    repository: str
+    reference: str | None
+    by_digest: bool = False
+
+    @property
+    def version(self) -> str:
+        """What was named.
+
+        Raises:
+            Usage: nothing was.
+        """
+        if self.reference is None:
+            raise Usage(f"which version of {self.repository}?", remedy=f"write {self.repository}@1.2.3")
+        return self.reference
+
+
+@asynccontextmanager
+async def reaching(text: str, *, publishing: bool = False) -> AsyncIterator[tuple[Client, Target]]:
+    """A client for the registry of a name, and where the artifact is there."""
+    from gati_client.names import Name, tag_of
+
+    name = Name.parse(text)
+    async with connect(registry=name.registry) as client:
+        repository = await placed(client, text, name, publishing=publishing)
+        reference = name.digest or (tag_of(name.version) if name.version else None)
+        yield client, Target(repository, reference, by_digest=name.digest is not None)
+
+
+async def some(items: AsyncIterator[T], limit: int = 10_000) -> list[T]:
+    """The first `limit` of a list."""
+    found: list[T] = []
+    if limit > 0:
+        async for item in items:
+            found.append(item)
+            if len(found) >= limit:
+                break
+    return found
+
+
+async def placed(client: Client, text: str, name: Name, *, publishing: bool) -> str:
+    """The repository of a name. A bare one is in the namespace that is set, else the caller's own, else `library`."""
+    from gati_client.names import Name
+
+    if name.unplaced:
+        return await _owned(client, name)
+    if Name.parse(text, namespace="users/x").repository == name.repository:
+        return name.repository  # it says itself where it is
+    if namespace := current().namespace or configuration().namespace:
+        return Name.parse(text, namespace=namespace).repository
+    own = await own_namespace(client)
+    if own is None:
+        return name.repository
+    mine = Name.parse(text, namespace=own).repository
+    return mine if publishing or await _there(client, mine) else name.repository
+
+
+async def own_namespace(client: Client) -> str | None:
+    """Where the caller's own artifacts are; None for nobody in particular, and at registries without accounts."""
+    if "identity" not in await client.features():
+        return None
+    try:
+        return (await client.account.me()).account.namespace or None
+    except Denied:
+        return None
+
+
+async def _owned(client: Client, name: Name) -> str:
+    """`a/b` is of the organization `a`, if there is one, else of the user."""
+    if "identity" not in await client.features():
+        return name.repository
+    try:
+        await client.orgs.get(name.repository.partition("/")[0])
+    except NotFound:
+        return f"users/{name.repository}"
+    return f"orgs/{name.repository}"
+
+
+async def _there(client: Client, repository: str) -> bool:
+    try:
+        await client.versions.artifact(repository)
+    except (Denied, NotFound):
+        return False
+    return True

@@ -1,0 +1,422 @@
+"""What all commands share: the common options, the context they make, how results and words are written, exit codes.
+
+A module of commands has one `app = App()` and declares on it; a command may be `async`. Every command takes the common
+options by itself and reads them from `current()`:
+
+    app = App()
+
+    @app.command()
+    async def resolve(names: list[str]) -> None:
+        "What would be installed."
+        async with connect() as client:
+            emit(await client.resolve(...))
+
+Results go to standard output by `emit`, words about them to standard error by `say`; errors are `GatiError`s and end
+the program with their exit code. Imports of the SDK belong into the commands: `gati --help` imports every module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import functools
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import typer
+
+from gati_client.errors import Usage
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from gati_client.auth import Credentials
+    from gati_client.client import Client
+    from gati_client.config import Config
+    from gati_client.transfer import Progress
+
+T = TypeVar("T")
+Function = TypeVar("Function", bound=Callable[..., Any])
+Output = Literal["table", "wide", "json", "yaml"]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Context:
+    """What the common options and the environment say."""
+
+    registry: str | None = None
+    namespace: str | None = None
+    token: str | None = dataclasses.field(default=None, repr=False)
+    output: Output = "table"
+    filter: tuple[str, ...] = ()
+    selector: str | None = None
+    label: tuple[str, ...] = ()
+    yes: bool = False
+    force: bool = False
+    debug: bool = False
+    quiet: bool = False
+    verbose: bool = False
+    config: Path | None = None
+    kind: str | None = None
+    """Which kind the command is about: `gati module list`."""
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """`--label key=value`, as often as given."""
+        return dict(_pair(text, "--label") for text in self.label)
+
+
+_current: ContextVar[Context] = ContextVar("current")
+
+
+def current() -> Context:
+    """The context of the command that runs."""
+    return _current.get(None) or Context()
+
+
+def choose(kind: str) -> None:
+    """Let the command that runs be about a kind."""
+    _current.set(dataclasses.replace(current(), kind=kind))
+
+
+# --- common options -------------------------------------------------------------------------------------------------
+
+_PANEL = "Common options"
+
+
+def _option(*names: str, help: str, **more: Any) -> Any:
+    return typer.Option(*names, help=help, rich_help_panel=_PANEL, show_default=False, **more)
+
+
+_OPTIONS: dict[str, tuple[Any, Any]] = {
+    "registry": (
+        str | None,
+        _option("--registry", help="A registry: URL, host:port or name.", envvar="GATI_REGISTRY"),
+    ),
+    "namespace": (str | None, _option("--namespace", help="Where bare names are.", envvar="GATI_NAMESPACE")),
+    "token": (str | None, _option("--token", help="An API key or token, for this once.", envvar="GATI_TOKEN")),
+    "output": (Output | None, _option("--output", "-o", help="How results are written.")),
+    "filter": (list[str] | None, _option("--filter", help="Only rows with FIELD=TEXT, or FIELD~PART.")),
+    "selector": (str | None, _option("--selector", help="Only what has the labels KEY=VALUE,…")),
+    "label": (list[str] | None, _option("--label", help="A label KEY=VALUE to set.")),
+    "yes": (bool | None, _option("--yes", "-y", help="Answer every question with yes.")),
+    "force": (bool | None, _option("--force", help="Also where that overwrites or breaks something.")),
+    "debug": (bool | None, _option("--debug", help="Show requests, and where errors come from.")),
+    "quiet": (bool | None, _option("--quiet", "-q", help="Results and errors alone.")),
+    "verbose": (bool | None, _option("--verbose", "-v", help="Show requests.")),
+    "config": (Path | None, _option("--config", help="A file in place of the usual config.toml.")),
+}
+COMMON = "common_"
+"""How the names of the common options begin, among a command's own."""
+
+_PARAMETERS = [
+    inspect.Parameter(COMMON + name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind, option])
+    for name, (kind, option) in _OPTIONS.items()
+]
+
+
+def common(function: Function) -> Function:
+    """Let a command take the common options; of what is said twice, the later counts. Runs coroutines to their end."""
+    signature = inspect.signature(function, eval_str=True)
+
+    @functools.wraps(function)
+    def command(**values: Any) -> Any:
+        given = {name: values.pop(COMMON + name) for name in _OPTIONS}
+        said: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in given.items() if value
+        }
+        _current.set(dataclasses.replace(current(), **said))
+        if current().verbose or current().debug:
+            _show_requests()
+        result = function(**values)
+        return run(result) if inspect.iscoroutine(result) else result
+
+    parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in signature.parameters.values()]
+    command.__signature__ = signature.replace(parameters=[*parameters, *_PARAMETERS])  # type: ignore[attr-defined]
+    return command  # type: ignore[return-value]
+
+
+class App(typer.Typer):
+    """A group of commands, each of which takes the common options."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(
+            no_args_is_help=True,
+            add_completion=False,
+            pretty_exceptions_enable=False,
+            rich_markup_mode="rich",
+            **options,
+        )
+
+    def command(self, name: str | None = None, **options: Any) -> Callable[[Function], Function]:
+        """As Typer's, for `def` and `async def`."""
+        register = super().command(name, **options)
+
+        def decorate(function: Function) -> Function:
+            register(common(function))
+            return function
+
+        return decorate
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end."""
+    return asyncio.run(work)
+
+
+def _show_requests() -> None:
+    """One line for each request, on standard error. Queries are left out: signed addresses have a secret in theirs."""
+    import logging
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            match record.args:
+                case (method, url, _, status, *_):
+                    sys.stderr.write(f"{method} {str(url).partition('?')[0]} {status}\n")
+
+    logger = logging.getLogger("httpx")
+    logger.handlers, logger.propagate = [Lines()], False
+    logger.setLevel(logging.INFO)
+
+
+# --- the registry ---------------------------------------------------------------------------------------------------
+
+
+def configuration() -> Config:
+    """The file config.toml."""
+    from gati_client import config
+
+    return config.load(current().config)
+
+
+def connect(
+    context: Context | None = None,
+    registry: str | None = None,
+    *,
+    credentials: Credentials | None = None,
+    anonymous: bool = False,
+) -> Client:
+    """A client, for `async with`.
+
+    Args:
+        context: What options say; the running command's, if absent.
+        registry: URL, host:port or name in place of what options, environment or configuration name.
+        credentials: In place of docker's logins and GATI_TOKEN.
+        anonymous: Without any.
+    """
+    from gati_client.client import Client
+    from gati_client.credentials import DockerCredentials
+
+    context = context or current()
+    found = configuration().registry(registry or context.registry)
+    if credentials is None and not anonymous:
+        credentials = DockerCredentials(token=context.token)
+    return Client(found.url, credentials=credentials, insecure=found.insecure)
+
+
+# --- results and words ----------------------------------------------------------------------------------------------
+
+
+@functools.cache
+def console(*, error: bool = False) -> Console:
+    """Standard output or error. Colour only on terminals and without NO_COLOR; what is piped is not wrapped."""
+    from rich.console import Console
+
+    stream = sys.stderr if error else sys.stdout
+    width = None if stream.isatty() else 32_767
+    return Console(stderr=error, highlight=False, emoji=False, markup=False, soft_wrap=True, width=width)
+
+
+def say(words: str) -> None:
+    """Words about a result, on standard error; nothing with --quiet."""
+    if not current().quiet:
+        console(error=True).print(words, markup=False)
+
+
+def confirm(question: str) -> None:
+    """Go on only with the user's yes (or --yes).
+
+    Raises:
+        Usage: there is nobody to ask.
+        typer.Abort: the answer is no.
+    """
+    if current().yes:
+        return
+    if not sys.stdin.isatty():
+        raise Usage(f"{question}: there is no terminal to ask on", remedy="say --yes")
+    typer.confirm(question, abort=True, err=True)
+
+
+def emit(value: Any, columns: Sequence[str] = (), *, wide: Sequence[str] = (), choosing: bool = True) -> None:
+    """Write a result to standard output: rows (a sequence) as a table, one thing as its fields; `None` is nothing.
+
+    Args:
+        value: Pydantic models, dataclasses or mappings, or a sequence of these.
+        columns: The fields that a table shows, in order; all, if empty. `a.b` is a field of a field.
+        wide: What `--output wide` shows besides.
+        choosing: Whether `--filter` and `--selector` choose among the rows; not, where the registry did.
+
+    JSON and YAML always hold all fields.
+    """
+    if value is None:
+        return
+    rows = not isinstance(value, Mapping) and isinstance(value, Sequence) and not isinstance(value, str)
+    plain = _plain(value)
+    if rows and choosing:
+        plain = [row for row in plain if _chosen(row)]
+    output = current().output
+    if output == "json":
+        sys.stdout.write(json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
+    elif output == "yaml":
+        import yaml
+
+        sys.stdout.write(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
+    elif rows:
+        _table(plain, [*columns, *(wide if output == "wide" else ())] if columns else ())
+    elif isinstance(plain, Mapping):
+        shown = [*columns, *wide] if columns and output != "wide" else [*plain]
+        _fields({name: _at(plain, name) for name in shown})
+    else:
+        console().print(_cell(plain))
+
+
+def _plain(value: Any) -> Any:
+    """What JSON can hold."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json", by_alias=True)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_plain(entry) for entry in value]
+    if isinstance(value, datetime):
+        return value.isoformat().replace("+00:00", "Z")
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)
+
+
+def _at(row: Any, name: str) -> Any:
+    for part in name.split("."):
+        row = row.get(part) if isinstance(row, Mapping) else None
+    return row
+
+
+def _cell(value: Any) -> str:
+    """A field as people read it; control characters, which a registry could send to a terminal, are shown as `?`."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, Mapping):
+        text = ", ".join(f"{key}={_cell(entry)}" for key, entry in value.items())
+    elif isinstance(value, (list, tuple)):
+        text = ", ".join(_cell(entry) for entry in value)
+    else:
+        text = str(value)
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
+
+
+def _table(rows: Sequence[Any], columns: Sequence[str]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    if not rows:
+        say("nothing found")
+        return
+    if not isinstance(rows[0], Mapping):
+        for row in rows:
+            console().print(_cell(row))
+        return
+    names = columns or list(rows[0])
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name in names:
+        table.add_column(name.rpartition(".")[2].upper(), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(_cell(_at(row, name)).replace("\n", " ")) for name in names))
+    _print_table(table)
+
+
+def _fields(fields: Mapping[str, Any]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in fields.items():
+        table.add_row(name.rpartition(".")[2], Text(_cell(value)))
+    _print_table(table)
+
+
+def _print_table(table: Any) -> None:
+    """Without blanks at the ends of lines where it is piped: those lines are cut and compared."""
+    if console().is_terminal:
+        console().print(table, soft_wrap=False)
+        return
+    with console().capture() as captured:
+        console().print(table, soft_wrap=False)
+    sys.stdout.write("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
+
+
+def _pair(text: str, option: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not key or not equals:
+        raise Usage(f"{option} {text}: not understood", remedy=f"write {option} KEY=VALUE")
+    return key, value
+
+
+def _chosen(row: Any) -> bool:
+    """Whether --filter and --selector let a row through."""
+    for text in current().filter:
+        name, part = text.split("~", 1) if "~" in text.partition("=")[0] else (text, None)
+        if part is not None:
+            if part.lower() not in _cell(_at(row, name)).lower():
+                return False
+            continue
+        name, wanted = _pair(text, "--filter")
+        if _cell(_at(row, name)) != wanted:
+            return False
+    if current().selector:
+        pairs = [_pair(text, "--selector") for text in str(current().selector).split(",")]
+        labels = _at(row, "labels") or _at(row, "overlay.labels") or {}
+        return all(labels.get(key) == value for key, value in pairs)
+    return True
+
+
+# --- progress -------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def progress() -> Iterator[Progress | None]:
+    """Bars with rate and time left, on a terminal; None where nobody would see them."""
+    shown = console(error=True)
+    if current().quiet or not shown.is_terminal or os.environ.get("TERM") == "dumb":
+        yield None
+        return
+    from rich import progress as bars
+
+    columns = (
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(),
+        bars.DownloadColumn(),
+        bars.TransferSpeedColumn(),
+        bars.TimeRemainingColumn(),
+    )
+    with bars.Progress(*columns, console=shown, transient=True) as display:
+        tasks: dict[str, bars.TaskID] = {}
+
+        def report(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                label = what if len(what) <= 40 else f"{what[:19]}…{what[-20:]}"
+                tasks[what] = display.add_task(label, total=total)
+            display.update(tasks[what], completed=done, total=total)
+
+        yield report

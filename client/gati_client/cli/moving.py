@@ -1,0 +1,89 @@
+"""`gati copy`, `export`, `import`: artifacts between registries and OCI layouts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from gati_client.cli.api import reaching
+from gati_client.cli.frame import App, current, emit, say
+from gati_client.errors import Usage
+
+app = App()
+
+Bare = Annotated[bool, typer.Option("--without-referrers", help="Leave signatures, SBOMs and the like behind.")]
+
+
+@app.command()
+async def copy(
+    source: Annotated[str, typer.Argument(help="What to copy: NAME@VERSION, or HOST/PATH:TAG.")],
+    target: Annotated[str, typer.Argument(help="Where to: NAME, NAME@VERSION, or HOST/PATH:TAG.")],
+    bare: Bare = False,
+) -> None:
+    """Copy an artifact to another repository or registry, with all that refers to it."""
+    async with reaching(source) as (there, origin), reaching(target, publishing=True) as (here, place):
+        reference = origin.reference or "latest"
+        tag = place.reference or (None if origin.by_digest else reference)
+        if tag is None:
+            raise Usage(f"under which tag shall {source} be?", remedy=f"write {target}:TAG")
+        await here.artifacts.copy(there, origin.repository, reference, place.repository, tag, referrers=not bare)
+        found = await here.artifacts.manifest(place.repository, tag)
+        emit(
+            {"registry": here.host, "repository": place.repository, "tag": tag, "digest": found.digest},
+        )
+
+
+@app.command()
+async def export(
+    names: Annotated[list[str], typer.Argument(metavar="NAME@VERSION...", help="What to export, of one repository.")],
+    to: Annotated[Path, typer.Option(help="The folder; made if it is not there.")],
+) -> None:
+    """Write artifacts into an OCI layout, a folder that other tools read too."""
+    async with reaching(names[0]) as (client, first):
+        references = [first.reference or "latest"]
+        for name in names[1:]:
+            async with reaching(name) as (_, other):
+                if other.repository != first.repository:
+                    raise Usage("one layout takes versions of one repository", remedy="export the others apart")
+                references.append(other.reference or "latest")
+        await client.artifacts.export_layout(first.repository, references, to)
+        say(f"{len(references)} of {first.repository} are in {to}")
+
+
+@app.command("import")
+async def import_(
+    source: Annotated[str, typer.Argument(help="The OCI layout; or what npm or git have: NAME@VERSION, or a URL.")],
+    to: Annotated[str | None, typer.Argument(help="The repository that it goes into; the folder, with --from.")] = None,
+    origin: Annotated[
+        Literal["npm", "git"] | None, typer.Option("--from", help="Make a folder that can be published.")
+    ] = None,
+    reference: Annotated[str | None, typer.Option("--ref", help="The branch or tag, of git.")] = None,
+) -> None:
+    """Push everything of an OCI layout; with --from, make an artifact's folder of what npm or git have."""
+    if origin is not None:
+        _adopt(origin, source, to, reference)
+        return
+    folder = Path(source)
+    if not (folder / "index.json").is_file():
+        raise Usage(f"{folder} is no OCI layout: it has no index.json", remedy="gati export writes one")
+    if to is None:
+        raise Usage("which repository shall it go into?", remedy=f"gati import {source} NAME")
+    async with reaching(to, publishing=True) as (client, target):
+        await client.artifacts.import_layout(folder, target.repository)
+        say(f"{folder} is in {target.repository}")
+
+
+def _adopt(origin: Literal["npm", "git"], source: str, to: str | None, reference: str | None) -> None:
+    from gati_client import adopt
+
+    bare = source[:1] + source[1:].partition("@")[0] if origin == "npm" else source
+    target = Path(to or bare.rstrip("/").rpartition("/")[2].removesuffix(".git") or ".")
+    kind = current().kind or "module"
+    if origin == "npm":
+        manifest = adopt.from_npm(source, target, kind=kind)
+    else:
+        manifest = adopt.from_git(source, target, kind=kind, reference=reference)
+    emit({"path": str(target), "manifest": str(manifest), "kind": kind})
+    say(f"look at {manifest}, then: gati publish {target}")

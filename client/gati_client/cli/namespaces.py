@@ -1,0 +1,183 @@
+"""`gati namespace`: namespaces, their members, policies and limits, and who did what in them."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import typer
+
+from gati_client.cli.api import some
+from gati_client.cli.frame import App, confirm, connect, current, emit, say
+from gati_client.errors import Usage
+
+app = App()
+namespace = App(help="Namespaces: members, policies, limits, audit.")
+app.add_typer(namespace, name="namespace")
+
+Path = Annotated[str, typer.Argument(help="Which namespace, such as orgs/acme or @acme.")]
+Visibility = Annotated[Literal["public", "internal", "private"] | None, typer.Option(help="Who may see what is in it.")]
+
+_COLUMNS = ("path", "visibility", "description")
+
+
+def _written(path: str) -> str:
+    """A namespace's path, of how users write it too: `@acme/team`."""
+    written = path.strip("/")
+    if written.startswith("@user/"):
+        return f"users/{written[6:]}"
+    return f"orgs/{written[1:]}" if written.startswith("@") else written
+
+
+@namespace.command()
+async def create(
+    path: Path,
+    visibility: Visibility = None,
+    description: Annotated[str, typer.Option(help="What it is for.")] = "",
+) -> None:
+    """Make a namespace, or set its properties; --label gives it labels."""
+    from gati_client.models import NamespaceChange
+
+    change = NamespaceChange(visibility=visibility, description=description, labels=current().labels)
+    async with connect() as client:
+        emit(await client.namespaces.put(_written(path), change), (*_COLUMNS, "owner", "labels"))
+
+
+@namespace.command()
+async def get(path: Path) -> None:
+    """A namespace."""
+    async with connect() as client:
+        emit(await client.namespaces.get(_written(path)), (*_COLUMNS, "owner", "labels", "verified"))
+
+
+@namespace.command("list")
+async def list_(limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 1000) -> None:
+    """Namespaces with settings that you may see."""
+    async with connect() as client:
+        emit(await some(client.namespaces.list(), limit), _COLUMNS)
+
+
+@namespace.command()
+async def delete(path: Path) -> None:
+    """Remove an empty namespace with all that is set at it."""
+    confirm(f"Delete the namespace {path}?")
+    async with connect() as client:
+        await client.namespaces.delete(_written(path))
+    say(f"{path} is removed")
+
+
+@namespace.command()
+async def audit(
+    path: Path,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 50,
+    actor: Annotated[str | None, typer.Option(help="Only what this account did.")] = None,
+    action: Annotated[str | None, typer.Option(help="Only this action.")] = None,
+    category: Annotated[Literal["read", "write", "delete", "admin"] | None, typer.Option(help="Only these.")] = None,
+    since: Annotated[datetime | None, typer.Option(help="From then on, such as 2026-01-31.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Until then.")] = None,
+) -> None:
+    """Who did what in a namespace and below, newest first."""
+    async with connect() as client:
+        found = client.audit.entries(
+            namespace=_written(path), actor=actor, action=action, category=category, since=since, until=until
+        )
+        columns = ("time", "actor", "action", "resource", "status")
+        emit(await some(found, limit), columns, wide=("method", "ip", "decision", "request_id"))
+
+
+@namespace.command()
+async def members(
+    path: Path,
+    give: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="MEMBER=ROLE", help="Give alice, team:acme/core or acme+ci a role."),
+    ] = None,
+    remove: Annotated[list[str] | None, typer.Option(metavar="MEMBER", help="Take a role away.")] = None,
+) -> None:
+    """Who has which role: admin, publisher, maintainer, contributor, reader, or one of your own."""
+    from gati_client.models import MemberChange
+
+    where, roles = _written(path), [_role(text) for text in give or []]
+    async with connect() as client:
+        for (kind, name), role in roles:
+            await client.namespaces.put_member(where, kind, name, MemberChange(role=role))
+        for text in remove or []:
+            await client.namespaces.delete_member(where, *_member(text))
+        found = await some(client.namespaces.members(where))
+        emit(found, ("name", "kind", "role", "path", "added_at"))
+
+
+@namespace.command()
+async def policy(
+    path: Path,
+    name: Annotated[str | None, typer.Argument(help="Which policy to set or remove, such as kinds.versions.")] = None,
+    enforcement: Annotated[
+        Literal["off", "audit", "warn", "enforce"] | None, typer.Option(help="How it holds.")
+    ] = None,
+    body: Annotated[str | None, typer.Option(help="What it says, as JSON.")] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove what is set here.")] = False,
+) -> None:
+    """Policies that hold at a namespace; with a name one is set or removed."""
+    if name is None and (remove or enforcement or body):
+        raise Usage("which policy?", remedy=f"write gati namespace policy {path} NAME")
+    from gati_client.models import PolicyChange
+
+    where = _written(path)
+    async with connect() as client:
+        if name is not None and remove:
+            await client.namespaces.delete_policy(where, name)
+        elif name is not None and (enforcement or body):
+            change = PolicyChange(enforcement=enforcement or "enforce", body=_json(body or "{}"))
+            await client.namespaces.put_policy(where, name, change)
+        found = await client.namespaces.policies(where)
+        emit([each for each in found if remove or name in (None, each.name)], ("name", "enforcement", "path", "body"))
+
+
+Limit = Annotated[int | None, typer.Option(min=-1, help="-1: none.")]
+
+
+@namespace.command()
+async def quota(
+    path: Path,
+    bytes_: Annotated[int | None, typer.Option("--bytes", min=-1, help="-1: none.")] = None,
+    artifacts: Limit = None,
+    bandwidth: Limit = None,
+    calls: Limit = None,
+    reset: Annotated[bool, typer.Option("--reset", help="Go back to the default limits.")] = False,
+) -> None:
+    """Limits of a namespace and what is used of them; with options they are set, those left out to the default."""
+    from gati_client.models import QuotaChange
+
+    where, limits = _written(path), (bytes_, artifacts, bandwidth, calls)
+    async with connect() as client:
+        if reset:
+            await client.namespaces.delete_quota(where)
+        elif any(limit is not None for limit in limits):
+            change = QuotaChange(bytes=bytes_, artifacts=artifacts, bandwidth=bandwidth, calls=calls)
+            await client.namespaces.put_quota(where, change)
+        emit(await client.namespaces.quota(where))
+
+
+def _role(text: str) -> tuple[tuple[str, str], str]:
+    member, equals, role = text.rpartition("=")
+    if not member or not equals:
+        raise Usage(f"--set {text}: not understood", remedy="write --set alice=publisher")
+    return _member(member), role
+
+
+def _member(text: str) -> tuple[str, str]:
+    """Kind and name."""
+    kind, colon, name = text.partition(":")
+    if not colon:
+        kind, name = ("robot" if "+" in text else "user"), text
+    if kind not in ("user", "robot", "team"):
+        raise Usage(f"{text}: not understood", remedy="write alice, team:acme/core or acme+ci")
+    return kind, name
+
+
+def _json(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise Usage(f"--body: {error}", remedy="""write JSON, such as '{"types": ["spdx"]}'""") from None

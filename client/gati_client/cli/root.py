@@ -1,0 +1,207 @@
+"""The tree of commands, and how the program ends."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from gati_client.cli.frame import App, choose, common, current
+from gati_client.errors import GatiError
+
+MODULES: dict[str, tuple[str, ...]] = {
+    "session": ("login", "logout", "whoami"),
+    "registry": ("registry",),
+    "packing": ("publish", "pack", "unpack", "cache"),
+    "project": (
+        *("add", "remove", "install", "update", "outdated"),
+        *("resolve", "tree", "why", "audit", "diff", "deps", "lock"),
+    ),
+    "init": ("init",),
+    "finding": ("search",),
+    "publishing": ("validate", "info", "list"),
+    "states": (
+        "unpublish",
+        "republish",
+        "deprecate",
+        "undeprecate",
+        "yank",
+        "unyank",
+        "archive",
+        "restore",
+        "star",
+        "unstar",
+        "rate",
+    ),
+    "versions": ("version",),
+    "namespaces": ("namespace",),
+    "organizations": ("org",),
+    "keys": ("key",),
+    "moving": ("copy", "export", "import"),
+    "doctor": ("doctor",),
+    "reference": ("completion", "man"),
+}
+"""Which commands are in the `app` of which module. One that is a group is an `App` added to it by `add_typer`."""
+
+KINDS = (
+    "module",
+    "plugin",
+    "model",
+    "agent",
+    "template",
+    "snapshot",
+    "transformer",
+    "spec",
+    "service",
+    "config",
+    "library",
+    "theme",
+    "pipeline",
+    "prompt",
+    "dataset",
+)
+"""Kinds of artifacts that have a group of commands: `gati module publish`. What they all have is in `kinds.app`;
+`create.app_for(kind)` adds the scaffolds, and `snapshot.app` what snapshots alone have."""
+
+
+def _commands(app: typer.Typer) -> dict[str, Any]:
+    return dict(typer.main.get_group(app).commands)
+
+
+def _module(name: str) -> Any:
+    return importlib.import_module(f"gati_client.cli.{name}")
+
+
+class Kind(TyperGroup):
+    """The group of a kind, filled when somebody looks into it: there are many, and each has many commands."""
+
+    def _fill(self) -> None:
+        """What a later module has replaces what an earlier one has."""
+        if self.commands:
+            return
+        self.commands.update(_commands(_module("kinds").app))
+        if _there("create"):
+            self.commands.update(_commands(_module("create").app_for(self.name)))
+        if self.name == "snapshot" and _there("snapshot"):
+            self.commands.update(_commands(_module("snapshot").app))
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All that the kind has."""
+        self._fill()
+        return super().list_commands(ctx)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """One of them."""
+        self._fill()
+        return super().get_command(ctx, cmd_name)
+
+    def invoke(self, ctx: Any) -> Any:
+        """What follows is about this kind."""
+        choose(str(self.name))
+        return super().invoke(ctx)
+
+
+class Root(TyperGroup):
+    """Commands by the table above, imported when they are asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All, in the order of the table."""
+        named = [name for module, names in MODULES.items() if _there(module) for name in names]
+        return [*named, *(KINDS if _there("kinds") else ())]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """With all commands known where none fits: one of them may be meant."""
+        if args and self.get_command(ctx, args[0]) is None:
+            for name in self.list_commands(ctx):
+                self.get_command(ctx, name)
+        return super().resolve_command(ctx, args)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """One of them."""
+        if cmd_name not in self.commands:
+            if cmd_name in KINDS:
+                about = f"Publish, find and install artifacts of the kind {cmd_name}."
+                self.commands[cmd_name] = Kind(name=cmd_name, help=about, no_args_is_help=True)
+            for module, names in MODULES.items():
+                if cmd_name in names and _there(module):
+                    self.commands[cmd_name] = _commands(_module(module).app)[cmd_name]
+        return self.commands.get(cmd_name)
+
+
+def _there(module: str) -> bool:
+    return importlib.util.find_spec(f"gati_client.cli.{module}") is not None
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"gati {version('gati-registry')}")
+        raise typer.Exit
+
+
+app = App(cls=Root)
+
+
+@app.callback()
+@common
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Publish, find and install artifacts of every kind in an OCI registry."""
+
+
+def main() -> int:
+    """Run; returns the exit code. Errors are one line with the remedy; a traceback comes with --debug alone."""
+    # httpx brings a command of its own along where rich is there: a quarter of the time that a start takes.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+    if "_GATI_COMPLETE" in os.environ:
+        from typer._completion_classes import completion_init
+
+        completion_init()
+    try:
+        code = typer.main.get_group(app).main(prog_name="gati", standalone_mode=False)
+        sys.stdout.flush()
+    except GatiError as error:
+        return _failed(str(error), error.remedy, error.exit_code)
+    except BrokenPipeError:
+        # Who reads our output has had enough; nothing more may be written at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except typer.Abort:
+        return _failed("stopped", "", 1)
+    except Exception as error:
+        if hasattr(error, "format_message"):
+            return _misused(error)
+        return _failed(f"{type(error).__name__}: {error}", "--debug shows where", 1)
+    return code if isinstance(code, int) else 0
+
+
+def _failed(message: str, remedy: str, code: int) -> int:
+    """Say why on standard error."""
+    if current().debug:
+        import traceback
+
+        traceback.print_exc()
+    if remedy:
+        # A sentence of its own, or a part of one: both go on in the same line.
+        first = remedy[0].lower() if remedy[1:2].islower() else remedy[0]
+        message = f"{message}; {first}{remedy[1:].rstrip('.')}"
+    sys.stderr.write(f"gati: {message}\n")
+    return code
+
+
+def _misused(error: Any) -> int:
+    """What the parser of arguments did not like, or a group without a command: that shows its help."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return 2
+    where = error.ctx.command_path if getattr(error, "ctx", None) is not None else "gati"
+    return _failed(error.format_message().rstrip("."), f"see {where} --help", 2)

@@ -1,0 +1,34 @@
+"""Locks between processes. The kernel frees them with their process, however that ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+_FIRST_WAIT, _LONGEST_WAIT = 0.005, 0.2  # seconds between two looks
+
+
+@contextlib.asynccontextmanager
+async def locked(path: Path, *, shared: bool = False) -> AsyncIterator[None]:
+    """Hold a lock on a file, which is made and stays; also between tasks of one process.
+
+    It is looked at again and again: a thread that waits for it could not be cancelled.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        wait = _FIRST_WAIT
+        while True:
+            try:
+                fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                await asyncio.sleep(wait)
+                wait = min(2 * wait, _LONGEST_WAIT)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,1 @@
+"""The small namespaces of a `Client`, one module each."""

@@ -1,0 +1,151 @@
+"""The same client for programs that do not speak asyncio.
+
+    with SyncClient("registry.example") as client:
+        manifest = client.artifacts.manifest("orgs/acme/app", "1.2.3")
+        tags = list(client.artifacts.tags("orgs/acme/app"))
+
+Every name of `Client` is here: coroutines block and return, asynchronous iterators are iterators. All clients of a
+process share one event loop in a thread of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
+from functools import lru_cache, wraps
+from types import TracebackType
+from typing import Any, TypeVar
+
+from gati_client.auth import Credentials
+from gati_client.client import Client
+from gati_client.transport import Patience
+
+T = TypeVar("T")
+
+_SPACES = (
+    "account",
+    "advisories",
+    "artifacts",
+    "audit",
+    "keys",
+    "namespaces",
+    "orgs",
+    "resolve",
+    "search",
+    "versions",
+)
+
+
+class SyncClient:
+    """`Client`, blocking. May be used by several threads."""
+
+    def __init__(
+        self,
+        registry: str,
+        *,
+        credentials: Credentials | None = None,
+        insecure: bool = False,
+        patience: Patience | None = None,
+        trusted_realms: Sequence[str] = (),
+    ) -> None:
+        """As `Client`.
+
+        Raises:
+            Usage: `registry` is no address.
+        """
+
+        async def make() -> Client:
+            return Client(
+                registry,
+                credentials=credentials,
+                insecure=insecure,
+                patience=patience,
+                trusted_realms=trusted_realms,
+            )
+
+        self._client = _wait(make())
+
+    @property
+    def host(self) -> str:
+        """`host:port` of the registry."""
+        return self._client.host
+
+    def features(self) -> frozenset[str]:
+        """The extensions of ours that the registry has."""
+        return _wait(self._client.features())
+
+    def close(self) -> None:
+        """Close all connections."""
+        _wait(self._client.close())
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _SPACES:
+            raise AttributeError(name)
+        return _Blocking(getattr(self._client, name))
+
+    def __enter__(self) -> SyncClient:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class _Blocking:
+    """A namespace whose methods block."""
+
+    def __init__(self, space: object) -> None:
+        self._space = space
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._space, name)
+        return _blocking(found) if callable(found) and not name.startswith("_") else found
+
+    def __dir__(self) -> list[str]:
+        return [name for name in dir(self._space) if not name.startswith("_")]
+
+
+def _blocking(method: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(method)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        args = tuple(_plain(each) for each in args)
+        result = method(*args, **{key: _plain(value) for key, value in kwargs.items()})
+        if inspect.iscoroutine(result):
+            return _wait(result)
+        return _iterate(result) if isinstance(result, AsyncIterator) else result
+
+    return call
+
+
+def _plain(value: Any) -> Any:
+    """Where another client is asked for, as in `copy`, its asynchronous self."""
+    return value._client if isinstance(value, SyncClient) else value
+
+
+def _iterate(items: AsyncIterator[T]) -> Iterator[T]:
+    end = object()
+
+    async def step() -> Any:
+        return await anext(items, end)
+
+    while (item := _wait(step())) is not end:
+        yield item
+
+
+def _wait(work: Coroutine[Any, Any, T]) -> T:
+    future = asyncio.run_coroutine_threadsafe(work, _loop())
+    try:
+        return future.result()
+    except BaseException:  # Ctrl-C ends what it interrupts
+        future.cancel()
+        raise
+
+
+@lru_cache(maxsize=1)
+def _loop() -> asyncio.AbstractEventLoop:
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="gati-client", daemon=True).start()
+    return loop

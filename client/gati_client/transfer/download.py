@@ -1,0 +1,328 @@
+"""Blobs from a registry to files: in ranges over several connections, going on where an earlier try ended.
+
+Beside the file stand, until it is whole, `<name>.partial` with the bytes and `<name>.partial.json`, which says which of
+its segments are there. What is there is hashed as it becomes whole from the beginning on, so that nothing is waited for
+at the end; the file appears under its name by a rename, after its digest was found right.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+
+from gati_client.errors import Conflict, GatiError, Integrity, Network
+from gati_client.transfer.hashing import Following, check, sync_folder
+from gati_client.transfer.model import Descriptor, Progress
+from gati_client.transfer.upload import pull_scopes
+from gati_client.transport import Transport, pieces
+
+_SMALL = 1 << 20  # bytes that come in one request and are held in memory
+_SEGMENT = 8 << 20
+_CONNECTIONS = 4
+_BUFFER = 1 << 20  # bytes of one write
+_PROGRESS = 64 * 1024  # bytes after which a connection that broke counts as one that worked
+
+
+class Downloads:
+    """Fetches blobs of one registry's repositories."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    async def blob(self, repository: str, descriptor: Descriptor, limit: int) -> bytes:
+        """A small blob, checked.
+
+        Raises:
+            Integrity: it is larger than `limit` bytes, or not what its descriptor says.
+        """
+        if descriptor.size > limit:
+            raise Integrity(
+                f"blob {descriptor.digest} has {descriptor.size} bytes, more than the {limit} looked for here"
+            )
+        answer = await self._transport.ask(
+            "GET",
+            f"/v2/{repository}/blobs/{descriptor.digest}",
+            action=f"give blob {descriptor.digest}",
+            scopes=pull_scopes(repository),
+            limit=descriptor.size,
+        )
+        if len(answer.body) != descriptor.size:
+            raise Integrity(f"blob {descriptor.digest} has {len(answer.body)} bytes and not {descriptor.size}")
+        check(answer.body, descriptor.digest, "what the registry gave")
+        return answer.body
+
+    async def file(
+        self, repository: str, descriptor: Descriptor, path: Path, progress: Progress | None, durable: bool
+    ) -> None:
+        """A blob as a file; see `Artifacts.download`."""
+        what = descriptor.title or descriptor.digest
+        if descriptor.size <= _SMALL:
+            data = await self.blob(repository, descriptor, _SMALL)
+            partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+            await asyncio.to_thread(_write, partial, path, data, durable)
+        else:
+            with _partial(path, descriptor) as state:
+                resumed = bool(state.done)
+                try:
+                    await self._fill(repository, descriptor, state, progress, what)
+                except _Wrong as wrong:
+                    state.discard()
+                    if not resumed:
+                        raise Integrity(*wrong.args, remedy="Somebody changed it: do not use it.") from None
+                    # What an earlier try left may have been lost with the power: the whole once more.
+                    await self._fill(repository, descriptor, state, progress, what)
+                await asyncio.to_thread(state.finish, path, durable)
+        if progress is not None:
+            progress(what, descriptor.size, descriptor.size)
+
+    async def _fill(
+        self, repository: str, descriptor: Descriptor, state: _State, progress: Progress | None, what: str
+    ) -> None:
+        filling = _Filling(self._transport, repository, descriptor, state, progress, what)
+        try:
+            async with asyncio.TaskGroup() as group:
+                hashing = group.create_task(filling.hash())
+                for _ in range(min(_CONNECTIONS, len(state.missing()))):
+                    group.create_task(filling.work())
+        except ExceptionGroup as failures:
+            raise next(_leaves(failures)) from None
+        found = hashing.result()
+        if found != descriptor.digest:
+            raise _Wrong(f"what the registry gave has digest {found} and not {descriptor.digest}")
+
+
+class _Wrong(Exception):
+    """All bytes are there, and they are others."""
+
+
+@dataclass(slots=True)
+class _State:
+    """Which segments of a partial file are there."""
+
+    partial: Path
+    note: Path
+    file: int
+    digest: str
+    size: int
+    done: set[int] = field(default_factory=set)
+
+    def load(self) -> None:
+        """What an earlier try left, as far as it fits."""
+        try:
+            document = json.loads(self.note.read_bytes())
+            same = (document["digest"], document["size"], document["segment"]) == (self.digest, self.size, _SEGMENT)
+            done = {int(each) for each in document["done"]} if same else set()
+        except (OSError, ValueError, TypeError, KeyError):
+            done = set()
+        count = -(-self.size // _SEGMENT)
+        self.done = {each for each in done if 0 <= each < count}
+        if os.fstat(self.file).st_size != self.size:
+            self.done = set()
+        if not self.done:
+            os.ftruncate(self.file, 0)
+            os.ftruncate(self.file, self.size)
+
+    def missing(self) -> list[int]:
+        """Segments that are not there, in order."""
+        return [each for each in range(-(-self.size // _SEGMENT)) if each not in self.done]
+
+    def add(self, segment: int) -> None:
+        """A segment is written."""
+        self.done.add(segment)
+        document = {"digest": self.digest, "size": self.size, "segment": _SEGMENT, "done": sorted(self.done)}
+        fresh = self.note.with_name(self.note.name + ".new")
+        fresh.write_text(json.dumps(document))
+        fresh.replace(self.note)
+
+    def whole(self) -> int:
+        """Bytes from the beginning on that are there without a gap."""
+        count = 0
+        while count in self.done:
+            count += 1
+        return min(count * _SEGMENT, self.size)
+
+    def discard(self) -> None:
+        """Forget all."""
+        self.done = set()
+        self.note.unlink(missing_ok=True)
+        os.ftruncate(self.file, 0)
+        os.ftruncate(self.file, self.size)
+
+    def finish(self, path: Path, durable: bool) -> None:
+        """Give it its name."""
+        if durable:
+            os.fsync(self.file)
+        self.partial.replace(path)
+        self.note.unlink(missing_ok=True)
+        if durable:
+            sync_folder(path.parent)
+
+
+@contextmanager
+def _partial(path: Path, descriptor: Descriptor) -> Iterator[_State]:
+    """The partial file, held by this process alone."""
+    partial = path.with_name(f"{path.name}.partial")
+    try:
+        # A link that somebody laid there is not followed.
+        file = os.open(partial, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise GatiError(f"{partial}: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise Conflict(f"{path} is being downloaded by another process") from None
+        note = partial.with_name(f"{partial.name}.json")
+        state = _State(partial, note, file, descriptor.digest, descriptor.size)
+        state.load()
+        yield state
+    finally:
+        os.close(file)
+
+
+class _Filling:
+    """Workers that fetch segments, and one that hashes behind them."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        repository: str,
+        descriptor: Descriptor,
+        state: _State,
+        progress: Progress | None,
+        what: str,
+    ) -> None:
+        self._transport = transport
+        self._repository = repository
+        self._descriptor = descriptor
+        self._state = state
+        self._progress = progress
+        self._what = what
+        self._waiting = state.missing()
+        self._grown = asyncio.Event()
+        self._got = min(len(state.done) * _SEGMENT, state.size)
+
+    async def hash(self) -> str:
+        """The digest of the whole, once it is there."""
+        following = Following(self._state.file, self._descriptor.digest.partition(":")[0])
+        while following.position < self._state.size:
+            end = self._state.whole()
+            if end > following.position:
+                await asyncio.to_thread(following.feed, end)
+                continue
+            self._grown.clear()
+            await self._grown.wait()
+        return following.digest()
+
+    async def work(self) -> None:
+        """Segments, one after the other, until none is left."""
+        while self._waiting:
+            segment = self._waiting.pop(0)
+            await self._segment(segment)
+            self._state.add(segment)
+            self._grown.set()
+
+    async def _segment(self, segment: int) -> None:
+        begin = segment * _SEGMENT
+        end = min(begin + _SEGMENT, self._state.size)
+        position, failures = begin, 0
+        while position < end:
+            before = position
+            try:
+                async for data in self._range(position, end):
+                    await asyncio.to_thread(_pwrite, self._state.file, data, position)
+                    position += len(data)
+                    self._got += len(data)
+                    if self._progress is not None:
+                        self._progress(self._what, self._got, self._state.size)
+                if position < end:
+                    raise httpx.ReadError("the answer ended early")
+            except (httpx.TransportError, TimeoutError) as error:
+                failures = 1 if position - before >= _PROGRESS else failures + 1
+                if failures >= self._transport.patience.tries:
+                    raise Network(
+                        f"cannot fetch blob {self._descriptor.digest} from {self._transport.host}: "
+                        f"{error or type(error).__name__}",
+                        remedy="Try again: what was transferred is kept.",
+                    ) from None
+                await self._transport.pause(failures)
+
+    async def _range(self, begin: int, end: int) -> AsyncIterator[bytes]:
+        """Bytes of the blob in pieces worth writing; ends early where the connection does."""
+        size = self._state.size
+        async with self._transport.open(
+            "GET",
+            f"/v2/{self._repository}/blobs/{self._descriptor.digest}",
+            action=f"give blob {self._descriptor.digest}",
+            scopes=pull_scopes(self._repository),
+            headers={"Range": f"bytes={begin}-{end - 1}"},
+            expected=(200, 206),
+        ) as response:
+            skip, left = 0, end - begin
+            if response.status_code == 200:  # it knows no ranges: what lies before is read and left
+                skip = begin
+            elif response.headers.get("content-range", "").strip() != f"bytes {begin}-{end - 1}/{size}":
+                raise Integrity(f"{self._transport.host} answers with another range than was asked for")
+            gathered: list[bytes] = []
+            held = 0
+            try:
+                async for piece in pieces(response, self._transport.patience):
+                    data = piece[skip:] if skip else piece
+                    skip -= min(skip, len(piece))
+                    if len(data) > left:
+                        if response.status_code == 206:
+                            raise Integrity(f"{self._transport.host} sends more of a blob than was asked for")
+                        data = data[:left]
+                    left -= len(data)
+                    gathered.append(data)
+                    held += len(data)
+                    if held >= _BUFFER:
+                        yield b"".join(gathered)
+                        gathered, held = [], 0
+                    if not left and response.status_code == 200:
+                        break
+            except (httpx.TransportError, TimeoutError):
+                if held:
+                    yield b"".join(gathered)
+                raise
+            if held:
+                yield b"".join(gathered)
+
+
+def _pwrite(file: int, data: bytes, offset: int) -> None:
+    view = memoryview(data)
+    while view:
+        count = os.pwrite(file, view, offset)
+        view, offset = view[count:], offset + count
+
+
+def _write(partial: Path, path: Path, data: bytes, durable: bool) -> None:
+    try:
+        file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise GatiError(f"{partial}: {error.strerror}") from None
+    try:
+        _pwrite(file, data, 0)
+        if durable:
+            os.fsync(file)
+    finally:
+        os.close(file)
+    partial.replace(path)
+    if durable:
+        sync_folder(path.parent)
+
+
+def _leaves(failures: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
+    for failure in failures.exceptions:
+        if isinstance(failure, BaseExceptionGroup):
+            yield from _leaves(failure)
+        else:
+            yield failure

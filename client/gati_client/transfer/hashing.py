@@ -1,0 +1,85 @@
+"""Digests of what is on disk and in memory; long ones in threads, where hashing leaves the interpreter to others."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from pathlib import Path
+
+from gati_client.errors import GatiError, Integrity
+from gati_client.transfer.sources import FileSource, Source
+
+PIECE = 1 << 20
+"""Bytes of one read."""
+
+
+def digest_of(data: bytes, algorithm: str = "sha256") -> str:
+    """`sha256:…` of bytes in memory."""
+    return f"{algorithm}:{hashlib.new(algorithm, data).hexdigest()}"
+
+
+def check(data: bytes, digest: str, what: str) -> None:
+    """Compare bytes with their digest.
+
+    Raises:
+        Integrity: they have another.
+    """
+    found = digest_of(data, digest.partition(":")[0])
+    if found != digest:
+        raise Integrity(f"{what} has digest {found} and not {digest}", remedy="Somebody changed it: do not use it.")
+
+
+async def digest_of_source(source: Source) -> str:
+    """That which it knows, else found by reading it once."""
+    if source.digest is not None:
+        return source.digest
+    if source.size <= 64 * 1024:
+        return _read(source)
+    return await asyncio.to_thread(_read, source)
+
+
+def _read(source: Source) -> str:
+    running, seen = hashlib.sha256(), 0
+    buffer = bytearray(min(PIECE, source.size) or 1)
+    view = memoryview(buffer)
+    with source.open() as file:
+        while count := file.readinto(buffer):  # type: ignore[attr-defined]  # BinaryIO lacks what all of them have
+            running.update(view[:count])
+            seen += count
+    if seen != source.size:
+        name = source.path if isinstance(source, FileSource) else "a source"
+        raise GatiError(f"{name} changed while it was read: {seen} bytes and not {source.size}")
+    return f"sha256:{running.hexdigest()}"
+
+
+class Following:
+    """The digest of a file that is being written: fed with how far it is whole."""
+
+    def __init__(self, file: int, algorithm: str) -> None:
+        self._file = file
+        self._running = hashlib.new(algorithm)
+        self._algorithm = algorithm
+        self.position = 0
+
+    def feed(self, end: int) -> None:
+        """Read and hash up to `end`; in a thread."""
+        while self.position < end:
+            data = os.pread(self._file, min(PIECE, end - self.position), self.position)
+            if not data:
+                raise GatiError("a file became shorter while it was written")
+            self._running.update(data)
+            self.position += len(data)
+
+    def digest(self) -> str:
+        """Of all that was fed."""
+        return f"{self._algorithm}:{self._running.hexdigest()}"
+
+
+def sync_folder(folder: Path) -> None:
+    """Make a rename in it durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

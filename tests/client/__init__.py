@@ -1,0 +1,1 @@
+"""The command gati and its SDK, against real registries."""

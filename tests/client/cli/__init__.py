@@ -1,0 +1,1 @@
+"""The command gati: the real program against a real registry with accounts."""

@@ -1,0 +1,186 @@
+"""What all commands share: options anywhere, results apart from words, exit codes, help, completion, the reference."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.client.cli.conftest import GATI, PASSWORD, program
+from tests.clients.client import Client
+from tests.clients.registry import Registry
+from tests.support.server import free_port
+
+DOCS = Path(__file__).parents[3] / "docs"
+
+
+@pytest.fixture
+def alone(home: Path) -> Client:
+    """gati, with no registry to speak of."""
+    return program(home)
+
+
+def in_terminal(client: Client, *arguments: str, **env: str) -> bytes:
+    """What somebody at a terminal sees."""
+    parent, child = pty.openpty()
+    with subprocess.Popen(
+        [client.program, *arguments],
+        env={**client.environment(), "TERM": "xterm-256color", **env},
+        cwd=client.home,
+        stdin=child,
+        stdout=child,
+        stderr=child,
+        close_fds=True,
+    ) as process:
+        os.close(child)
+        seen = b""
+        while True:
+            try:
+                read = os.read(parent, 65536)
+            except OSError:  # Linux says so when the last who could write has gone
+                break
+            seen += read
+        os.close(parent)
+        process.wait(60)
+    return seen
+
+
+def test_named_registries(alone: Client) -> None:
+    """Added, listed in every form, used, removed."""
+    alone("registry", "add", "lab", "http://127.0.0.1:5001")
+    alone("registry", "add", "work", "https://registry.example")
+    assert alone.run("registry", "add", "lab", "http://127.0.0.1:5002")[0] == 5
+    alone("registry", "add", "lab", "http://127.0.0.1:5002", "--force")
+    alone("registry", "use", "work")
+    rows = [
+        {"name": "lab", "url": "http://127.0.0.1:5002", "insecure": False, "default": False},
+        {"name": "work", "url": "https://registry.example", "insecure": False, "default": True},
+    ]
+    assert json.loads(alone("registry", "list", "--output", "json")) == rows
+    assert yaml.safe_load(alone("--output", "yaml", "registry", "list")) == rows
+    assert alone("registry", "list") == (
+        "NAME  URL                       DEFAULT\n"
+        "lab   http://127.0.0.1:5002     no\n"
+        "work  https://registry.example  yes\n"
+    )
+    assert "INSECURE" not in alone("registry", "list")
+    assert "INSECURE" in alone("registry", "list", "-o", "wide")
+    assert json.loads(alone("registry", "list", "-o", "json", "--filter", "url~5002")) == rows[:1]
+    assert json.loads(alone("registry", "list", "-o", "json", "--filter", "default=yes")) == rows[1:]
+    alone("registry", "remove", "work")
+    written = tomllib.loads((alone.home / ".config" / "gati" / "config.toml").read_text())
+    assert written == {"registries": {"lab": {"url": "http://127.0.0.1:5002"}}}
+
+
+def test_wrong_usage_is_one_line(alone: Client, tmp_path: Path) -> None:
+    """Exit code 2, nothing on standard output, one line with a way out."""
+    odd = tmp_path / "odd.toml"
+    odd.write_text("registry = 5")
+    for arguments in (
+        ("regitsry", "list"),
+        ("registry", "use"),
+        ("registry", "list", "--output", "xml"),
+        ("registry", "list", "--bogus"),
+        ("registry", "list", "--config", str(tmp_path / "none.toml")),
+        ("registry", "list", "--config", str(odd)),
+        ("module", "yank", "@acme/x"),
+        ("module", "info", "No Such Name"),
+        ("key", "revoke", "k_1"),
+    ):
+        code, out, err = alone.run(*arguments)
+        assert (code, out) == (2, ""), (arguments, err)
+        assert len(err.splitlines()) == 1, err
+        assert err.startswith("gati: "), err
+    assert "Did you mean 'registry'" in alone.fails("regitsry", "list")
+
+
+def test_nobody_answers(alone: Client) -> None:
+    code, out, err = alone.run("whoami", f"127.0.0.1:{free_port()}")
+    assert (code, out) == (7, "")
+    assert len(err.splitlines()) == 1, err
+
+
+def test_what_a_terminal_sees(alone: Client) -> None:
+    """Colour there, none with NO_COLOR, none in a pipe."""
+    alone("registry", "add", "lab", "http://127.0.0.1:5001")
+    assert b"\x1b[" in in_terminal(alone, "registry", "list")
+    plain = in_terminal(alone, "registry", "list", NO_COLOR="1")
+    assert b"\x1b[3" not in plain
+    assert b"http://127.0.0.1:5001" in plain
+    assert "\x1b" not in alone("registry", "list")
+    assert b"\x1b[" not in in_terminal(alone, "registry", "list", "-o", "json")
+
+
+def test_completion(alone: Client) -> None:
+    """bash's own completion finds commands of groups and options."""
+    script = alone("completion", "bash")
+    assert "complete" in script
+    bash = shutil.which("bash")
+    assert bash
+    asked = f'{script}\nCOMP_WORDS=(gati registry "") COMP_CWORD=2\n_gati_completion gati\necho "${{COMPREPLY[@]}}"'
+    env = {**alone.environment(), "PATH": f"{GATI.parent}:{os.environ['PATH']}"}
+    found = subprocess.run([bash, "-c", asked], env=env, capture_output=True, text=True, check=True)
+    assert {"add", "use", "list"} <= set(found.stdout.split())
+
+
+def test_the_reference_is_the_programs(alone: Client) -> None:
+    """docs/commands.md is what `gati man --markdown` prints; the man page names every command, too."""
+    written = (DOCS / "commands.md").read_text()
+    assert alone("man", "--markdown") == written, "run: gati man --markdown > docs/commands.md"
+    page = alone("man").replace("\\-", "-")
+    for line in written.splitlines():
+        if line.startswith("### `"):
+            assert line[5:].rstrip("`") in page, line
+
+
+def test_version(alone: Client) -> None:
+    assert alone("--version").startswith("gati ")
+
+
+# --- doctor -----------------------------------------------------------------------------------------------------------
+
+
+def test_doctor(site: Registry, home: Path, user: str) -> None:
+    """All is well; without a login a warning; without a registry a failure with its remedy."""
+    gati = program(home, site)
+    lines = {line["check"]: line for line in json.loads(gati("doctor", "-o", "json"))}
+    assert {name: line["state"] for name, line in lines.items() if name != "cache"} == {
+        "gati": "ok",
+        "configuration": "ok",
+        "connection": "ok",
+        "clock": "ok",
+        "credentials": "warning",
+        "features": "ok",
+    }
+    assert "gati login" in lines["credentials"]["remedy"]
+    gati("login", "-u", user, "--password-stdin", stdin=PASSWORD)
+    lines = {line["check"]: line for line in json.loads(gati("doctor", "-o", "json"))}
+    assert lines["credentials"]["state"] == "ok"
+    code, out, _ = gati.run("doctor", f"127.0.0.1:{free_port()}", "-o", "json")
+    assert code == 1
+    failed = [line for line in json.loads(out) if line["state"] == "failed"]
+    assert [line["check"] for line in failed] == ["connection"]
+    assert failed[0]["remedy"]
+
+
+def test_debug_shows_no_secret(site: Registry, gati: Client) -> None:
+    """--debug and --verbose tell of requests and where errors come from, never with what they were made."""
+    made = json.loads(gati("key", "create", "ci", "-o", "json"))
+    keyed = Client(gati.program, gati.home, env={**gati.env, "GATI_TOKEN": made["key"]})
+    code, out, err = keyed.run("whoami", "--debug", "--verbose")
+    assert code == 0, err
+    assert made["key"] not in out + err
+    assert "identity/me" in err
+    code, _, err = keyed.run("org", "create", "nope", "--debug")
+    assert code == 4
+    assert "Traceback" in err
+    assert made["key"] not in err
+    code, _, err = keyed.run("org", "create", "nope")
+    assert "Traceback" not in err
