@@ -31,8 +31,10 @@ async def existing(names: Sequence[str], visible: Visible) -> Sequence[str]:
 async def index(opensearch_node: OpenSearchNode) -> AsyncIterator[SearchIndex]:
     """An empty one that serves."""
     server = Server.parse(f"opensearch+{opensearch_node.url}", timeout=30)
-    made = OpenSearchIndex(server, existing, prefix=f"c{uuid.uuid4().hex}")
+    prefix = f"c{uuid.uuid4().hex}"
+    made = OpenSearchIndex(server, existing, prefix=prefix)
     await made.begin()
     await made.switch()
     yield made
+    await made.client.indices.delete(index=f"{prefix}-*")
     await made.close()

@@ -122,7 +122,7 @@ async def site(anyio_backend: str) -> AsyncIterator[World]:
     with scratch() as folder:
         async with world(folder, FakeClock(), extensions=EXTENSIONS, **{"search.semantic": "true"}) as built:
             await indexed(built)
-            index: SearchIndex = next(c.api for e, c in built.registry.extensions.parts if e.name == "search")
+            index: SearchIndex = next(c.api.index for e, c in built.registry.extensions.parts if e.name == "search")
             await index.put([document(artifact) for artifact in corpus()], [])
             await job(built, "search.embed").run()
             yield built
