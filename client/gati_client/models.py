@@ -731,6 +731,19 @@ class MemberView(Model):
     since: str
 
 
+class MethodHit(Model):
+    """A method; the name "" is the artifact as a whole. `match`: exact, equal but for brands, or it fits."""
+
+    repository: str
+    kind: str
+    version: str
+    digest: str
+    method: str
+    match: str
+    takes: dict[str, Any] | None
+    gives: dict[str, Any] | None
+
+
 class MethodItem(Model):
     """What a method takes and gives, as hashes among `definitions`; null where that is not told."""
 
@@ -1324,6 +1337,25 @@ class Transferred(Model):
 
     repositories: list[str]
     redirect_until: datetime.datetime
+
+
+class TypesPage(Model):
+    """A page. Not `complete`: there were more candidates than are looked at; ask for something narrower."""
+
+    items: list[MethodHit]
+    next: str | None
+    complete: bool
+
+
+class TypesQuery(Model):
+    """What a method shall take, and what it shall give: GTypes in any spelling. A list is several arguments."""
+
+    takes: Any = None
+    gives: Any = None
+    definitions: dict[str, Any] = Field(default_factory=dict)
+    kind: str | None = None
+    limit: int = 20
+    cursor: str = ""
 
 
 class Verification(Model):

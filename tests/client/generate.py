@@ -10,6 +10,7 @@ import json
 import keyword
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,9 @@ class Model(BaseModel):
 
 def document() -> dict[str, Any]:
     """The server's OpenAPI document, without the forms of other ecosystems: what is below /v2, under plain names."""
-    command = [sys.executable, "-m", "gati_registry", "openapi"]
-    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    with tempfile.TemporaryDirectory() as data:  # one in the working folder may be of another version
+        command = [sys.executable, "-m", "gati_registry", "openapi", "--data", data]
+        text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     found: dict[str, Any] = json.loads(text)
     found["paths"] = {path: operations for path, operations in found["paths"].items() if path.startswith("/v2/")}
     schemas = found["components"]["schemas"]
