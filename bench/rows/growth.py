@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
+
 from bench.artifacts import empty_index
 from bench.filling import CYCLE, Filler, PostgresTarget, SqliteTarget, content, even, repository, tag
 from bench.load import Client, Rate, percentile, request, wrk
@@ -33,7 +35,10 @@ _COUNT = 200
 
 
 _UNDERSTOOD = {"kinds.built.2": "all"}
-"""What jobs note when they have gone through all that is stored: otherwise they would do so while we measure."""
+"""What the job of kinds notes when it has gone through all manifests, whose rows are filled in too."""
+
+_SETTLING = 900.0
+"""Seconds that the search index of what was filled may take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,22 @@ def _fill(stack: Stack, stock: Stock) -> None:
         Filler(target, kinds=True).fill(even(range(stock.repositories), stock.held))
         target.write({"fact": list(_UNDERSTOOD.items())}, {"fact": ("name", "value")})
         target.close()
+    _settle(stack, stock)
     (stock.home / "filled").touch()
+
+
+def _settle(stack: Stack, stock: Stock) -> None:
+    """Let jobs go through all that is stored: otherwise they would do so while we measure."""
+    server = Server(stack, stock.home)
+    server.start()
+    try:
+        waited = time.monotonic() + _SETTLING
+        while httpx.get(f"{server.url}/v2/_ext/search?limit=1", trust_env=False).status_code != 200:
+            if time.monotonic() > waited:
+                raise RuntimeError("the search index of what was filled is still being built")
+            time.sleep(1)
+    finally:
+        server.stop()
 
 
 @dataclass(frozen=True, slots=True)
