@@ -1,4 +1,4 @@
-"""Choosing one release of each artifact, by resolvelib: backtracking over what `problem` describes."""
+"""Choosing one release of each artifact: by first choices where they fit together, else by resolvelib, backtracking."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from gati_extensions.kinds.api import Release
 from gati_extensions.resolve.explaining import circle, explain, too_deep
 from gati_extensions.resolve.problem import ROOT, Problem, Solution, Want, label
 from gati_extensions.resolve.ranges import Range
+from gati_extensions.resolve.settling import Settling
 
 MAX_TRIES = 20
 """Better releases of requests that are tried once there is an answer."""
@@ -28,7 +29,10 @@ def solve(problem: Problem) -> Solution:
     while True:
         provider = _Provider(problem, tables, dropped)
         try:
-            result = Resolver(provider, _Silent()).resolve(provider.roots(), max_rounds=problem.max_steps)
+            packages = Settling(provider).settle()
+            if packages is None:
+                result = Resolver(provider, _Silent()).resolve(provider.roots(), max_rounds=problem.max_steps)
+                packages = dict(result.mapping)
         except ResolutionTooDeep:
             return Solution({}, (too_deep(problem.max_steps),))
         except ResolutionImpossible as error:
@@ -41,7 +45,6 @@ def solve(problem: Problem) -> Solution:
             dropped.add((optional.parent, optional.name))
             left_out.append(f"{optional.name} ({optional.range}), optional for {optional.parent or 'the request'}")
             continue
-        packages = dict(result.mapping)
         found = circle(problem, packages, dropped)
         if found is not None:
             return Solution({}, (found,))
