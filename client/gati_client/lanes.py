@@ -8,6 +8,7 @@ else that comes back (a challenge, a redirect, an error) as a reason to ask agai
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import http.client
 import select
 import socket
@@ -121,11 +122,9 @@ class _Lane:
         self._cut = True
         sock = self._connection.sock
         if sock is not None:
-            try:
-                # Of TLS, too, the connection below: nothing is said to the other side any more.
-                sock.shutdown(socket.SHUT_RDWR)
-            except (OSError, ValueError):
-                return
+            # The connection below TLS: SSLSocket's own would have a thread go on in clear text.
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close it; it may be opened again."""

@@ -21,9 +21,9 @@ from gati_client.transport import Transport
 ONE_REQUEST = 64 * 1024
 """Bytes up to which a blob is sent without asking first whether it is there: asking costs as much."""
 
-_SMALLEST_CHUNK = 1 << 20
 _LARGEST_CHUNK = 64 << 20
-_CHUNKS = 128  # of a big blob: a cut connection costs one of them
+_FINE = (1 << 20, 256)  # the smallest chunk, and how many of a big blob: a cut connection costs one of them
+_COARSE = (4 << 20, 40)  # the same until the first cut: each chunk is a round trip, and a sync of the registry's disk
 _PARALLEL = 8  # blobs at a time
 _BREAKS = 20  # of one blob, without a chunk getting through in between
 _OCTETS = {"Content-Type": "application/octet-stream"}
@@ -221,7 +221,7 @@ class Uploads:
         session: httpx.URL,
     ) -> None:
         """In chunks. After a break the session says how far it came; one that is gone is begun anew."""
-        chunk = min(_LARGEST_CHUNK, max(_SMALLEST_CHUNK, source.size // _CHUNKS))
+        chunk = _chunk_size(source.size, _COARSE)
         offset, breaks, furthest = 0, 0, 0
         while True:
             try:
@@ -235,6 +235,7 @@ class Uploads:
                 breaks += 1
                 if breaks > _BREAKS:
                     raise
+                chunk = _chunk_size(source.size, _FINE)
                 await self._transport.pause(min(breaks, 6))
                 if offset >= source.size and await self.has(repository, digest):
                     return  # it was closed, and only the answer was lost
@@ -316,6 +317,11 @@ class Uploads:
                 return session
             raise Integrity(f"{self._transport.host} starts an upload and does not say where")
         return hosts.same_origin(self._transport.url, location, "an upload")
+
+
+def _chunk_size(size: int, grain: tuple[int, int]) -> int:
+    smallest, count = grain
+    return min(_LARGEST_CHUNK, max(smallest, size // count))
 
 
 async def _pieces(source: Source, offset: int, count: int) -> AsyncIterator[bytes]:
