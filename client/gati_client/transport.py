@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import datetime
 import email.utils
+import http.client
 import os
 import random
 import ssl
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -22,6 +23,7 @@ from gati_client import hosts
 from gati_client.answers import Answer, refusal
 from gati_client.auth import Credential, Credentials
 from gati_client.errors import Denied, GatiError, Integrity, Network
+from gati_client.lanes import Lanes, T, Take
 from gati_client.quick import httpx
 from gati_client.tokens import Challenge, Tokens, basic, parse_challenge
 from gati_client.wire import Wire
@@ -35,6 +37,8 @@ _MAX_REDIRECTS = 5
 _AGAIN = (408, 429, 500, 502, 503, 504)
 _SAFE = ("GET", "HEAD", "PUT", "DELETE")  # asked again, they do the same
 _REDIRECTS = (301, 302, 303, 307, 308)
+# Bytes are hashed as they come; packed answers are a way to send bombs.
+_HEADERS = {"User-Agent": "gati-client", "Accept-Encoding": "identity", "Accept": "*/*"}
 
 Body = bytes | Callable[[], AsyncIterator[bytes]]
 """What is sent: bytes, or what makes a fresh iterator for each try (with a Content-Length among the headers)."""
@@ -79,12 +83,19 @@ class Transport:
         self._bearer_refused = False
         self._connections = connections
         self._clients: dict[str, httpx.AsyncClient] = {}
+        self._context: ssl.SSLContext | None = None
+        self._lanes: Lanes | None = None
+        self._straight = False
+        self._proxied = not hosts.loopback(self.url.host) and bool({"http", "https", "all"} & set(getproxies()))
 
     async def close(self) -> None:
         """Close all connections."""
         for client in self._clients.values():
             await client.aclose()
         self._clients.clear()
+        if self._lanes is not None:
+            self._lanes.close()
+            self._lanes = None
 
     async def ask(
         self,
@@ -172,6 +183,52 @@ class Transport:
                     await self.pause(turn, response.headers.get("retry-after"))
                     continue
                 raise refusal(self.host, action, status, body)
+
+    async def straight(
+        self,
+        method: str,
+        path: str | httpx.URL,
+        *,
+        scopes: Sequence[str],
+        take: Take[T | None],
+        headers: Mapping[str, str] | None = None,
+        body: bytes | Iterable[bytes | memoryview] | None = None,
+        allowed: float = 0.0,
+    ) -> T | None:
+        """One request of many alike, with little time of the processor (see `lanes`).
+
+        None: this way is not open, or `take`, which reads the answer in a thread, found another than it looks for;
+        `open` or `ask` are to be asked then. The way opens when the registry itself answered one request well.
+
+        Args:
+            allowed: seconds that it may take beyond the usual.
+
+        Raises:
+            Network: it broke, and nobody knows how far it came.
+        """
+        if not self._straight or self._proxied:
+            return None
+        if isinstance(path, httpx.URL):
+            if hosts.origin(path) != hosts.origin(self.url):
+                return None
+            path = path.raw_path.decode()
+        wanted = frozenset(scopes)
+        secret = await self._secret(await self._who(), self._wider.get((method, wanted), wanted))
+        sent = {**_HEADERS, **(headers or {})}
+        if secret is not None:
+            sent["Authorization"] = secret
+        if self._lanes is None:
+            context = self._trusted() if self.url.scheme == "https" else None
+            port = self.url.port or (80 if context is None else 443)
+            self._lanes = Lanes(self.url.host, port, context, self.patience.connect, self.patience.piece)
+        try:
+            done = await self._lanes.ask(method, path, sent, body, take, self.patience.answer + allowed)
+        except (OSError, http.client.HTTPException) as error:
+            self._straight = False  # until the careful way got through again
+            raise _network(self.host, "go on", error) from None
+        if done is None:
+            self._straight = False
+        return done
 
     # --- credentials --------------------------------------------------------------------------------------------
 
@@ -289,6 +346,8 @@ class Transport:
                 sent["Authorization"] = secret
             response = await self._send(method, url, sent, content, waiting)
             if response.status_code not in _REDIRECTS:
+                if response.is_success and hosts.origin(url) == hosts.origin(self.url):
+                    self._straight = True
                 return response
             await response.aclose()
             target = hosts.joined(url, response.headers.get("location", ""))
@@ -318,8 +377,8 @@ class Transport:
         client = self._clients.get(scheme)
         if client is None:
             patience = self.patience
-            context = _authorities() if scheme == "https" else None
-            proxied = not hosts.loopback(self.url.host) and bool({"http", "https", "all"} & set(getproxies()))
+            context = self._trusted() if scheme == "https" else None
+            proxied = self._proxied
             client = self._clients[scheme] = httpx.AsyncClient(
                 # This machine's own servers are not behind its proxy.
                 transport=None if proxied else Wire(context, self._connections),
@@ -328,10 +387,14 @@ class Transport:
                 timeout=httpx.Timeout(patience.piece, connect=patience.connect, pool=None),
                 limits=httpx.Limits(max_connections=self._connections, max_keepalive_connections=self._connections),
                 cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-                # Bytes are hashed as they come; packed answers are a way to send bombs.
-                headers={"User-Agent": "gati-client", "Accept-Encoding": "identity", "Accept": "*/*"},
+                headers=_HEADERS,
             )
         return client
+
+    def _trusted(self) -> ssl.SSLContext:
+        if self._context is None:
+            self._context = _authorities()
+        return self._context
 
     async def pause(self, turn: int, retry_after: str | None = None) -> None:
         """Wait longer from turn to turn, or as long as the server says, within reason."""

@@ -8,15 +8,19 @@ at the end; the file appears under its name by a rename, after its digest was fo
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
+import http.client
 import json
 import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from gati_client.errors import Conflict, GatiError, Integrity, Network
+from gati_client.lanes import BLOCK
 from gati_client.quick import httpx
 from gati_client.transfer.hashing import Following, check, sync_folder
 from gati_client.transfer.model import Descriptor, Progress
@@ -47,17 +51,17 @@ class Downloads:
             raise Integrity(
                 f"blob {descriptor.digest} has {descriptor.size} bytes, more than the {limit} looked for here"
             )
-        answer = await self._transport.ask(
-            "GET",
-            f"/v2/{repository}/blobs/{descriptor.digest}",
-            action=f"give blob {descriptor.digest}",
-            scopes=pull_scopes(repository),
-            limit=descriptor.size,
-        )
-        if len(answer.body) != descriptor.size:
-            raise Integrity(f"blob {descriptor.digest} has {len(answer.body)} bytes and not {descriptor.size}")
-        check(answer.body, descriptor.digest, "what the registry gave")
-        return answer.body
+        path, scopes, data = f"/v2/{repository}/blobs/{descriptor.digest}", pull_scopes(repository), None
+        with contextlib.suppress(Network):
+            data = await self._transport.straight("GET", path, scopes=scopes, take=partial(_whole, descriptor.size))
+        if data is None:
+            action = f"give blob {descriptor.digest}"
+            answer = await self._transport.ask("GET", path, action=action, scopes=scopes, limit=descriptor.size)
+            data = answer.body
+        if len(data) != descriptor.size:
+            raise Integrity(f"blob {descriptor.digest} has {len(data)} bytes and not {descriptor.size}")
+        check(data, descriptor.digest, "what the registry gave")
+        return data
 
     async def file(
         self, repository: str, descriptor: Descriptor, path: Path, progress: Progress | None, durable: bool
@@ -66,11 +70,11 @@ class Downloads:
         what = descriptor.title or descriptor.digest
         if descriptor.size <= _SMALL:
             data = await self.blob(repository, descriptor, _SMALL)
-            partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+            fresh = path.with_name(f".{path.name}.{os.getpid()}.partial")
             if len(data) <= _AT_ONCE and not durable:
-                _write(partial, path, data, durable)  # a thread would take longer than the page cache does
+                _write(fresh, path, data, durable)  # a thread would take longer than the page cache does
             else:
-                await asyncio.to_thread(_write, partial, path, data, durable)
+                await asyncio.to_thread(_write, fresh, path, data, durable)
         else:
             with _partial(path, descriptor) as state:
                 resumed = bool(state.done)
@@ -233,19 +237,63 @@ class _Filling:
             self._state.add(segment)
             self._grown.set()
 
+    def _arrived(self, count: int) -> None:
+        self._got += count
+        if self._progress is not None:
+            self._progress(self._what, self._got, self._state.size)
+
+    async def _straight(self, begin: int, end: int) -> int:
+        """How far a range came by the short way."""
+        position = begin
+        loop = asyncio.get_running_loop()
+        stopped: list[Exception] = []
+
+        def arrived(count: int) -> None:
+            try:
+                self._arrived(count)
+            except Exception as error:
+                stopped.append(error)
+
+        def take(response: http.client.HTTPResponse) -> bool | None:
+            nonlocal position
+            expected = f"bytes {begin}-{end - 1}/{self._state.size}"
+            if response.status != 206 or response.headers.get("content-range", "").strip() != expected:
+                return None
+            if response.length != end - begin:
+                return None
+            buffer = memoryview(bytearray(BLOCK))
+            while position < end and not stopped:
+                count = response.readinto(buffer[: end - position])
+                if not count:
+                    return None
+                _pwrite(self._state.file, buffer[:count], position)
+                position += count
+                loop.call_soon_threadsafe(arrived, count)
+            return True
+
+        with contextlib.suppress(Network):
+            await self._transport.straight(
+                "GET",
+                f"/v2/{self._repository}/blobs/{self._descriptor.digest}",
+                scopes=pull_scopes(self._repository),
+                headers={"Range": f"bytes={begin}-{end - 1}"},
+                take=take,
+            )
+        if stopped:
+            raise stopped[0]
+        return position
+
     async def _segment(self, segment: int) -> None:
         begin = segment * _SEGMENT
         end = min(begin + _SEGMENT, self._state.size)
-        position, failures = begin, 0
+        position, failures = await self._straight(begin, end), 0
         while position < end:
             before = position
             try:
                 async for data in self._range(position, end):
                     await asyncio.to_thread(_pwrite, self._state.file, data, position)
                     position += len(data)
-                    self._got += len(data)
-                    if self._progress is not None:
-                        self._progress(self._what, self._got, self._state.size)
+                    self._arrived(len(data))
                 if position < end:
                     raise httpx.ReadError("the answer ended early")
             except (httpx.TransportError, TimeoutError) as error:
@@ -300,7 +348,13 @@ class _Filling:
                 yield b"".join(gathered)
 
 
-def _pwrite(file: int, data: bytes, offset: int) -> None:
+def _whole(size: int, response: http.client.HTTPResponse) -> bytes | None:
+    if response.status != 200 or response.length != size:
+        return None
+    return response.read()
+
+
+def _pwrite(file: int, data: bytes | memoryview, offset: int) -> None:
     view = memoryview(data)
     while view:
         count = os.pwrite(file, view, offset)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import io
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 from gati_client import hosts
 from gati_client.answers import Answer
 from gati_client.errors import Conflict, GatiError, Integrity, Network, NotFound
+from gati_client.lanes import BLOCK
 from gati_client.quick import httpx
 from gati_client.transfer.hashing import PIECE, digest_of_source
 from gati_client.transfer.model import Descriptor, Layer, Progress
@@ -19,9 +21,9 @@ from gati_client.transport import Transport
 ONE_REQUEST = 64 * 1024
 """Bytes up to which a blob is sent without asking first whether it is there: asking costs as much."""
 
-_SMALLEST_CHUNK = 1 << 20
 _LARGEST_CHUNK = 64 << 20
-_CHUNKS = 128  # of a big blob: a cut connection costs one of them
+_FINE = (1 << 20, 256)  # the smallest chunk, and how many of a big blob: a cut connection costs one of them
+_COARSE = (4 << 20, 40)  # the same until the first cut: each chunk is a round trip, and a sync of the registry's disk
 _PARALLEL = 8  # blobs at a time
 _BREAKS = 20  # of one blob, without a chunk getting through in between
 _OCTETS = {"Content-Type": "application/octet-stream"}
@@ -138,9 +140,21 @@ class Uploads:
         with source.open() as file:
             data = file.read()
         action = f"take blob {digest}"
+        path = f"/v2/{repository}/blobs/uploads/?digest={digest}"
+        with contextlib.suppress(Network):
+            done = await self._transport.straight(
+                "POST",
+                path,
+                scopes=push_scopes(repository),
+                headers=_OCTETS,
+                body=data,
+                take=_created,
+            )
+            if done:
+                return
         answer = await self._transport.ask(
             "POST",
-            f"/v2/{repository}/blobs/uploads/?digest={digest}",
+            path,
             action=action,
             scopes=push_scopes(repository),
             headers=_OCTETS,
@@ -207,7 +221,7 @@ class Uploads:
         session: httpx.URL,
     ) -> None:
         """In chunks. After a break the session says how far it came; one that is gone is begun anew."""
-        chunk = min(_LARGEST_CHUNK, max(_SMALLEST_CHUNK, source.size // _CHUNKS))
+        chunk = _chunk_size(source.size, _COARSE)
         offset, breaks, furthest = 0, 0, 0
         while True:
             try:
@@ -221,6 +235,7 @@ class Uploads:
                 breaks += 1
                 if breaks > _BREAKS:
                     raise
+                chunk = _chunk_size(source.size, _FINE)
                 await self._transport.pause(min(breaks, 6))
                 if offset >= source.size and await self.has(repository, digest):
                     return  # it was closed, and only the answer was lost
@@ -233,16 +248,24 @@ class Uploads:
     async def _chunk(
         self, repository: str, session: httpx.URL, source: Source, offset: int, count: int
     ) -> tuple[httpx.URL, int]:
+        headers = {**_OCTETS, "Content-Length": str(count), "Content-Range": f"{offset}-{offset + count - 1}"}
+        location = await self._transport.straight(
+            "PATCH",
+            session,
+            scopes=push_scopes(repository),
+            headers=headers,
+            body=_blocks(source, offset, count),
+            take=_accepted,
+            allowed=60.0 + count / self._transport.patience.slowest,
+        )
+        if location is not None:
+            return self._next(location, session), offset + count
         answer = await self._transport.ask(
             "PATCH",
             session,
             action="take a chunk",
             scopes=push_scopes(repository),
-            headers={
-                **_OCTETS,
-                "Content-Length": str(count),
-                "Content-Range": f"{offset}-{offset + count - 1}",
-            },
+            headers=headers,
             content=lambda: _pieces(source, offset, count),
             expected=(202, 416),
             waiting=60.0,
@@ -286,12 +309,19 @@ class Uploads:
 
     def _location(self, answer: Answer, session: httpx.URL | None = None) -> httpx.URL:
         """Where the session goes on: at the registry itself, as a token and what is private goes there."""
-        location = answer.headers.get("location", "")
+        return self._next(answer.headers.get("location", ""), session)
+
+    def _next(self, location: str, session: httpx.URL | None) -> httpx.URL:
         if not location:
             if session is not None:
                 return session
             raise Integrity(f"{self._transport.host} starts an upload and does not say where")
         return hosts.same_origin(self._transport.url, location, "an upload")
+
+
+def _chunk_size(size: int, grain: tuple[int, int]) -> int:
+    smallest, count = grain
+    return min(_LARGEST_CHUNK, max(smallest, size // count))
 
 
 async def _pieces(source: Source, offset: int, count: int) -> AsyncIterator[bytes]:
@@ -308,6 +338,32 @@ async def _pieces(source: Source, offset: int, count: int) -> AsyncIterator[byte
             yield data
     finally:
         file.close()
+
+
+def _blocks(source: Source, offset: int, count: int) -> Iterator[memoryview]:
+    """As `_pieces`, in a thread; each is gone when the next is asked for."""
+    buffer = memoryview(bytearray(min(BLOCK, count)))
+    with source.open(offset) as file:
+        while count:
+            got = file.readinto(buffer[:count])  # type: ignore[attr-defined]  # BinaryIO lacks what all of them have
+            if not got:
+                raise GatiError("a file became shorter while it was sent")
+            count -= got
+            yield buffer[:got]
+
+
+def _created(response: http.client.HTTPResponse) -> bool | None:
+    return True if response.status == 201 and _drained(response) else None
+
+
+def _accepted(response: http.client.HTTPResponse) -> str | None:
+    return response.headers.get("location", "") if response.status == 202 and _drained(response) else None
+
+
+def _drained(response: http.client.HTTPResponse) -> bool:
+    """Read the few bytes that may be there, so that the connection can be used again."""
+    response.read(BLOCK)
+    return True
 
 
 def _received(answer: Answer) -> int:
