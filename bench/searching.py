@@ -104,12 +104,27 @@ COLUMNS: Mapping[str, Sequence[str]] = {
 }
 
 
+_SQLITE_INDEXES = [
+    f"SELECT group_concat({column}) FROM (SELECT name, sql || ';' AS definition FROM sqlite_schema WHERE type = 'index'"
+    " AND tbl_name GLOB 'search_index_*1' AND sql IS NOT NULL ORDER BY name)"
+    for column in ("name", "definition, ''")
+]
+_POSTGRESQL_INDEXES = [
+    f"SELECT string_agg({column}, '{between}' ORDER BY indexname) FROM pg_indexes WHERE schemaname = current_schema()"
+    " AND tablename LIKE 'search\\_index\\_%1' AND indexdef NOT LIKE 'CREATE UNIQUE%'"
+    for column, between in (("indexname", ", "), ("indexdef", "; "))
+]
+"""Names and definitions of an index's own indexes, but for those of its keys."""
+
+
 def fill(target: Target, count: int, *, postgresql: bool, now: int | None = None) -> None:
     """Make an index of `count` documents that serves, in a database with its schema and without documents."""
     now = now if now is not None else time.time_ns() // 1_000_000
     columns = {**COLUMNS, "search_index_text1": ("id", "words") if postgresql else ("rowid", *FTS5)}
     words: Counter[str] = Counter()
     following: dict[int, Iterator[int]] = {}
+    names, definitions = (target.one(sql) for sql in (_POSTGRESQL_INDEXES if postgresql else _SQLITE_INDEXES))
+    target.run(f"DROP INDEX {names}" if postgresql else ";".join(f"DROP INDEX {one}" for one in names.split(",")))
     # In the order in which they were pushed: the newest comes last. Texts are made in processes beside.
     batches = [(start, max(start - _AT_ONCE, 0), now, postgresql) for start in range(count, 0, -_AT_ONCE)]
     with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -133,6 +148,7 @@ def fill(target: Target, count: int, *, postgresql: bool, now: int | None = None
         "search_index_state": [(1, "serving")],
     }
     target.write(last, columns)
+    target.run(definitions)  # made at once they take a fraction of the time
     target.finish()
 
 
