@@ -147,6 +147,7 @@ def fill(target: Target, count: int, *, postgresql: bool, now: int | None = None
         "search_index_word1": [(word, word[0], len(word), number) for word, number in sorted(words.items())],
         "search_index_state": [(1, "serving")],
     }
+    target.run("DELETE FROM search_index_state")  # an empty one serves after a first start
     target.write(last, columns)
     target.run(definitions)  # made at once they take a fraction of the time
     target.finish()

@@ -11,8 +11,6 @@ import http.client
 import itertools
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -212,9 +210,8 @@ def _filled(engine: str, documents: int, folder: Path) -> Iterator[tuple[Path, d
             stack.enter_context(postgresql(folder / "postgresql", port, SETTINGS))
             environment["GATI_METADATA_URL"] = database_url(port)
         data = folder / "data"
-        migrate = [sys.executable, "-m", "gati_registry", "migrate", "--data", str(data)]
-        others = {name: value for name, value in os.environ.items() if not name.startswith("GATI_")}
-        subprocess.run(migrate, env={**others, **environment}, check=True, capture_output=True)
+        with running(data, args=(), env=environment):
+            pass  # what is done once at the first start is done while there is nothing
         began = time.perf_counter()
         target: Target
         if engine == "postgresql":
