@@ -126,6 +126,9 @@ class Target(Protocol):
     def one(self, sql: str) -> Any:
         """The first value of the first row."""
 
+    def run(self, sql: str) -> None:
+        """Statements without an answer."""
+
     def write(self, rows: Mapping[str, Sequence[Row]], columns: Mapping[str, Sequence[str]]) -> None:
         """Add rows to tables, in one transaction."""
 
@@ -279,6 +282,9 @@ class SqliteTarget:
     def one(self, sql: str) -> Any:
         return next(iter(self._connection.execute(sql)))[0]
 
+    def run(self, sql: str) -> None:
+        self._connection.execute(sql).fetchall()
+
     def write(self, rows: Mapping[str, Sequence[Row]], columns: Mapping[str, Sequence[str]]) -> None:
         with self._connection:
             for table, names in columns.items():
@@ -306,6 +312,9 @@ class PostgresTarget:
     def one(self, sql: str) -> Any:
         row = self._connection.execute(sql.encode()).fetchone()
         return row[0] if row is not None else None
+
+    def run(self, sql: str) -> None:
+        self._connection.execute(sql.encode())
 
     def write(self, rows: Mapping[str, Sequence[Row]], columns: Mapping[str, Sequence[str]]) -> None:
         with self._connection.transaction(), self._connection.cursor() as cursor:

@@ -6,21 +6,28 @@ Words follow Zipf's law, as texts' words do; what a document is follows from its
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import random
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from operator import itemgetter
 
 from bench.filling import Row, Target
 from gati_extensions.search.ports import Document
 from gati_extensions.search.store import documents as rows
 from gati_extensions.search.store.fts5 import COLUMNS as FTS5
 from gati_extensions.search.store.fts5 import columns_of
-from gati_extensions.search.store.tsvector import vector
+from gati_extensions.search.store.tsvector import in_block, words_of
 
 VOCABULARY = 60_000
 ORGANIZATIONS = 20_000
 _AT_ONCE = 10_000
+_AHEAD = 4
+"""Batches that are made while one is written."""
+
 _CONSONANTS, _VOWELS = "bcdfghklmnprstvz", "aeiou"
 
 KINDS = ("module", "model", "plugin", "agent", "template", "dataset", "image", "prompt")
@@ -97,40 +104,93 @@ COLUMNS: Mapping[str, Sequence[str]] = {
 }
 
 
+_SQLITE_INDEXES = [
+    f"SELECT group_concat({column}) FROM (SELECT name, sql || ';' AS definition FROM sqlite_schema WHERE type = 'index'"
+    " AND tbl_name GLOB 'search_index_*1' AND sql IS NOT NULL ORDER BY name)"
+    for column in ("name", "definition, ''")
+]
+_POSTGRESQL_INDEXES = [
+    f"SELECT string_agg({column}, '{between}' ORDER BY indexname) FROM pg_indexes WHERE schemaname = current_schema()"
+    " AND tablename LIKE 'search\\_index\\_%1' AND indexdef NOT LIKE 'CREATE UNIQUE%'"
+    for column, between in (("indexname", ", "), ("indexdef", "; "))
+]
+"""Names and definitions of an index's own indexes, but for those of its keys."""
+
+
 def fill(target: Target, count: int, *, postgresql: bool, now: int | None = None) -> None:
     """Make an index of `count` documents that serves, in a database with its schema and without documents."""
     now = now if now is not None else time.time_ns() // 1_000_000
     columns = {**COLUMNS, "search_index_text1": ("id", "words") if postgresql else ("rowid", *FTS5)}
     words: Counter[str] = Counter()
     following: dict[int, Iterator[int]] = {}
-    # In the order in which they were pushed: the newest comes last.
-    for start in range(count, 0, -_AT_ONCE):
-        found: dict[str, list[Row]] = {table: [] for table in columns}
-        for number in range(start, max(start - _AT_ONCE, 0), -1):
-            made = document(number, now)
-            tier = rows.tier(made)
-            low, _ = rows.tier_range(tier)
-            _add(found, made, next(following.setdefault(tier, itertools.count(low + 1))), postgresql=postgresql)
-            words.update(rows.vocabulary(made))
-        target.write(found, columns)
+    names, definitions = (target.one(sql) for sql in (_POSTGRESQL_INDEXES if postgresql else _SQLITE_INDEXES))
+    target.run(f"DROP INDEX {names}" if postgresql else ";".join(f"DROP INDEX {one}" for one in names.split(",")))
+    # In the order in which they were pushed: the newest comes last. Texts are made in processes beside.
+    batches = [(start, max(start - _AT_ONCE, 0), now, postgresql) for start in range(count, 0, -_AT_ONCE)]
+    with ProcessPoolExecutor(2, mp_context=multiprocessing.get_context("spawn")) as pool:
+        waiting: deque[Future[tuple[list[_Made], Counter[str]]]] = deque()
+        for batch in batches[:_AHEAD]:
+            waiting.append(pool.submit(_batch, *batch))
+        for place in range(len(batches)):
+            made, seen = waiting.popleft().result()
+            if place + _AHEAD < len(batches):
+                waiting.append(pool.submit(_batch, *batches[place + _AHEAD]))
+            words.update(seen)
+            found: dict[str, list[Row]] = {table: [] for table in columns}
+            for one in made:
+                low, _ = rows.tier_range(one.tier)
+                _add(found, one, next(following.setdefault(one.tier, itertools.count(low + 1))), postgresql=postgresql)
+            # FTS5 writes a segment whenever an id is lower than the one before.
+            found["search_index_text1"].sort(key=itemgetter(0))
+            target.write(found, columns)
     last: dict[str, list[Row]] = {
         "search_index_word1": [(word, word[0], len(word), number) for word, number in sorted(words.items())],
         "search_index_state": [(1, "serving")],
     }
+    target.run("DELETE FROM search_index_state")  # an empty one serves after a first start
     target.write(last, columns)
+    target.run(definitions)  # made at once they take a fraction of the time
     target.finish()
 
 
-def _add(found: dict[str, list[Row]], made: Document, number: int, *, postgresql: bool) -> None:
-    found["repository"].append((1_000_000 + int(made.digest[7:], 16), made.name, made.created_at))
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What a document's rows have but its id in the index."""
+
+    tier: int
+    number: int
+    name: str
+    level: str
+    created_at: int
+    columns: Row
+    body: str
+    numbers: Mapping[str, float]
+    text: tuple[str, ...]
+
+
+def _batch(start: int, stop: int, now: int, postgresql: bool) -> tuple[list[_Made], Counter[str]]:
+    found, words = [], Counter[str]()
+    for number in range(start, stop, -1):
+        made = document(number, now)
+        found.append(
+            _Made(
+                rows.tier(made), number, made.name, made.level, made.created_at,
+                (
+                    *(rows.base(made.name), made.version_key, made.digest, made.stars, made.downloads),
+                    *(made.created_at, made.updated_at, rows.facets(made)),
+                ),
+                rows.encoded(made), made.numbers, (words_of(made),) if postgresql else columns_of(made),
+            )
+        )  # fmt: skip
+        words.update(rows.vocabulary(made))
+    return found, words
+
+
+def _add(found: dict[str, list[Row]], made: _Made, number: int, *, postgresql: bool) -> None:
+    found["repository"].append((1_000_000 + made.number, made.name, made.created_at))
     found["namespaces_repository"].append((made.name, made.level, 0, 1))
-    found["search_index_document1"].append(
-        (
-            *(number, made.name, rows.base(made.name), made.version_key, made.digest, made.stars, made.downloads),
-            *(made.created_at, made.updated_at, rows.facets(made)),
-        )
-    )
-    found["search_index_body1"].append((number, rows.encoded(made)))
+    found["search_index_document1"].append((number, made.name, *made.columns))
+    found["search_index_body1"].append((number, made.body))
     found["search_index_number1"] += [(number, field, value) for field, value in made.numbers.items()]
-    text = (vector(number, made),) if postgresql else columns_of(made)
+    text = (in_block(made.text[0], number),) if postgresql else made.text
     found["search_index_text1"].append((number, *text))

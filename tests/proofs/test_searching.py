@@ -11,8 +11,6 @@ import http.client
 import itertools
 import json
 import os
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -168,19 +166,19 @@ def _busy(server: RegistryProcess, seconds: float, stack: contextlib.ExitStack) 
             caller.push(f"library/pushed-{place}", number, f"unique{number}word")
             pushes.append(time.perf_counter() - began)
             if number % 25 == 0:
-                guarded(watching, number)
+                guarded(watching, place, number)
             following += PUSHERS / PUSHES
 
-    def watching(number: int) -> None:
+    def watching(place: int, number: int) -> None:
+        """How long until that version, or a later one of the same artifact, is found. One search each time: what looks
+        is not to be the load."""
         caller, began = calling(), time.perf_counter()
-        # A later version of the same artifact may take its place: then its number is higher.
-        while not caller.search(f"unique{number}word", facets="false")["items"]:
+        while True:
+            page = caller.search(f'name:"library/pushed-{place}"', sort="updated", facets="false")
+            if any(int(item["version"].rpartition(".")[2]) >= number for item in page["items"]):
+                break
             assert time.perf_counter() - began < 60, f"push {number} was never found"
-            page = caller.search("pushed", sort="updated", limit=20, facets="false")
-            versions = [int(item["version"].rpartition(".")[2]) for item in page["items"]]
-            if any(version > number and version % PUSHERS == number % PUSHERS for version in versions):
-                return
-            time.sleep(0.02)
+            time.sleep(0.05)
         seen.append(time.perf_counter() - began)
 
     for place in range(CONNECTIONS):
@@ -212,9 +210,8 @@ def _filled(engine: str, documents: int, folder: Path) -> Iterator[tuple[Path, d
             stack.enter_context(postgresql(folder / "postgresql", port, SETTINGS))
             environment["GATI_METADATA_URL"] = database_url(port)
         data = folder / "data"
-        migrate = [sys.executable, "-m", "gati_registry", "migrate", "--data", str(data)]
-        others = {name: value for name, value in os.environ.items() if not name.startswith("GATI_")}
-        subprocess.run(migrate, env={**others, **environment}, check=True, capture_output=True)
+        with running(data, args=(), env=environment):
+            pass  # what is done once at the first start is done while there is nothing
         began = time.perf_counter()
         target: Target
         if engine == "postgresql":

@@ -11,7 +11,9 @@ and built anew.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, Protocol
 
 from gati_extensions.search import spelling
@@ -134,35 +136,53 @@ class TableIndex:
             for role, slot in roles.items():
                 if building and role != "building":
                     continue
-                for document in found:
-                    await self._put(tx, slot, document, keep=building)
-                for name in gone:
-                    await self._drop(tx, slot, name)
+                await self._put(tx, slot, found, gone, keep=building)
 
         await self._database.write(work)
 
-    async def _put(self, tx: Transaction, slot: int, document: Document, *, keep: bool) -> None:
-        body, before = documents.encoded(document), await _row(tx, slot, document.name)
-        if before is not None and keep:
-            return
-        number: int | None = None
-        old: set[str] = set()
-        if before is not None:
-            number = before[0]
-            former = documents.decoded(before[1])
-            old = documents.vocabulary(former)
+    async def _put(
+        self, tx: Transaction, slot: int, found: Sequence[Document], gone: Sequence[str], *, keep: bool
+    ) -> None:
+        """All removals first, then all additions, each by growing ids: FTS5 writes a segment whenever an id is lower
+        than the one before, and merging many small ones would cost more than all else."""
+        removed: list[int] = []
+        placed: list[tuple[int, Document]] = []
+        new: list[Document] = []
+        words: Counter[str] = Counter()
+        for document in {one.name: one for one in found}.values():
+            before = await _row(tx, slot, document.name)
+            if before is not None and keep:
+                continue
+            words.update(documents.vocabulary(document))
+            if before is None:
+                new.append(document)
+                continue
+            number, former = before[0], documents.decoded(before[1])
+            words.subtract(documents.vocabulary(former))
             if documents.tier_of(number) != documents.tier(document) or former.digest != document.digest:
-                await self._remove(tx, slot, number)
-                number = None
-        if number is None:
-            number = await self._next(tx, slot, documents.tier(document))
-        await self._keep(tx, slot, number, document, body)
-        await self._text.put(tx, slot, number, document)
-        new = documents.vocabulary(document)
-        await _count_words(tx, slot, new - old, 1)
-        await _count_words(tx, slot, old - new, -1)
+                removed.append(number)
+                new.append(document)
+            else:
+                placed.append((number, document))
+        for name in gone:
+            if (before := await _row(tx, slot, name)) is not None:
+                removed.append(before[0])
+                words.subtract(documents.vocabulary(documents.decoded(before[1])))
+        for number in sorted(removed):
+            await self._remove(tx, slot, number)
+        following: dict[int, int] = {}
+        for document in new:
+            tier = documents.tier(document)
+            number = following[tier] if tier in following else await self._next(tx, slot, tier)
+            following[tier] = number + 1
+            placed.append((number, document))
+        placed.sort(key=itemgetter(0))
+        for number, document in placed:
+            await self._keep(tx, slot, number, document)
+            await self._text.put(tx, slot, number, document)
+        await _count_words(tx, slot, words)
 
-    async def _keep(self, tx: Transaction, slot: int, number: int, document: Document, body: str) -> None:
+    async def _keep(self, tx: Transaction, slot: int, number: int, document: Document) -> None:
         columns = {
             "name": document.name, "base": documents.base(document.name), "version_key": document.version_key,
             "digest": document.digest, "stars": document.stars, "downloads": document.downloads,
@@ -178,7 +198,7 @@ class TableIndex:
         await tx.run(
             f"INSERT INTO search_index_body{slot} (id, body) VALUES (:id, :body)"
             " ON CONFLICT (id) DO UPDATE SET body = :body",
-            id=number, body=body,
+            id=number, body=documents.encoded(document),
         )  # fmt: skip
         await tx.run(f"DELETE FROM search_index_number{slot} WHERE document = :id", id=number)
         for field, value in document.numbers.items():
@@ -199,12 +219,6 @@ class TableIndex:
             f"SELECT max(id) FROM search_index_document{slot} WHERE id >= :low AND id < :beyond", low=low, beyond=beyond
         )
         return low + 1 if row is None or row[0] is None else int(row[0]) + 1
-
-    async def _drop(self, tx: Transaction, slot: int, name: str) -> None:
-        before = await _row(tx, slot, name)
-        if before is not None:
-            await self._remove(tx, slot, before[0])
-            await _count_words(tx, slot, documents.vocabulary(documents.decoded(before[1])), -1)
 
     async def _remove(self, tx: Transaction, slot: int, number: int) -> None:
         await self._text.drop(tx, slot, number)
@@ -380,18 +394,18 @@ async def _bodies(tx: Transaction, slot: int, names: Sequence[str]) -> Mapping[s
     return {row[0]: documents.decoded(row[1]) for row in rows}
 
 
-async def _count_words(tx: Transaction, slot: int, words: set[str], by: int) -> None:
-    """How many artifacts have these words changes by 1."""
+async def _count_words(tx: Transaction, slot: int, words: Mapping[str, int]) -> None:
+    """How many artifacts have these words changes by so much."""
     table = f"search_index_word{slot}"
-    for word in sorted(words):
+    for word, by in sorted(words.items()):
         if by > 0:
             await tx.run(
-                f"INSERT INTO {table} (word, initial, length, number) VALUES (:word, :initial, :length, 1)"
-                f" ON CONFLICT (word) DO UPDATE SET number = {table}.number + 1",
-                word=word, initial=word[0], length=len(word),
+                f"INSERT INTO {table} (word, initial, length, number) VALUES (:word, :initial, :length, :by)"
+                f" ON CONFLICT (word) DO UPDATE SET number = {table}.number + :by",
+                word=word, initial=word[0], length=len(word), by=by,
             )  # fmt: skip
-        else:
-            await tx.run(f"UPDATE {table} SET number = number - 1 WHERE word = :word", word=word)
+        elif by < 0:
+            await tx.run(f"UPDATE {table} SET number = number + :by WHERE word = :word", word=word, by=by)
             await tx.run(f"DELETE FROM {table} WHERE word = :word AND number <= 0", word=word)
 
 

@@ -181,6 +181,11 @@ class TsVector:
 
 def vector(number: int, document: Document) -> str:
     """A document's tsvector, as text."""
+    return in_block(words_of(document), number)
+
+
+def words_of(document: Document) -> str:
+    """The same without the mark of its place."""
     places: dict[str, list[str]] = {}
     position = 1
     name, title, keywords, description, readme = documents.texts(document)
@@ -192,8 +197,13 @@ def vector(number: int, document: Document) -> str:
             position += 1
         position += _GAP
     found = [f"{_lexeme(word)}:{','.join(at[:64])}" for word, at in places.items()]
-    found += [_lexeme(one) for one in dict.fromkeys((*marks.of_document(document), _block(number >> BLOCK)))]
+    found += [_lexeme(one) for one in dict.fromkeys(marks.of_document(document))]
     return " ".join(found)
+
+
+def in_block(vector_: str, number: int) -> str:
+    """With the mark of the block that an id lies in."""
+    return f"{vector_} {_lexeme(_block(number >> BLOCK))}"
 
 
 def _block(number: int) -> str:
