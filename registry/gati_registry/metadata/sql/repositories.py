@@ -32,8 +32,17 @@ class SqlRepositories(Part):
         return made
 
     async def page(self, after: str, limit: int, visible: Visible = EVERYTHING) -> Sequence[tuple[str, bool]]:
-        listed = visible.listed or ("SELECT name FROM repository WHERE name > :after ORDER BY name LIMIT :limit",)
-        found = " UNION ".join(f"SELECT name FROM ({one}) AS listed_{number}" for number, one in enumerate(listed))
+        if not visible.listed:
+            rows = await self._db.all(
+                "SELECT name, (SELECT 1 FROM manifest WHERE repository_id = repository.id LIMIT 1) IS NOT NULL"
+                " FROM repository WHERE name > :after ORDER BY name LIMIT :limit",
+                after=after,
+                limit=limit,
+            )
+            return [(row[0], bool(row[1])) for row in rows]
+        found = " UNION ".join(
+            f"SELECT name FROM ({one}) AS listed_{number}" for number, one in enumerate(visible.listed)
+        )
         rows = await self._db.all(
             "SELECT name, (SELECT 1 FROM repository JOIN manifest ON manifest.repository_id = repository.id"
             " WHERE repository.name = found.name LIMIT 1) IS NOT NULL"
