@@ -72,7 +72,9 @@ def test_replicas_on_postgresql_and_s3(tmp_path: Path) -> None:
     cost = {key: values[0] for key, values in samples["rows"]["cost"]["postgresql-s3-1"].items()}
     # What is certain whatever becomes of the code: a pull is one question, only large blobs are in S3.
     assert (cost["get-tag-statements"], cost["get-tag-trips"], cost["get-tag-s3"]) == (1, 1, 0)
-    assert cost["manifest-statements"] >= cost["manifest-trips"] > 0
+    # Not compared: preparing a statement in a session that has not done so yet is a trip of its own.
+    assert cost["manifest-statements"] > 0
+    assert cost["manifest-trips"] > 0
     assert cost["blob-small-s3"] == 0
     assert cost["blob-large-s3"] > 0
     for stack in ("postgresql-s3-1", "postgresql-s3-3"):
