@@ -16,8 +16,12 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def surroundings() -> dict[str, str]:
-    """This process's environment without settings: what is measured is set up by the bench alone."""
-    return {key: value for key, value in os.environ.items() if not key.startswith(("GATI_", "OTEL_"))}
+    """This process's environment without settings: what is measured is set up by the bench alone.
+
+    Nor does it say that compiled modules are not kept: they are compiled once where a program is installed.
+    """
+    passed_over = ("GATI_", "OTEL_", "PYTHONDONTWRITEBYTECODE")
+    return {key: value for key, value in os.environ.items() if not key.startswith(passed_over)}
 
 
 def tree(pid: int) -> list[int]:
