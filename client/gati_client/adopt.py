@@ -134,14 +134,10 @@ def _said(folder: Path) -> dict[str, Any]:
     """What spec.yaml or package.json says."""
     for name in ("spec.yaml", "spec.yml"):
         if (folder / name).is_file():
-            import yaml
-
-            try:
-                found = yaml.safe_load((folder / name).read_bytes())
-            except yaml.YAMLError as error:
-                raise Usage(f"{name} cannot be read: {printable(str(error))[:200]}") from None
+            found = files.read_yaml(folder / name, Usage)
             if isinstance(found, dict):
-                return json.loads(json.dumps(found, default=str))  # type: ignore[no-any-return]
+                plain: dict[str, Any] = json.loads(json.dumps(found, default=str))
+                return plain
     path = folder / "package.json"
     return files.read(path, Usage) if path.is_file() else {}
 

@@ -15,6 +15,7 @@ import pytest
 
 from gati_client.adopt import from_git, from_npm
 from gati_client.errors import Conflict, Integrity, Network, Usage
+from gati_client.project import files
 from gati_client.publish import prepare
 from tests.client.packs import archive, entry, lay, tree
 from tests.proofs.sizes import required
@@ -141,3 +142,19 @@ def test_hostile_git(tmp_path: Path) -> None:
         from_git("https://x/y", tmp_path / "e", reference="--upload-pack=x")
     with pytest.raises(Network, match="git"):
         from_git(f"file://{tmp_path}/nothing", tmp_path / "e")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: &a [x, x]\n" + "".join(f"{n}: &{n} [*{c}, *{c}]\n" for c, n in zip("abcdefgh", "bcdefghi", strict=True)),
+        "[" * 50_000,
+        "x: " + "y" * 1024 * 1024,
+        "a: [",
+    ],
+    ids=["aliases", "depth", "size", "broken"],
+)
+def test_a_specification_that_is_a_bomb(tmp_path: Path, text: str) -> None:
+    (tmp_path / "spec.yaml").write_text(text)
+    with pytest.raises(Usage, match=r"spec\.yaml"):
+        files.read_yaml(tmp_path / "spec.yaml", Usage)

@@ -11,6 +11,7 @@ from typing import Any
 from gati_client.errors import GatiError, NotFound
 
 MAX_SIZE = 64 * 1024 * 1024
+MAX_YAML = 1024 * 1024
 
 
 def read(path: Path, error: type[GatiError]) -> dict[str, Any]:
@@ -28,6 +29,30 @@ def read(path: Path, error: type[GatiError]) -> dict[str, Any]:
     if len(data) > MAX_SIZE:
         raise error(f"{path.name} is larger than {MAX_SIZE} bytes")
     return parse(data, path.name, error)
+
+
+def read_yaml(path: Path, error: type[GatiError]) -> Any:
+    """A YAML document of at most 1 MiB, maybe a stranger's: without aliases, which make a bomb of a few lines.
+
+    Raises:
+        GatiError: of the given class, if it is none.
+    """
+    import yaml
+
+    class Plain(yaml.SafeLoader):
+        def compose_node(self, parent: Any, index: Any) -> Any:
+            if self.check_event(yaml.AliasEvent):
+                raise yaml.YAMLError("aliases are not read")
+            return super().compose_node(parent, index)
+
+    with path.open("rb") as file:
+        data = file.read(MAX_YAML + 1)
+    if len(data) > MAX_YAML:
+        raise error(f"{path.name} is larger than {MAX_YAML} bytes")
+    try:
+        return yaml.load(data, Plain)  # noqa: S506 - a SafeLoader, narrowed
+    except (yaml.YAMLError, ValueError, RecursionError) as problem:
+        raise error(f"{path.name} cannot be read: {' '.join(str(problem).split())[:200]}") from None
 
 
 def parse(data: bytes, name: str, error: type[GatiError]) -> dict[str, Any]:
