@@ -27,7 +27,7 @@ from gati_client.auth import Credential
 from gati_client.config import replace
 from gati_client.errors import GatiError, NotFound, Usage
 
-TOKEN_USER = "<token>"  # noqa: S105 - a name
+TOKEN_USER = "<token>"  # noqa: S105 - what docker calls a user who logs in by a token, no secret
 """A helper's user name for what is no password but an identity token."""
 
 _DOCKER_HUB = "https://index.docker.io/v1/"

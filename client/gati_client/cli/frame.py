@@ -140,8 +140,8 @@ def common(function: Function) -> Function:
         return run(result) if inspect.iscoroutine(result) else result
 
     parameters = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in signature.parameters.values()]
-    command.__signature__ = signature.replace(parameters=[*parameters, *_PARAMETERS])  # type: ignore[attr-defined]
-    return command  # type: ignore[return-value]
+    command.__signature__ = signature.replace(parameters=[*parameters, *_PARAMETERS])  # type: ignore[attr-defined]  # inspect reads it, typeshed lacks it
+    return command  # type: ignore[return-value]  # the same callable, called with what Typer reads off its signature
 
 
 class App(typer.Typer):

@@ -37,15 +37,15 @@ class Recount:
     async def __call__(self) -> None:
         """Count everything, a few repositories at a time."""
         after = ""
-        while names := await self._database.scan(lambda tx: _names(tx, "repository", "name", after)):  # noqa: B023
+        while names := await self._database.scan(lambda tx: _names(tx, "repository", "name", after)):  # noqa: B023 - awaited here, within the same turn
             await self._database.write(lambda tx: self._repositories(tx, names))
             after = names[-1]
         after = ""
-        while gone := await self._database.scan(lambda tx: _names(tx, "namespaces_repository", "name", after)):  # noqa: B023
+        while gone := await self._database.scan(lambda tx: _names(tx, "namespaces_repository", "name", after)):  # noqa: B023 - awaited here, within the same turn
             await self._database.write(lambda tx: self._gone(tx, gone))
             after = gone[-1]
         after = ""
-        while paths := await self._database.scan(lambda tx: _names(tx, "namespaces_usage", "path", after)):  # noqa: B023
+        while paths := await self._database.scan(lambda tx: _names(tx, "namespaces_usage", "path", after)):  # noqa: B023 - awaited here, within the same turn
             await self._database.write(lambda tx: self._usage(tx, paths))
             after = paths[-1]
 

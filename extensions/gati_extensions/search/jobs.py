@@ -87,7 +87,7 @@ class Indexer:
     async def _below(self, path: str) -> None:
         """All at and below a path: those that are there, and those that the index has."""
         after = ""
-        while names := await self._database.scan(lambda tx: self._catalogue.names(tx, path, after, AT_ONCE)):  # noqa: B023
+        while names := await self._database.scan(lambda tx: self._catalogue.names(tx, path, after, AT_ONCE)):  # noqa: B023 - awaited here, within the same turn
             await self._names(names)
             after = names[-1]
         await self._methods.below(path)
@@ -114,10 +114,10 @@ class Indexer:
         since = await self._database.read(_since)
         place = (since, "")
         while found := await self._database.scan(
-            lambda tx: self._catalogue.downloaded_since(tx, place[0], place[1], 500)  # noqa: B023
+            lambda tx: self._catalogue.downloaded_since(tx, place[0], place[1], 500)  # noqa: B023 - awaited here, within the same turn
         ):
             names = [name for _, name in found]
-            await self._database.write(lambda tx: _note(tx, names))  # noqa: B023
+            await self._database.write(lambda tx: _note(tx, names))  # noqa: B023 - awaited here, within the same turn
             place = found[-1]
         await self._database.write(lambda tx: tx.leases.set_fact(DOWNLOADS_FACT, str(now - LOOK_BACK)))
 
@@ -168,7 +168,7 @@ class Builder:
         try:
             await self._index.begin()
             after, number = "", 0
-            while names := await self._database.scan(lambda tx: self._catalogue.names(tx, "", after, AT_ONCE)):  # noqa: B023
+            while names := await self._database.scan(lambda tx: self._catalogue.names(tx, "", after, AT_ONCE)):  # noqa: B023 - awaited here, within the same turn
                 number += await self._fill(names)
                 after = names[-1]
             await self._index.switch()

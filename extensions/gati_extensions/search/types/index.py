@@ -49,7 +49,7 @@ class Methods:
     async def below(self, path: str) -> None:
         """All that is kept at and below a path may be gone."""
         after = ""
-        while names := await self._database.scan(lambda tx: store.within(tx, path, after, AT_ONCE)):  # noqa: B023
+        while names := await self._database.scan(lambda tx: store.within(tx, path, after, AT_ONCE)):  # noqa: B023 - awaited here, within the same turn
             await self.update(names)
             after = names[-1]
 
