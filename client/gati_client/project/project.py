@@ -101,6 +101,7 @@ class Project:
 
         Raises:
             Conflict: the wishes do not fit together; the message says which.
+            NotFound: there is nothing by one of the names.
         """
         application = application if application is not None else self.application
         before = self.lock if keep else None
@@ -118,8 +119,10 @@ class Project:
         async with self._connect(self._registry) as client:
             answer = await client.resolve.solve(ResolveRequest.model_validate(body))
         if answer.conflicts or answer.lock is None:
-            raise Conflict("; ".join(line for one in answer.conflicts for line in _lines(one))[:2000],
-                           remedy="change a range in gati.json")  # fmt: skip
+            lines = [line for one in answer.conflicts for line in _lines(one)]
+            helped = any(line.startswith("help:") for line in lines)
+            kind = NotFound if any(one.missing for one in answer.conflicts) else Conflict
+            raise kind("; ".join(lines)[:2000], remedy="" if helped else "change a range in gati.json")
         found = locks.parse({**answer.lock.model_dump(mode="json"), "root": application.root})
         return Resolved(_approved(found, before), tuple(answer.warnings), tuple(answer.packages))
 
