@@ -50,6 +50,8 @@ async def reaching(text: str, *, publishing: bool = False) -> AsyncIterator[tupl
         try:
             yield client, Target(repository, reference, by_digest=name.digest is not None)
         except NotFound as error:
+            if error.code == "NAME_UNKNOWN":
+                raise NotFound(f"{client.host} has no {repository} that you may see", remedy=error.remedy) from None
             if reference is not None and not error.remedy:
                 error.remedy = f"gati version list {repository} shows those there are"
             raise

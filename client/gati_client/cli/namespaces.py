@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from gati_client.cli.api import namespace_at, some
 from gati_client.cli.frame import App, confirm, connect, current, emit, say
 from gati_client.errors import Usage
+
+if TYPE_CHECKING:
+    from gati_client.models import NamespaceItem
 
 app = App()
 namespace = App(help="Namespaces: members, policies, limits, audit.")
@@ -44,10 +48,22 @@ async def get(path: Path) -> None:
 
 
 @namespace.command("list")
-async def list_(limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 1000) -> None:
+async def list_(
+    parent: Annotated[str | None, typer.Argument(help="At and below this one, such as orgs/acme or @acme.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 1000,
+) -> None:
     """Namespaces with settings that you may see."""
     async with connect() as client:
-        emit(await some(client.namespaces.list(), limit), _COLUMNS)
+        found = client.namespaces.list()
+        if parent is not None:
+            found = _below(found, await namespace_at(client, parent))
+        emit(await some(found, limit), _COLUMNS)
+
+
+async def _below(found: AsyncIterator[NamespaceItem], path: str) -> AsyncIterator[NamespaceItem]:
+    async for each in found:
+        if f"{each.path}/".startswith(f"{path}/"):
+            yield each
 
 
 @namespace.command()
