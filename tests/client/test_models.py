@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import pkgutil
 import re
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator
+from typing import Any, get_type_hints
 
 import pytest
+from pydantic import BaseModel
 
 import gati_client.spaces
 from gati_client import models
 from tests.client import generate
 
-SPACES = [module.name for module in pkgutil.iter_modules(gati_client.spaces.__path__)]
+PLAIN = {"artifacts", "base"}
+"""What is no extension's."""
+SPACES = sorted({module.name for module in pkgutil.iter_modules(gati_client.spaces.__path__)} - PLAIN)
 
 
 @pytest.fixture(scope="module")
@@ -34,22 +38,86 @@ def test_every_model_can_be_built() -> None:
         assert model.model_rebuild(force=True), model
 
 
-@pytest.mark.parametrize("space", SPACES)
-def test_every_path_that_the_client_asks_is_one_of_the_server(openapi: dict[str, Any], space: str) -> None:
-    """Written as in the source: what stands in braces is any part."""
-    text = Path(str(importlib.import_module(f"gati_client.spaces.{space}").__file__)).read_text()
-    text = re.sub(r"\{_PATH\}", _constant(text, "_PATH"), text)
-    text = re.sub(r"\{_ROBOTS\}", _constant(text, "_ROBOTS"), text)
-    found = re.findall(r'f?"(/v2/_ext/[^"?]+)', text)
-    found += [
-        f"/v2/{{repository}}/_ext/{each}" for each in re.findall(r'repository_path\(repository, f?"([^"?]+)', text)
-    ]
-    known = [re.sub(r"\\\{[^}]*\\\}", r"[^ ]+", re.escape(path)) for path in openapi["paths"]]
-    for path in found:
-        plain = re.sub(r"\{[^}]*\}", "X", path)
-        assert any(re.match(pattern, plain) or pattern.startswith(re.escape(plain)) for pattern in known), path
+class Asked(Exception):
+    """What a method would ask the registry."""
 
 
-def _constant(text: str, name: str) -> str:
-    found = re.search(rf'^{name} = "([^"]*)"', text, re.MULTILINE)
-    return found[1] if found else ""
+class Recorder:
+    """In place of a transport: says what it is asked for, and asks nobody."""
+
+    host = "registry.example"
+
+    async def ask(self, method: str, path: str, **_: Any) -> Any:
+        """As `Transport.ask`."""
+        raise Asked(method, path.partition("?")[0])
+
+
+def made(module: str) -> Any:
+    """The space of a module."""
+    return getattr(importlib.import_module(f"gati_client.spaces.{module}"), module.title())(Recorder(), None)
+
+
+def argument(kind: Any) -> Any:
+    """Something of that kind, to have a method run."""
+    if inspect.isclass(kind) and issubclass(kind, BaseModel):
+        return kind.model_construct()
+    return {str: "x", int: 1}.get(kind, ())
+
+
+async def asked(space: Any, name: str) -> tuple[str, str]:
+    """Which method and path a method of a space asks for."""
+    method = getattr(space, name)
+    kinds = get_type_hints(method)
+    values = {
+        parameter.name: argument(kinds[parameter.name])
+        for parameter in inspect.signature(method).parameters.values()
+        if parameter.default is inspect.Parameter.empty
+    }
+    if "revision" in kinds:
+        values["revision"] = 1  # else it is asked for first
+    result = method(**values)
+    with pytest.raises(Asked) as caught:
+        await (anext(result) if isinstance(result, AsyncIterator) else result)
+    return caught.value.args
+
+
+OTHERS = {
+    "audit": "GET export, GET persons/{name}, DELETE persons/{name}, GET namespaces/{path}/entries",
+    "identity": """GET device, POST device/confirm, GET exchange, POST exchange, GET federation,
+        GET federation/{provider}/callback, POST federation/{provider}/link, GET federation/{provider}/login, GET jwks,
+        POST certificates, GET certificates, DELETE certificates/{id}, GET revoked-certificates,
+        PUT revoked-certificates/{fingerprint}, POST invitations, GET invitations, DELETE invitations/{id}, POST login,
+        POST login/passkey, POST logout, GET me/export, GET me/links, DELETE me/links/{id}, POST me/second-factor,
+        POST me/second-factor/confirm, POST me/second-factor/remove, POST passkeys, GET passkeys,
+        POST passkeys/options, POST passkeys/proof, POST passkeys/{id}/remove, PUT users/{name}/password""",
+}
+"""What browsers, build systems and operators ask, by extension; the entries of a namespace come by an argument."""
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    """The one that the client runs on."""
+    return "asyncio"
+
+
+@pytest.mark.anyio
+async def test_methods_and_paths(openapi: dict[str, Any]) -> None:
+    """What the client asks is there, and what is there has a method, but for what browsers and operators ask."""
+    known = {
+        (method.upper(), path): re.compile(re.sub(r"\\{(\w+)\\}", r"[^/]+", re.escape(path)))
+        for path, operations in openapi["paths"].items()
+        for method in operations
+        if method in ("get", "put", "post", "patch", "delete")
+    }
+    reached = set()
+    for space in map(made, SPACES):
+        for name, _ in inspect.getmembers(space, inspect.ismethod):
+            if not name.startswith("_"):
+                method, path = await asked(space, name)
+                fits = [key for key, pattern in known.items() if key[0] == method and pattern.fullmatch(path)]
+                assert fits, f"{type(space).__name__}.{name} asks for {method} {path}"
+                reached.add(min(fits, key=lambda key: key[1].count("{")))
+    others = {
+        f"{each.split()[0]} /v2/_ext/{name}/{each.split()[1]}" for name in OTHERS for each in OTHERS[name].split(",")
+    }
+    assert {" ".join(each) for each in known.keys() - reached} == others

@@ -31,8 +31,8 @@ Manifest Name Network NotFound Patience Progress Source StaticCredentials SyncCl
 METHODS: dict[type, str] = {
     Client: """account advisories audit capabilities close features host keys namespaces orgs resolve search
     versions""",
-    Account: """begin_device change_user delete_user device_token distrust_publisher end_login end_session explain
-    logins me register sessions set_password trust_publisher trusted_publishers update user users""",
+    Account: """begin_device change_user delete delete_user device_token distrust_publisher end_login end_session
+    explain logins me register sessions set_password trust_publisher trusted_publishers update user users""",
     Advisories: "decide get list put submit withdraw",
     Artifacts: """blob copy delete digest download export_layout has_blob import_layout manifest mount_blob push
     put_blob put_manifest referrers repositories tags""",
@@ -40,13 +40,13 @@ METHODS: dict[type, str] = {
     Capabilities: "delegate give_up issue list revoke",
     Keys: "create list revoke rotate",
     Namespaces: """delete delete_member delete_policy delete_quota delete_role drafts get list members policies
-    publish_draft put put_member put_policy put_quota put_role quota roles transfer verifications verify""",
+    publish_draft put put_member put_policy put_quota put_role quota roles transfer unverify verifications verify""",
     Orgs: """create create_robot create_team delete delete_member delete_robot delete_team delete_team_member get list
     members put_member put_team_member robots team_members teams update""",
     Resolve: "conflicts dependents drawing graph solve",
     Search: "downloads find suggest types",
     Versions: """archive artifact artifacts channels deprecate get history kinds list moves promote publish put_schema
-    rate ratings restore schemas star starred types undeprecate unpublish unstar unyank update yank""",
+    rate ratings restore schema schemas star starred types undeprecate unpublish unstar unyank update yank""",
 }
 
 CODES = {"GatiError": 1, "Usage": 2, "NotFound": 3, "Denied": 4, "Conflict": 5, "Integrity": 6, "Network": 7}

@@ -38,6 +38,10 @@ class Account(Space):
         """Change what the caller says of itself."""
         return await self._send("PATCH", f"{_PATH}/me", AccountView, profile)
 
+    async def delete(self) -> None:
+        """Erase the caller's account; the name stays taken."""
+        await self._do("DELETE", f"{_PATH}/me")
+
     async def set_password(self, change: PasswordChange) -> None:
         """Change the caller's password."""
         await self._do("PUT", f"{_PATH}/me/password", change)

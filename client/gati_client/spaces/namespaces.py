@@ -110,6 +110,10 @@ class Namespaces(Space):
         """Begin or check a proof of whose it is."""
         return await self._send("POST", _path(path, "verify"), Verification, change)
 
+    async def unverify(self, path: str, method: str, subject: str) -> None:
+        """Withdraw a proof."""
+        await self._do("DELETE", _path(path, "verify"), query={"method": method, "subject": subject})
+
     def drafts(self, repository: str) -> AsyncIterator[Draft]:
         """Pushed by contributors, not seen by all yet."""
         return self._items(Draft, repository_path(repository, "namespaces/drafts"))

@@ -157,6 +157,10 @@ class Versions(Space):
         """Schemas of custom metadata."""
         return (await self._get(SchemaList, "/v2/_ext/kinds/schemas", {"namespace": namespace})).items
 
+    async def schema(self, schema_id: str) -> SchemaItem:
+        """A schema of custom metadata."""
+        return await self._get(SchemaItem, f"/v2/_ext/kinds/schemas/{part(schema_id)}")
+
     async def put_schema(self, schema_id: str, schema: SchemaChange) -> SchemaItem:
         """Register or replace a schema of custom metadata."""
         return await self._send("PUT", f"/v2/_ext/kinds/schemas/{part(schema_id)}", SchemaItem, schema)
