@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gati_client.cache import Cache
-from gati_client.errors import Conflict, NotFound, Usage
+from gati_client.errors import Conflict, GatiError, NotFound, Usage
 from gati_client.models import Osv
 from gati_client.project import foreign
 from gati_client.project import lock as locks
@@ -94,9 +94,14 @@ async def test_what_does_not_fit_changes_nothing(workshop: Workshop) -> None:
     project = workshop.project("app")
     await project.add(["orgs/clash/log"])
     before = {path.name: path.read_bytes() for path in project.folder.iterdir()}
-    for names in (["orgs/clash/a"], ["orgs/clash/nothing"], ["orgs/clash/log@^9"]):
-        with pytest.raises(Conflict, match="clash"):
-            await project.add(names)
+    refused: tuple[tuple[str, type[GatiError]], ...] = (
+        ("orgs/clash/a", Conflict),
+        ("orgs/clash/nothing", NotFound),
+        ("orgs/clash/log@^9", Conflict),
+    )
+    for name, error in refused:
+        with pytest.raises(error, match="clash"):
+            await project.add([name])
     with pytest.raises(Usage, match="one registry"):
         await project.add(["127.0.0.1:1/orgs/clash/log"])
     assert {path.name: path.read_bytes() for path in project.folder.iterdir()} == before
