@@ -1,8 +1,8 @@
 """From a folder to a registry: `prepare` says what would go, `check` what speaks against it, `push` sends it.
 
-The folder's `gati-<kind>.json` is the artifact's config, byte for byte. Model files and WebAssembly become layers of
-their own, under the types of their fields; all else is one pack. A folder that holds its manifest alone (a hosted
-model, say) has no layers.
+The folder's `gati-<kind>.json` is the artifact's config, byte for byte; of a specification `spec.yaml` will do. Model
+files and WebAssembly become layers of their own, under the types of their fields; all else is one pack. A folder that
+holds its manifest alone (a hosted model, say) has no layers.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import re
 import secrets as random
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,8 @@ TYPES = {
 CHANNELS = ("beta", "alpha", "canary", "edge", "nightly")
 """What a prerelease goes to, if its first word is one of them; every other version goes to `latest`."""
 VERSION = "org.opencontainers.image.version"
+SPEC = "spec.yaml"
+"""A specification's manifest as SpecRegistry has it."""
 _MANIFEST = re.compile(r"gati-([a-z]+)\.json")
 _PREFIX = "org.opencontainers.image."
 _ANNOTATED = (("version", "version"), ("description", "description"), ("license", "licenses"))
@@ -66,6 +68,10 @@ class Plan:
     version: str
     tags: tuple[str, ...]
     config: bytes
+    document: Mapping[str, Any]
+    """What the config says."""
+    form: str
+    """How it is written: json or yaml."""
     pack: Packed | None
     large: tuple[PackedFile, ...]
     findings: tuple[Finding, ...]
@@ -88,7 +94,7 @@ class Plan:
     @property
     def config_type(self) -> str:
         """Of the config."""
-        return f"application/vnd.gati.{self.kind}.config.v1+json"
+        return f"application/vnd.gati.{self.kind}.config.v1+{self.form}"
 
     @property
     def layers(self) -> list[Layer]:
@@ -104,8 +110,7 @@ class Plan:
     @property
     def annotations(self) -> dict[str, str]:
         """Of the manifest; nothing that differs between two runs."""
-        document = files.parse(self.config, "the manifest", Usage)
-        found = {name: document.get(key) for key, name in _ANNOTATED}
+        found = {name: self.document.get(key) for key, name in _ANNOTATED}
         return {_PREFIX + name: text for name, text in found.items() if isinstance(text, str) and text}
 
 
@@ -121,6 +126,8 @@ def manifest_of(folder: Path, kind: str | None = None) -> tuple[str, Path]:
     else:
         found = sorted(folder.glob(f"gati-{kind or '*'}.json"))
     matching = [(match[1], path) for path in found if (match := _MANIFEST.fullmatch(path.name))]
+    if not matching and kind in (None, "spec"):
+        matching = [("spec", path) for path in (*found, folder / SPEC) if path.name == SPEC and path.is_file()][:1]
     if not matching:
         if not folder.exists():
             raise Usage(f"there is no folder {folder}", remedy=f"gati {kind or '<kind>'} create NAME makes one")
@@ -150,7 +157,7 @@ def prepare(
     """
     kind, manifest = manifest_of(folder, kind)
     config = manifest.read_bytes()
-    document = files.parse(config, manifest.name, Usage)
+    document = files.load(manifest, Usage)
     name, text = document.get("name"), document.get("version")
     version = Version.parse(text) if isinstance(text, str) else None
     if not isinstance(name, str) or not isinstance(text, str) or version is None:
@@ -171,7 +178,8 @@ def prepare(
             scratch.mkdir(parents=True)
             pack = write(rest, scratch / "pack.tar.gz")
         yield Plan(
-            repository, kind, text, (text.replace("+", "_"), *channels), config, pack, large, tuple(scan(found))
+            repository, kind, text, (text.replace("+", "_"), *channels), config, document,
+            "json" if manifest.suffix == ".json" else "yaml", pack, large, tuple(scan(found)),
         )  # fmt: skip
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
@@ -187,14 +195,13 @@ async def check(client: Client, plan: Plan) -> list[str]:
         if schema is None:
             out.append(f"the registry knows no kind {plan.kind}")
         else:
-            out += _invalid(schema, plan.config)
+            out += _invalid(schema, plan.document)
     return out
 
 
-def _invalid(schema: Any, config: bytes) -> list[str]:
+def _invalid(schema: Any, document: Mapping[str, Any]) -> list[str]:
     import jsonschema_rs  # heavy, and only needed here
 
-    document = files.parse(config, "the manifest", Usage)
     return [
         f"/{'/'.join(map(str, error.instance_path))}: {error.message}"
         for error in jsonschema_rs.validator_for(schema).iter_errors(document)

@@ -12,6 +12,7 @@ from gati_client.pack.extract import extract
 from gati_client.publish import SecretsFound, check, prepare, publish, push
 from tests.client.packs import lay, tree
 from tests.client.projects import Workshop, module
+from tests.extensions.facades.support import FILES, MANIFEST
 from tests.support.server import RegistryProcess
 
 pytestmark = pytest.mark.anyio
@@ -54,6 +55,31 @@ async def test_twice_is_once_and_versions_do_not_change(workshop: Workshop, tmp_
         with prepare(folder, cache=workshop.cache) as plan:
             assert "versions do not change" in (await check(client, plan))[0]
         assert (await client.artifacts.manifest("orgs/twice/x", "1.0.0")).digest == first.digest
+
+
+async def test_a_specification_as_specregistry_has_it(workshop: Workshop, tmp_path: Path) -> None:
+    """`spec.yaml` goes as it is, with all its sections; what it lacks is told before."""
+    folder = lay(tmp_path / "spec", {"spec.yaml": MANIFEST, **dict.fromkeys(FILES, "x")})
+    async with workshop.connect("") as client:
+        with prepare(folder, repository="orgs/forms/protocol", cache=workshop.cache) as plan:
+            assert (plan.kind, plan.version, len(plan.files)) == ("spec", "1.2.3", len(FILES) + 1)
+            assert await check(client, plan) == []
+            await push(client, plan)
+        found = await client.artifacts.manifest("orgs/forms/protocol", "1.2.3")
+        assert found.config is not None
+        assert found.config.media_type == "application/vnd.gati.spec.config.v1+yaml"
+        assert (await client.artifacts.blob("orgs/forms/protocol", found.config)).decode() == MANIFEST
+        facts = (await client.versions.get("orgs/forms/protocol", "1.2.3")).facts
+        assert (facts["license"], facts["details"]["specifications"]["main"]) == ("MIT", "specs/main.tla")
+        (folder / "spec.yaml").write_text("name: x\nversion: 1.0.0\n")
+        with prepare(folder, repository="orgs/forms/x", cache=workshop.cache) as plan:
+            assert any("framework" in problem for problem in await check(client, plan))
+    for text in ("- x", "name: x\nversion: 1.0\n", "a: &a [x]\nb: *a\n", "a: ["):
+        (folder / "spec.yaml").write_text(text)
+        with pytest.raises(Usage), prepare(folder, cache=workshop.cache):
+            pass
+    with pytest.raises(Usage, match="gati-module"), prepare(folder, "module", cache=workshop.cache):
+        pass
 
 
 async def test_channels(workshop: Workshop, tmp_path: Path) -> None:

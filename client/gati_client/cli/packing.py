@@ -37,7 +37,7 @@ async def publish(
 
     labels = current().labels
     kind, manifest = publishing.manifest_of(folder, current().kind)
-    name = to or files.parse(manifest.read_bytes(), manifest.name, Usage).get("name")
+    name = to or files.load(manifest, Usage).get("name")
     if not isinstance(name, str):
         raise Usage(f"{manifest.name} needs a name")
     async with reaching(name, publishing=True) as (client, target):
@@ -160,7 +160,7 @@ def _archive_name(folder: Path) -> str:
 
     name = folder.resolve().name or "pack"
     try:
-        document = files.read(manifest_of(folder)[1], Usage)
+        document = files.load(manifest_of(folder)[1], Usage)
     except GatiError:
         return f"{name}.tar.gz"
     words = [str(document.get("name") or name).rpartition("/")[2], str(document.get("version") or "")]

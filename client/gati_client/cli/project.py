@@ -241,7 +241,7 @@ def deps_list() -> None:
     from gati_client.project import files
     from gati_client.publish import manifest_of
 
-    entries = _needs(files.read(manifest_of(Path(), current().kind)[1], Usage))
+    entries = _needs(files.load(manifest_of(Path(), current().kind)[1], Usage))
     emit([{"name": name, "range": text} for name, text in sorted(entries.items())], ("name", "range"))
 
 
@@ -250,6 +250,8 @@ def _change(change: Any) -> None:
     from gati_client.publish import manifest_of
 
     _, path = manifest_of(Path(), current().kind)
+    if path.suffix != ".json":
+        raise Usage(f"{path.name} is yours to write", remedy="write its dependencies there")
     document = files.read(path, Usage)
     entries = _needs(document)
     change(entries)

@@ -38,7 +38,7 @@ async def validate(folder: Folder = Path()) -> int:
     from gati_client.publish import manifest_of
 
     kind, file = manifest_of(folder, current().kind)
-    document = files.read(file, Usage)
+    document = files.load(file, Usage)
     async with connect() as client:
         schema = await schema_of(client, kind)
     problems = [

@@ -55,6 +55,25 @@ def read_yaml(path: Path, error: type[GatiError]) -> Any:
         raise error(f"{path.name} cannot be read: {' '.join(str(problem).split())[:200]}") from None
 
 
+def load(path: Path, error: type[GatiError]) -> dict[str, Any]:
+    """A manifest as JSON has it, of JSON or YAML by its name.
+
+    Raises:
+        NotFound: there is no such file.
+        GatiError: of the given class, if it is none.
+    """
+    if path.suffix not in (".yaml", ".yml"):
+        return read(path, error)
+    try:
+        found = read_yaml(path, error)
+    except FileNotFoundError:
+        raise NotFound(f"there is no {path}") from None
+    if not isinstance(found, dict):
+        raise error(f"{path.name} holds no mapping")
+    plain: dict[str, Any] = json.loads(json.dumps(found, default=str))
+    return plain
+
+
 def parse(data: bytes, name: str, error: type[GatiError]) -> dict[str, Any]:
     """As `read`, of bytes that are here; `name` is for the message."""
 
