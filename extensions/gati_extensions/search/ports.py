@@ -85,7 +85,7 @@ class Query:
     after: tuple[float | str, str] | None = None
     whole: str = ""
     facets: bool = True
-    ranked: int = 2000
+    ranked: int = 1000
     ranking: str = "lexical"
     raw: bool = False
 

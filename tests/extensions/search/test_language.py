@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
@@ -128,8 +130,9 @@ def test_anything_is_a_query_or_an_error_with_a_place(text: str) -> None:
     for one in walk(node):
         if isinstance(one, Word):
             assert one.text == folded(one.text) or one.prefix or one.text.isalnum()
-    for dialect in (Fts5(), TsVector()):
-        compiled = Compiler(dialect, 1, 1_800_000_000_000).compile(node)
+    unfinished = {one.text: (one.text, "model") for one in walk(node) if isinstance(one, Word) and one.prefix}
+    for dialect, completions, by_rows in itertools.product((Fts5(), TsVector()), ({}, unfinished), (False, True)):
+        compiled = Compiler(dialect, 1, 1_800_000_000_000, completions, by_rows=by_rows).compile(node)
         assert compiled.match
 
 

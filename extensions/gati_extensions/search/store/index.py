@@ -17,9 +17,10 @@ from operator import itemgetter
 from typing import Any, Protocol
 
 from gati_extensions.search import spelling
+from gati_extensions.search.expression import And, Node, Word, walk
 from gati_extensions.search.ports import Document, Found, Hit, Query, Reach
 from gati_extensions.search.store import documents
-from gati_extensions.search.store.compiling import Compiled, Compiler, Dialect, within
+from gati_extensions.search.store.compiling import Compiled, Compiler, Dialect, told_by_rows, within
 from gati_registry.errors import Code, RegistryError
 from gati_registry.extension import Clock, Database, Transaction, Visible
 
@@ -34,6 +35,10 @@ SORTED = 20_000
 
 SUGGESTED = 40
 """The same for what is suggested."""
+
+COMPLETED, COMPLETIONS, COMPLETIONS_LOOKED = 5_000, 16, 4_000
+"""Artifacts up to which an unfinished word stands for all that begin so; otherwise for how many, the most frequent of
+how many."""
 
 SAME = 50
 """Artifacts of exactly the name that was asked for."""
@@ -80,8 +85,11 @@ class Text(Dialect, Protocol):
     ) -> list[tuple[Any, ...]]:
         """(value, name) of visible hits in an order, all of them sorted."""
 
-    def begun(self, word: str) -> str:
-        """An expression: names, titles and keywords in which a word begins so."""
+    def begun(self, words: Sequence[str], *, prefix: bool) -> str:
+        """An expression: names, titles and keywords in which one of the words is, or with `prefix` begins."""
+
+    async def completions(self, tx: Transaction, slot: int, word: str, looked: int, most: int) -> tuple[int, list[str]]:
+        """How often the words that begin so are in artifacts (of the first `looked` words), and the most frequent."""
 
     async def near(self, tx: Transaction, slot: int, word: str, limit: int) -> list[str]:
         """Words that resemble one, by the engine's own means and any number of edits."""
@@ -232,12 +240,20 @@ class TableIndex:
 
     async def _search(self, tx: Transaction, query: Query) -> Found:
         slot = await _serving(tx)
-        compiled = Compiler(self._text, slot, self._clock.now()).compile(query.expression)
-        visible, values = query.visible.where("d.name")
-        compiled.values |= values
-        conditions = " AND ".join(f"({one})" for one in (*compiled.conditions, visible))
+        completions = {
+            one.text: words for one in walk(query.expression)
+            if isinstance(one, Word) and one.prefix and (words := await self._completions(tx, slot, one.text))
+        }  # fmt: skip
+        visible = query.visible.where("d.name")
         looked = query.ranked * LOOKED
-        rows, all_ = await self._text.hits(tx, slot, compiled, conditions, query.ranked, looked)
+        rows: list[tuple[Any, ...]] = []
+        all_ = False
+        compiled, conditions = self._compiled(slot, query, completions, visible, by_rows=False)
+        if compiled.ranked and any(told_by_rows(one) for one in _parts(query.expression)):
+            first = self._compiled(slot, query, completions, visible, by_rows=True)
+            rows, all_ = await self._text.hits(tx, slot, *first, query.ranked, looked)
+        if not all_ and len(rows) < query.ranked:
+            rows, all_ = await self._text.hits(tx, slot, compiled, conditions, query.ranked, looked)
         if not all_ and len(rows) < query.ranked and query.reach is not None:
             narrow = within(self._text, query.reach)
             if not narrow:
@@ -268,6 +284,21 @@ class TableIndex:
             exact,
             documents.counted([row[4] for row in found.values()]) if query.facets else {},
         )
+
+    def _compiled(
+        self, slot: int, query: Query, completions: Mapping[str, Sequence[str]], visible: tuple[str, dict[str, Any]],
+        *, by_rows: bool,
+    ) -> tuple[Compiled, str]:  # fmt: skip
+        """The expression, and all conditions on documents."""
+        compiled = Compiler(self._text, slot, self._clock.now(), completions, by_rows=by_rows).compile(query.expression)
+        compiled.values |= visible[1]
+        return compiled, " AND ".join(f"({one})" for one in (*compiled.conditions, visible[0]))
+
+    async def _completions(self, tx: Transaction, slot: int, word: str) -> Sequence[str]:
+        """What stands for a word that is not finished: itself and the most frequent ones that begin so. Nothing where
+        all of them are few: engines merge all that begin so before they give the first hit."""
+        number, found = await self._text.completions(tx, slot, word, COMPLETIONS_LOOKED, COMPLETIONS)
+        return tuple(dict.fromkeys([word, *found])) if number > COMPLETED else ()
 
     async def _same(
         self, tx: Transaction, slot: int, compiled: Compiled, conditions: str, whole: str
@@ -319,7 +350,11 @@ class TableIndex:
         slot = await _serving(tx)
         *before, last = prefix.split(" ")
         texts = [self._text.word(word, prefix=False) for word in before]
-        texts.append(self._text.begun(last) if len(last) > 1 else self._text.word(last, prefix=False))
+        if len(last) == 1:
+            texts.append(self._text.word(last, prefix=False))
+        else:
+            found = await self._completions(tx, slot, last)
+            texts.append(self._text.begun(found or [last], prefix=not found))
         condition, values = visible.where("d.name")
         narrow = within(self._text, reach) if reach is not None else ""
         if narrow:
@@ -426,6 +461,10 @@ def _keys(rows: Iterable[Sequence[Any]], whole: str) -> list[tuple[float, str]]:
         )
         for number, rank, name, base, _ in rows
     ]
+
+
+def _parts(node: Node) -> Sequence[Node]:
+    return node.parts if isinstance(node, And) else (node,)
 
 
 def _relevance(after: tuple[float | str, str]) -> tuple[float, str]:

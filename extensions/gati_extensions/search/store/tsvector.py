@@ -73,9 +73,11 @@ class TsVector:
             f" AND t.words @@ CAST(:{parameter} AS tsquery))"
         )
 
-    def begun(self, word: str) -> str:
-        """Names, titles and keywords in which a word begins so."""
-        return f"{_lexeme(word)}:*AB"
+    def contains(self, column: str, parameter: str) -> str:
+        return f"strpos({column}, :{parameter}) > 0"
+
+    def begun(self, words: Sequence[str], *, prefix: bool) -> str:
+        return self.one_of([f"{_lexeme(word)}:{'*' if prefix else ''}AB" for word in words])
 
     # --- rows --------------------------------------------------------------------------------------------------
 
@@ -152,6 +154,16 @@ class TsVector:
             match=match, most=most,
         )  # fmt: skip
         return int(row[0]) if row is not None else 0
+
+    async def completions(self, tx: Transaction, slot: int, word: str, looked: int, most: int) -> tuple[int, list[str]]:
+        row = await tx.one(
+            f"WITH begun AS MATERIALIZED (SELECT word, number FROM search_index_word{slot} WHERE word >= :low"
+            " AND word < :high LIMIT :looked) SELECT (SELECT CAST(sum(number) AS BIGINT) FROM begun),"
+            " (SELECT string_agg(word, ' ')"
+            " FROM (SELECT word FROM begun ORDER BY number DESC, word LIMIT :most) AS few)",
+            low=word, high=word + "\U0010ffff", looked=looked, most=most,
+        )  # fmt: skip
+        return (row[0], row[1].split(" ")) if row is not None and row[1] else (0, [])
 
     async def page(
         self, tx: Transaction, slot: int, compiled: Compiled, conditions: str, order: str, limit: int
