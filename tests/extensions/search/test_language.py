@@ -22,7 +22,7 @@ from gati_extensions.search.expression import (
     walk,
 )
 from gati_extensions.search.language import QueryError, parse
-from gati_extensions.search.store.compiling import Compiler
+from gati_extensions.search.store.compiling import Compiler, Dialect
 from gati_extensions.search.store.fts5 import Fts5
 from gati_extensions.search.store.tsvector import TsVector
 from gati_extensions.search.words import folded, spans, words
@@ -131,7 +131,8 @@ def test_anything_is_a_query_or_an_error_with_a_place(text: str) -> None:
         if isinstance(one, Word):
             assert one.text == folded(one.text) or one.prefix or one.text.isalnum()
     unfinished = {one.text: (one.text, "model") for one in walk(node) if isinstance(one, Word) and one.prefix}
-    for dialect, completions, by_rows in itertools.product((Fts5(), TsVector()), ({}, unfinished), (False, True)):
+    dialects: tuple[Dialect, ...] = (Fts5(), TsVector())
+    for dialect, completions, by_rows in itertools.product(dialects, ({}, unfinished), (False, True)):
         compiled = Compiler(dialect, 1, 1_800_000_000_000, completions, by_rows=by_rows).compile(node)
         assert compiled.match
 

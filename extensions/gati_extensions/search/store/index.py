@@ -36,9 +36,11 @@ SORTED = 20_000
 SUGGESTED = 40
 """The same for what is suggested."""
 
-COMPLETED, COMPLETIONS, COMPLETIONS_LOOKED = 5_000, 16, 4_000
-"""Artifacts up to which an unfinished word stands for all that begin so; otherwise for how many, the most frequent of
-how many."""
+COMPLETED, SUGGESTED_COMPLETED = 5, 500
+"""Times as many artifacts as are ranked, or suggested, up to which an unfinished word stands for all that begin so."""
+
+COMPLETIONS, COMPLETIONS_LOOKED = 16, 4_000
+"""Otherwise for so many words, the most frequent of so many."""
 
 SAME = 50
 """Artifacts of exactly the name that was asked for."""
@@ -240,10 +242,10 @@ class TableIndex:
 
     async def _search(self, tx: Transaction, query: Query) -> Found:
         slot = await _serving(tx)
-        completions = {
-            one.text: words for one in walk(query.expression)
-            if isinstance(one, Word) and one.prefix and (words := await self._completions(tx, slot, one.text))
-        }  # fmt: skip
+        completions = {}
+        for one in walk(query.expression):
+            if isinstance(one, Word) and one.prefix:
+                completions[one.text] = await self._completions(tx, slot, one.text, COMPLETED * query.ranked)
         visible = query.visible.where("d.name")
         looked = query.ranked * LOOKED
         rows: list[tuple[Any, ...]] = []
@@ -294,11 +296,11 @@ class TableIndex:
         compiled.values |= visible[1]
         return compiled, " AND ".join(f"({one})" for one in (*compiled.conditions, visible[0]))
 
-    async def _completions(self, tx: Transaction, slot: int, word: str) -> Sequence[str]:
+    async def _completions(self, tx: Transaction, slot: int, word: str, few: int) -> Sequence[str]:
         """What stands for a word that is not finished: itself and the most frequent ones that begin so. Nothing where
-        all of them are few: engines merge all that begin so before they give the first hit."""
+        all of them are `few`: engines merge all that begin so before they give the first hit."""
         number, found = await self._text.completions(tx, slot, word, COMPLETIONS_LOOKED, COMPLETIONS)
-        return tuple(dict.fromkeys([word, *found])) if number > COMPLETED else ()
+        return tuple(dict.fromkeys([word, *found])) if number > few else ()
 
     async def _same(
         self, tx: Transaction, slot: int, compiled: Compiled, conditions: str, whole: str
@@ -353,7 +355,7 @@ class TableIndex:
         if len(last) == 1:
             texts.append(self._text.word(last, prefix=False))
         else:
-            found = await self._completions(tx, slot, last)
+            found = await self._completions(tx, slot, last, SUGGESTED_COMPLETED * limit)
             texts.append(self._text.begun(found or [last], prefix=not found))
         condition, values = visible.where("d.name")
         narrow = within(self._text, reach) if reach is not None else ""
