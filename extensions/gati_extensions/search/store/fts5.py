@@ -76,8 +76,9 @@ class Fts5:
     # --- questions ---------------------------------------------------------------------------------------------
 
     async def hits(
-        self, tx: Transaction, slot: int, compiled: Compiled, conditions: str, ranked: int, looked: int
-    ) -> tuple[list[tuple[Any, ...]], bool]:
+        self, tx: Transaction, slot: int, compiled: Compiled, conditions: str, ranked: int, looked: int,
+        *, thorough: bool = True,
+    ) -> tuple[list[tuple[Any, ...]], bool]:  # fmt: skip
         if compiled.ranked and await self.count(tx, slot, compiled.ranked, ranked) < ranked:
             return await self._weighed(tx, slot, compiled, conditions, ranked)
         rows, all_ = await self._first(tx, slot, compiled.match, ANYWHERE, compiled, conditions, ranked, looked)

@@ -75,9 +75,11 @@ class Text(Dialect, Protocol):
         """Forget those of some."""
 
     async def hits(
-        self, tx: Transaction, slot: int, compiled: Compiled, conditions: str, ranked: int, looked: int
-    ) -> tuple[list[tuple[Any, ...]], bool]:
-        """(id, score, name, base, facets) of visible hits, from the highest id; whether these are all."""
+        self, tx: Transaction, slot: int, compiled: Compiled, conditions: str, ranked: int, looked: int,
+        *, thorough: bool = True,
+    ) -> tuple[list[tuple[Any, ...]], bool]:  # fmt: skip
+        """(id, score, name, base, facets) of visible hits, from the highest id; whether these are all. Not `thorough`:
+        fewer will do where more would take long."""
 
     async def count(self, tx: Transaction, slot: int, match: str, most: int) -> int:
         """Hits, visible or not, as far as `most`."""
@@ -253,7 +255,7 @@ class TableIndex:
         compiled, conditions = self._compiled(slot, query, completions, visible, by_rows=False)
         if compiled.ranked and any(told_by_rows(one) for one in _parts(query.expression)):
             first = self._compiled(slot, query, completions, visible, by_rows=True)
-            rows, all_ = await self._text.hits(tx, slot, *first, query.ranked, looked)
+            rows, all_ = await self._text.hits(tx, slot, *first, query.ranked, looked, thorough=False)
         if not all_ and len(rows) < query.ranked:
             rows, all_ = await self._text.hits(tx, slot, compiled, conditions, query.ranked, looked)
         if not all_ and len(rows) < query.ranked and query.reach is not None:
@@ -354,14 +356,18 @@ class TableIndex:
         texts = [self._text.word(word, prefix=False) for word in before]
         if len(last) == 1:
             texts.append(self._text.word(last, prefix=False))
+            wanted = [Word(last)]
         else:
             found = await self._completions(tx, slot, last, SUGGESTED_COMPLETED * limit)
             texts.append(self._text.begun(found or [last], prefix=not found))
+            wanted = [Word(one) for one in found] or [Word(last, prefix=True)]
         condition, values = visible.where("d.name")
         narrow = within(self._text, reach) if reach is not None else ""
         if narrow:
             texts.append(narrow)
-        compiled = Compiled(self._text.all_of(texts), "", [], values)
+        compiled = Compiled(
+            self._text.all_of(texts), "", [], values, (*((Word(one),) for one in before), tuple(wanted))
+        )
         rows, _ = await self._text.hits(tx, slot, compiled, f"({condition})", limit, SUGGESTED * limit)
         names = [row[2] for row in sorted(rows, reverse=True)[:limit]]
         shown = await _bodies(tx, slot, names)

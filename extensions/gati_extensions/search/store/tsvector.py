@@ -1,13 +1,15 @@
 """The full text of PostgreSQL: a tsvector made of our own words, so that both engines find the same.
 
 A GIN index gives all hits at once, in no order. Where there are very many, only those of the highest blocks of ids are
-asked for first: an artifact bears a mark for its block of ids.
+asked for first: an artifact bears a mark for its block of ids. How many blocks that are follows from how often the
+words are in artifacts: each further one costs time, and so does each attempt that does not find enough.
 
 Source: https://www.postgresql.org/docs/current/datatype-textsearch.html and textsearch-controls.html.
 """
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -22,7 +24,13 @@ BLOCK = 14
 """Bits of an id within its block."""
 
 STEPS = (2, 16)
-"""Blocks that are asked first, before all are."""
+"""Blocks that are asked first, before all are, where nobody knows how many hits there are."""
+
+FEW = 3
+"""Times as many hits as are looked at that are asked for at once."""
+
+ENOUGH, FILTERED = 1.5, 3.0
+"""Times as many hits as are ranked that the first blocks should hold, as far as is known; with conditions on rows."""
 
 WEIGHTS = "{0.05, 0.2, 0.55, 1.0}"
 """Of readme (D), description (C), title and keywords (B), name (A)."""
@@ -30,7 +38,7 @@ WEIGHTS = "{0.05, 0.2, 0.55, 1.0}"
 SCALE = 10.0
 """A rank is at most 1; as much as FTS5 gives."""
 
-BELIEVED = 5.0
+BELIEVED = 30.0
 """Seconds for which the highest blocks are believed."""
 
 _LAST = 16_000
@@ -45,7 +53,7 @@ class TsVector:
 
     def __init__(self) -> None:
         self._trigrams: bool | None = None
-        self._blocks: dict[int, tuple[float, list[int]]] = {}
+        self._blocks: dict[int, tuple[float, list[tuple[int, int]], int]] = {}
 
     # --- expressions -------------------------------------------------------------------------------------------
 
@@ -97,8 +105,9 @@ class TsVector:
     # --- questions ---------------------------------------------------------------------------------------------
 
     async def hits(
-        self, tx: Transaction, slot: int, compiled: Compiled, conditions: str, ranked: int, looked: int
-    ) -> tuple[list[tuple[Any, ...]], bool]:
+        self, tx: Transaction, slot: int, compiled: Compiled, conditions: str, ranked: int, looked: int,
+        *, thorough: bool = True,
+    ) -> tuple[list[tuple[Any, ...]], bool]:  # fmt: skip
         free = conditions == "(1 = 1)"
         most = ranked if free else looked
         score, values = "0.0", {**compiled.values}
@@ -107,45 +116,79 @@ class TsVector:
             values["hits_ranks"] = compiled.ranked
         sql = (
             # Materialised, so that the index gives the hits: the planner would rather go along the ids from their end,
-            # which takes for ever where the words are rare.
+            # which takes for ever where the words are rare. Lateral, so that no more rows are read than are wanted.
             f"WITH hit AS MATERIALIZED (SELECT id FROM search_index_text{slot}"
             " WHERE words @@ CAST(:hits_match AS tsquery)),"
             " best AS MATERIALIZED (SELECT id FROM hit ORDER BY id DESC LIMIT :hits_looked),"
-            f" seen AS MATERIALIZED (SELECT d.id, d.name, d.base, d.facets FROM best JOIN search_index_document{slot}"
-            f" AS d ON d.id = best.id WHERE {conditions} ORDER BY d.id DESC LIMIT :hits_ranked)"
-            f" SELECT seen.id, CAST({score} AS DOUBLE PRECISION), seen.name, seen.base, seen.facets,"
-            " (SELECT count(*) FROM best) FROM seen"
+            " seen AS MATERIALIZED (SELECT one.* FROM best CROSS JOIN LATERAL (SELECT d.id, d.name, d.base, d.facets"
+            f" FROM search_index_document{slot} AS d WHERE d.id = best.id AND {conditions} OFFSET 0) AS one"
+            " LIMIT :hits_ranked)"
+            f" SELECT seen.id, CAST({score} AS DOUBLE PRECISION), seen.name, seen.base, seen.facets FROM seen"
             + (f" JOIN search_index_text{slot} AS t ON t.id = seen.id" if compiled.ranked else "")
         )
-        for blocks in (*STEPS, None):
+        rows: list[tuple[Any, ...]] = []
+        steps = await self._steps(tx, slot, compiled, ranked, most)
+        for blocks in steps:
+            if blocks is None and len(steps) > 1 and not thorough:
+                return rows, False
             match = compiled.match
             if blocks is not None:
-                among = await self._highest(tx, slot, blocks)
-                if len(among) < blocks:
-                    continue  # these are all
-                match = self.all_of([match, self.one_of([self.mark(_block(number)) for number in among])])
+                match = self.all_of([match, self.one_of([self.mark(_block(number)) for number in blocks])])
             rows = await tx.all(sql, hits_match=match, hits_looked=most, hits_ranked=ranked, **values)
-            if blocks is None or len(rows) >= ranked:
+            if len(rows) >= ranked:
                 break
         all_ = len(rows) < ranked and (free or await self.count(tx, slot, compiled.match, looked) < looked)
-        return [row[:5] for row in rows], all_
+        return rows, all_
 
-    async def _highest(self, tx: Transaction, slot: int, number: int) -> list[int]:
-        """The highest blocks that hold anything."""
-        until, found = self._blocks.get(slot, (0.0, []))
+    async def _steps(
+        self, tx: Transaction, slot: int, compiled: Compiled, ranked: int, looked: int
+    ) -> list[list[int] | None]:
+        """Blocks to ask one after the other until enough is found; None: all of them."""
+        blocks, artifacts = await self._highest(tx, slot)
+        among = [number for number, _ in blocks]
+        share = await self._share(tx, slot, compiled, artifacts)
+        if share is None:
+            return [*(among[:number] for number in STEPS if len(among) >= number), None]
+        if share * artifacts <= FEW * looked:
+            return [None]
+        wanted = ranked * (FILTERED if compiled.conditions else ENOUGH)
+        held = list(itertools.accumulate(share * number for _, number in blocks))
+        first = next((place + 1 for place, hits in enumerate(held) if hits >= wanted), len(among))
+        return [among[:first], *([among] if first < len(among) else []), None]
+
+    async def _share(self, tx: Transaction, slot: int, compiled: Compiled, artifacts: int) -> float | None:
+        """Of all artifacts, those that have the rarest word; None where there is no word, or one is not counted."""
+        texts = sorted({word.text for alternatives in compiled.words for word in alternatives})
+        if not texts or not artifacts or any(word.prefix for one in compiled.words for word in one):
+            return None
+        names = {f"w{number}": text for number, text in enumerate(texts)}
+        among = ", ".join(f":{name}" for name in names)
+        rows = await tx.all(f"SELECT word, number FROM search_index_word{slot} WHERE word IN ({among})", **names)
+        counted = {row[0]: int(row[1]) for row in rows}
+        numbers = [[counted.get(word.text) for word in alternatives] for alternatives in compiled.words]
+        if any(set(one) == {None} for one in numbers):
+            return None
+        return min(1.0, min(sum(number or 0 for number in one) for one in numbers) / artifacts)
+
+    async def _highest(self, tx: Transaction, slot: int) -> tuple[list[tuple[int, int]], int]:
+        """(block, artifacts in it) of the highest ones, and about how many artifacts there are in all."""
+        until, blocks, artifacts = self._blocks.get(slot, (0.0, [], 0))
         if time.monotonic() >= until:
-            found = []
-            beyond: int | None = 1 << 62
-            while beyond is not None and len(found) < STEPS[-1]:
-                row = await tx.one(
-                    f"SELECT max(id) FROM search_index_document{slot} WHERE id < CAST(:beyond AS BIGINT)", beyond=beyond
-                )
-                beyond = None
-                if row is not None and row[0] is not None:
-                    found.append(int(row[0]) >> BLOCK)
-                    beyond = found[-1] << BLOCK
-            self._blocks[slot] = time.monotonic() + BELIEVED, found
-        return found[:number]
+            table = f"search_index_document{slot}"
+            rows = await tx.all(
+                f"WITH RECURSIVE top AS (SELECT (SELECT max(id) >> {BLOCK} FROM {table}) AS block, 1 AS place"
+                f" UNION ALL SELECT (SELECT max(id) >> {BLOCK} FROM {table} WHERE id < (top.block << {BLOCK})),"
+                f" place + 1 FROM top WHERE block IS NOT NULL AND place < {STEPS[-1]})"
+                f" SELECT block, (SELECT count(*) FROM {table} WHERE id >= block << {BLOCK}"
+                f" AND id < (block + 1) << {BLOCK}) FROM top WHERE block IS NOT NULL ORDER BY block DESC"
+            )
+            blocks = [(int(block), int(number)) for block, number in rows]
+            row = await tx.one(
+                "SELECT CAST(GREATEST(reltuples, 0) AS BIGINT) FROM pg_class WHERE oid = to_regclass(:name)", name=table
+            )
+            artifacts = max(int(row[0]) if row is not None else 0, sum(number for _, number in blocks))
+            self._blocks[slot] = time.monotonic() + BELIEVED, blocks, artifacts
+        return blocks, artifacts
 
     async def count(self, tx: Transaction, slot: int, match: str, most: int) -> int:
         row = await tx.one(
