@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gati_extensions.search import language
+from gati_extensions.search import expression, language
 from gati_extensions.search.ports import Document, Query, Reach, SearchIndex
 from gati_registry.domain.access import Visible
 
@@ -213,6 +213,17 @@ async def test_an_unfinished_word_of_very_many(index: SearchIndex) -> None:
     assert "z/word" in names
     assert any(one.startswith("y/") for one in names)
     assert await found(index, "word03", ranked=10) == ["x/03"]
+
+
+async def test_some_of_the_words_the_rarest_first(index: SearchIndex) -> None:
+    await index.put([made(f"y/{n:03}", description="of the many") for n in range(30)], [])
+    both_ = made("x/both", description="queue of messages")
+    await index.put([both_, made("x/1", description="queue"), made("x/2", description="messages")], [])
+    node = expression.loosened(language.parse("messages queue the"))
+    assert node is not None
+    page = await index.search(Query(node, loose=True, ranked=10))
+    assert page.hits[0].document.name == "x/both"
+    assert {"x/1", "x/2"} <= {hit.document.name for hit in page.hits}
 
 
 async def test_exactly_the_name_comes_first_however_many_there_are(index: SearchIndex) -> None:

@@ -230,6 +230,30 @@ async def test_a_misspelt_word_is_mended_and_told(site: World) -> None:
     assert [highlight["text"][start:end] for start, end in highlight["ranges"]] == ["transcriber"]
 
 
+async def test_where_nothing_has_all_words_some_are_enough_and_that_is_told(site: World) -> None:
+    alice = site.user("alice")
+    for name, description in (
+        ("transcriber", "Turns speech into text."), ("speaker", "Turns text into speech, in German."),
+        ("printer", "Prints text."), ("clock", "Tells the time."),
+    ):  # fmt: skip
+        await publish(alice, f"users/alice/{name}", description=description)
+    await indexed(site)
+    page = await search(alice, "german speech from a text file")
+    assert [item["repository"].rpartition("/")[2] for item in page["items"]] == ["speaker", "transcriber", "printer"]
+    assert (page["relaxed"], page["corrected"], page["total"]) == (True, {}, 3)
+    first = await search(alice, "german speech from a text file", limit=1)
+    second = await search(alice, "german speech from a text file", limit=1, cursor=first["next"])
+    assert [first["items"], second["items"]] == [page["items"][:1], page["items"][1:2]]
+    page = await search(alice, "gemran piano")
+    assert [item["repository"] for item in page["items"]] == ["users/alice/speaker"]
+    assert (page["relaxed"], page["corrected"]) == (True, {"gemran": ["german"]})
+    # What else is asked for is wanted all the same; and so is every word where something has them all.
+    for q in ('german text "speech into"', "german piano kind:model", "german piano -text", "piano"):
+        assert (await search(alice, q))["items"] == [] or q.endswith('into"')
+    page = await search(alice, "german text")
+    assert ([item["repository"] for item in page["items"]], page["relaxed"]) == (["users/alice/speaker"], False)
+
+
 async def test_downloads_count_once_a_client_and_hour(site: World, clock: FakeClock) -> None:
     alice, bob = site.user("alice"), site.user("bob")
     await publish(alice, "users/alice/app", "1.0.0")

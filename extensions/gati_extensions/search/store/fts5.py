@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gati_extensions.search import spelling
 from gati_extensions.search.ports import Document
-from gati_extensions.search.store import documents, marks
+from gati_extensions.search.store import documents, marks, vocabulary
 from gati_extensions.search.store.compiling import Compiled
 from gati_registry.extension import Transaction
 
@@ -165,7 +164,7 @@ class Fts5:
         )  # fmt: skip
 
     async def near(self, tx: Transaction, slot: int, word: str, limit: int) -> list[str]:
-        return await by_shape(tx, slot, word, limit)
+        return await vocabulary.by_shape(tx, slot, word, limit)
 
 
 async def _packed(tx: Transaction, sql: str, **values: Any) -> list[tuple[Any, ...]]:
@@ -190,20 +189,3 @@ def columns_of(document: Document) -> tuple[str, ...]:
     found = [*marks.of_document(document), *(marks.NAMED + word for word in name)]
     found += [marks.TITLED + word for word in (*title, *keywords)]
     return (*map(" ".join, texts), " ".join(dict.fromkeys(found)))
-
-
-async def by_shape(tx: Transaction, slot: int, word: str, limit: int) -> list[str]:
-    """Words with the same beginning (or that of the second letter, where the first two were exchanged), of about the
-    same length; the most frequent ones of each."""
-    most, found = spelling.allowed(word), []
-    if not most:
-        return []
-    for initial in dict.fromkeys(word[:2]):
-        for length in range(len(word) - most, len(word) + most + 1):
-            rows = await tx.all(
-                f"SELECT word FROM search_index_word{slot} WHERE initial = :initial AND length = :length"
-                " ORDER BY number DESC LIMIT :limit",
-                initial=initial, length=length, limit=limit,
-            )  # fmt: skip
-            found += [row[0] for row in rows]
-    return found

@@ -13,13 +13,14 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from operator import itemgetter
 from typing import Any, Protocol
 
 from gati_extensions.search import spelling
-from gati_extensions.search.expression import And, Node, Word, walk
+from gati_extensions.search.expression import And, Node, Or, Word, both, walk
 from gati_extensions.search.ports import Document, Found, Hit, Query, Reach
-from gati_extensions.search.store import documents
+from gati_extensions.search.store import documents, vocabulary
 from gati_extensions.search.store.compiling import Compiled, Compiler, Dialect, told_by_rows, within
 from gati_registry.errors import Code, RegistryError
 from gati_registry.extension import Clock, Database, Transaction, Visible
@@ -192,7 +193,7 @@ class TableIndex:
         for number, document in placed:
             await self._keep(tx, slot, number, document)
             await self._text.put(tx, slot, number, document)
-        await _count_words(tx, slot, words)
+        await vocabulary.count(tx, slot, words)
 
     async def _keep(self, tx: Transaction, slot: int, number: int, document: Document) -> None:
         columns = {
@@ -244,6 +245,8 @@ class TableIndex:
 
     async def _search(self, tx: Transaction, query: Query) -> Found:
         slot = await _serving(tx)
+        if query.loose:
+            query = replace(query, expression=await self._thinned(tx, slot, query.expression, query.ranked))
         completions = {}
         for one in walk(query.expression):
             if isinstance(one, Word) and one.prefix:
@@ -297,6 +300,23 @@ class TableIndex:
         compiled = Compiler(self._text, slot, self._clock.now(), completions, by_rows=by_rows).compile(query.expression)
         compiled.values |= visible[1]
         return compiled, " AND ".join(f"({one})" for one in (*compiled.conditions, visible[0]))
+
+    async def _thinned(self, tx: Transaction, slot: int, node: Node, most: int) -> Node:
+        """The rarest of the words one of which is wanted: no more than can be weighed one by one."""
+        parts: list[Node] = []
+        for part in _parts(node):
+            words = [one for one in part.parts if isinstance(one, Word)] if isinstance(part, Or) else []
+            if len(words) < 2:
+                parts.append(part)
+                continue
+            # Those that are too short to be counted tell little.
+            counted = await vocabulary.numbers(tx, slot, [word.text for word in words if len(word.text) > 2])
+            kept: list[Word] = []
+            for word in sorted(words, key=lambda word: counted.get(word.text, most)):
+                if not kept or sum(counted.get(one.text, most) for one in (*kept, word)) <= most:
+                    kept.append(word)
+            parts.append(kept[0] if len(kept) == 1 else Or(tuple(kept)))
+        return both(*parts)
 
     async def _completions(self, tx: Transaction, slot: int, word: str, few: int) -> Sequence[str]:
         """What stands for a word that is not finished: itself and the most frequent ones that begin so. Nothing where
@@ -435,21 +455,6 @@ async def _bodies(tx: Transaction, slot: int, names: Sequence[str]) -> Mapping[s
         f" WHERE d.name IN ({marks_})", **given,
     )  # fmt: skip
     return {row[0]: documents.decoded(row[1]) for row in rows}
-
-
-async def _count_words(tx: Transaction, slot: int, words: Mapping[str, int]) -> None:
-    """How many artifacts have these words changes by so much."""
-    table = f"search_index_word{slot}"
-    for word, by in sorted(words.items()):
-        if by > 0:
-            await tx.run(
-                f"INSERT INTO {table} (word, initial, length, number) VALUES (:word, :initial, :length, :by)"
-                f" ON CONFLICT (word) DO UPDATE SET number = {table}.number + :by",
-                word=word, initial=word[0], length=len(word), by=by,
-            )  # fmt: skip
-        elif by < 0:
-            await tx.run(f"UPDATE {table} SET number = number + :by WHERE word = :word", word=word, by=by)
-            await tx.run(f"DELETE FROM {table} WHERE word = :word AND number <= 0", word=word)
 
 
 def _keys(rows: Iterable[Sequence[Any]], whole: str) -> list[tuple[float, str]]:

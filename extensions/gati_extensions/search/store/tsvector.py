@@ -15,9 +15,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from gati_extensions.search.ports import Document
-from gati_extensions.search.store import documents, marks
+from gati_extensions.search.store import documents, marks, vocabulary
 from gati_extensions.search.store.compiling import Compiled
-from gati_extensions.search.store.fts5 import by_shape
 from gati_registry.extension import Transaction
 
 BLOCK = 14
@@ -161,14 +160,9 @@ class TsVector:
         texts = sorted({word.text for alternatives in compiled.words for word in alternatives})
         if not texts or not artifacts or any(word.prefix for one in compiled.words for word in one):
             return None
-        names = {f"w{number}": text for number, text in enumerate(texts)}
-        among = ", ".join(f":{name}" for name in names)
-        rows = await tx.all(f"SELECT word, number FROM search_index_word{slot} WHERE word IN ({among})", **names)
-        counted = {row[0]: int(row[1]) for row in rows}
-        numbers = [[counted.get(word.text) for word in alternatives] for alternatives in compiled.words]
-        if any(set(one) == {None} for one in numbers):
-            return None
-        return min(1.0, min(sum(number or 0 for number in one) for one in numbers) / artifacts)
+        counted = await vocabulary.numbers(tx, slot, texts)
+        numbers = [sum(counted[word.text] for word in alternatives) for alternatives in compiled.words]
+        return min(1.0, min(numbers) / artifacts) if all(numbers) else None
 
     async def _highest(self, tx: Transaction, slot: int) -> tuple[list[tuple[int, int]], int]:
         """(block, artifacts in it) of the highest ones, and about how many artifacts there are in all."""
@@ -225,7 +219,7 @@ class TsVector:
             sql = "SELECT 1 FROM pg_class WHERE relname = 'search_index_word1_trigrams' AND pg_table_is_visible(oid)"
             self._trigrams = await tx.one(sql) is not None
         if not self._trigrams:
-            return await by_shape(tx, slot, word, limit)
+            return await vocabulary.by_shape(tx, slot, word, limit)
         rows = await tx.all(
             f"SELECT word FROM search_index_word{slot} WHERE word % :word AND length BETWEEN :low AND :high"
             " ORDER BY similarity(word, :word) DESC, number DESC LIMIT :limit",
