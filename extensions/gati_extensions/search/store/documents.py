@@ -66,12 +66,17 @@ def decoded(text: str) -> Document:
 
 
 def facets(document: Document) -> str:
-    """The values that are counted, a line each, between line feeds."""
-    lines = []
+    """The values that are counted, a line each, between line feeds; and the visibility, which is not counted."""
+    lines = [of_level(document.level)]
     for field in FACETS:
         values = document.words.get(field, ())
         lines += [facet(field, value) for value in (values[:1] if field == "namespace" else values)]
     return "".join(lines).replace("\n\n", "\n")
+
+
+def of_level(level: str) -> str:
+    """The line of a visibility."""
+    return f"\n{len(FACETS)} {level}\n"
 
 
 def facet(field: str, value: str) -> str:
@@ -88,6 +93,8 @@ def counted(rows: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
     items.sort(key=itemgetter(1), reverse=True)  # keeps the order of equal ones
     for line, number in items:
         field, _, value = line.partition(" ")
+        if int(field) == len(FACETS):
+            continue
         values = found[FACETS[int(field)]]
         if len(values) < SHOWN:
             values[value] = number
