@@ -20,6 +20,7 @@ from gati_client.errors import Conflict, GatiError, Network, Usage, printable
 from gati_client.pack.archive import listed
 from gati_client.pack.extract import Unpacking, extract
 from gati_client.project import files
+from gati_client.project.gists import Gist
 from gati_client.project.ranges import Version
 
 TIMEOUT = 600
@@ -28,6 +29,7 @@ TIMEOUT = 600
 _NPM = re.compile(r"(?P<name>(?:@[a-z0-9~][a-z0-9._~-]*/)?[a-z0-9~][a-z0-9._~-]*)(?:@[A-Za-z0-9^~<>=|. *+-]{1,100})?")
 _URL = re.compile(r"(?:https?|ssh|git|file)://[^\s]+|[A-Za-z0-9_.-]+@[A-Za-z0-9.-]+:[^\s]+|/[^\s]*|\.{1,2}/[^\s]*")
 _REF = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._/+-]{0,200}")
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _FRAMEWORKS = {".tla": "tlaplus", ".als": "alloy", ".alloy": "alloy", ".scxml": "scxml", ".zed": "z"}
 _COPIED = ("description", "author", "license", "keywords", "homepage", "repository")
 
@@ -63,19 +65,25 @@ def from_npm(package: str, target: Path, *, kind: str = "module") -> Path:
 def from_git(url: str, target: Path, *, kind: str = "module", reference: str | None = None) -> Path:
     """The folder `target` with what a repository of git holds, without its history, and its manifest.
 
+    Args:
+        url: of the repository; `mlld://gist/USER/ID` is a gist.
+        reference: a branch, a tag, or a commit by its full hash, which is a gist's revision.
+
     Raises:
         Usage: that is no address or reference, git is not installed, or what it holds cannot be published.
         Network: git could not fetch it.
         Conflict: the folder is there.
     """
+    if url.startswith("mlld://"):
+        if (gist := Gist.parse(url)) is None:
+            raise Usage(f"{url[:200]!r} is no gist", remedy="write mlld://gist/USER/ and the full id of the gist")
+        url = gist.url
     if _URL.fullmatch(url) is None or (reference is not None and _REF.fullmatch(reference) is None):
         raise Usage(f"{url[:200]!r} is no repository of git", remedy="write https://HOST/PATH.git")
     _free(target)
     with tempfile.TemporaryDirectory(prefix=".gati-import-", dir=target.parent) as name:
         clone = Path(name) / "clone"
-        branch = ["--branch", reference] if reference else []
-        _run(["git", "-c", "core.hooksPath=/dev/null", "clone", "--quiet", "--depth", "1", "--no-tags", "--template=",
-              *branch, "--", url, str(clone)])  # fmt: skip
+        _clone(url, reference, clone)
         laid = Path(name) / "laid"
         laid.mkdir()
         unpacking = Unpacking(laid)
@@ -86,6 +94,19 @@ def from_git(url: str, target: Path, *, kind: str = "module", reference: str | N
         _manifest(laid, kind, stem.lower(), reference)
         laid.rename(target)
     return target / f"gati-{kind}.json"
+
+
+def _clone(url: str, reference: str | None, target: Path) -> None:
+    git = ["git", "-c", "core.hooksPath=/dev/null"]
+    if reference is None or _COMMIT.fullmatch(reference) is None:
+        branch = ["--branch", reference] if reference else []
+        _run([*git, "clone", "--quiet", "--depth", "1", "--no-tags", "--template=", *branch, "--", url, str(target)])
+        return
+    # A clone takes branches and tags alone.
+    _run([*git, "init", "--quiet", "--template=", "--", str(target)])
+    there = [*git, "-C", str(target)]
+    _run([*there, "fetch", "--quiet", "--depth", "1", "--no-tags", "--", url, reference])
+    _run([*there, "checkout", "--quiet", "--detach", reference])
 
 
 def _free(target: Path) -> None:

@@ -30,6 +30,10 @@ _REMEDIES = {
     413: "It is larger than this registry takes: ask its operator for its limit.",
     429: "The registry's limit is reached: try again later.",
 }
+_BEYOND = "Check the name: it is not there, or the login that you have may not do this."
+"""For who has logged in: a registry that hides what it has answers them as it answers strangers."""
+
+_NO_NAME = "Check the name: `gati search` finds what you may see."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,14 +56,19 @@ class Answer:
             raise Integrity("the registry's answer is not JSON", remedy="Is the address that of a registry?") from None
 
 
-def refusal(host: str, action: str, status: int, body: bytes) -> GatiError:
+def refusal(host: str, action: str, status: int, body: bytes, *, logged_in: bool = False) -> GatiError:
     """The error that an answer means; `body` is as much as was read of it, and may be anything."""
     code, message, detail = _first(body)
     kind = _BY_CODE.get(code) or _BY_STATUS.get(status, GatiError)
     text = f"{host} refused to {action}: {status}"
     if code or message:
         text += f" {code}: {message}" if message else f" {code}"
-    return kind(printable(text), remedy=_REMEDIES.get(status, ""), code=code, detail=detail, status=status)
+    remedy = _BEYOND if status == 401 and logged_in else _REMEDIES.get(status, "")
+    if code == "NAME_UNKNOWN":
+        remedy = _NO_NAME
+    elif status in (401, 403) and "; " in message:
+        remedy = ""  # the registry has said its own
+    return kind(printable(text), remedy=remedy, code=code, detail=detail, status=status)
 
 
 def _first(body: bytes) -> tuple[str, str, object]:

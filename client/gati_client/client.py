@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from gati_client.spaces.account import Account
     from gati_client.spaces.advisories import Advisories
     from gati_client.spaces.audit import Audit
+    from gati_client.spaces.capabilities import Capabilities
     from gati_client.spaces.keys import Keys
     from gati_client.spaces.namespaces import Namespaces
     from gati_client.spaces.orgs import Orgs
@@ -139,6 +140,13 @@ class Client:
         from gati_client.spaces.audit import Audit
 
         return Audit(self.transport, self.features)
+
+    @cached_property
+    def capabilities(self) -> Capabilities:
+        """Capability tokens."""
+        from gati_client.spaces.capabilities import Capabilities
+
+        return Capabilities(self.transport, self.features)
 
     async def __aenter__(self) -> Client:
         return self

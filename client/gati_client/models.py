@@ -228,11 +228,14 @@ class Confirmation(Model):
 
 
 class ConflictItem(Model):
-    """Why there is no answer. `choices` are given by the strategy `manual`."""
+    """Why there is no answer. `choices` are given by the strategy `manual`; `missing`: there is no such
+    artifact here that the caller may pull.
+    """
 
     name: str
     lines: list[str]
     choices: list[str]
+    missing: bool = False
 
 
 class Conflicts(Model):

@@ -29,7 +29,8 @@ _REGISTRY = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa
 _MAX_REPOSITORY = 255
 _MAX_VERSION = 256
 _DOTTED = {"lib": "library", "pkg": "library", "hyper": "system", "system": "system", "local": "local"}
-_LEVELS = ("orgs", "users", "library", "system", "local")
+LEVELS = ("orgs", "users", "library", "system", "local")
+"""What paths of namespaces begin with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Name:
     def unplaced(self) -> bool:
         """Whether it is `a/b`, which is `orgs/a/b` where that organization exists and `users/a/b` where not."""
         parts = self.repository.split("/")
-        return self.registry is None and len(parts) == 2 and parts[0] not in _LEVELS
+        return self.registry is None and len(parts) == 2 and parts[0] not in LEVELS
 
     def at(self, repository: str) -> Name:
         """The same in another repository."""

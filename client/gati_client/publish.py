@@ -122,7 +122,10 @@ def manifest_of(folder: Path, kind: str | None = None) -> tuple[str, Path]:
         found = sorted(folder.glob(f"gati-{kind or '*'}.json"))
     matching = [(match[1], path) for path in found if (match := _MANIFEST.fullmatch(path.name))]
     if not matching:
-        raise Usage(f"{folder} holds no gati-{kind or '<kind>'}.json", remedy="gati <kind> create NAME makes one")
+        if not folder.exists():
+            raise Usage(f"there is no folder {folder}", remedy=f"gati {kind or '<kind>'} create NAME makes one")
+        raise Usage(f"{folder} holds no gati-{kind or '<kind>'}.json",
+                    remedy=f"gati {kind or '<kind>'} create NAME makes one")  # fmt: skip
     if len(matching) > 1:
         raise Usage(f"{folder} holds manifests of several kinds: {', '.join(found for found, _ in matching)}",
                     remedy=f"say which: gati {matching[0][0]} publish")  # fmt: skip

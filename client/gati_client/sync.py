@@ -5,7 +5,8 @@
         tags = list(client.artifacts.tags("orgs/acme/app"))
 
 Every name of `Client` is here: coroutines block and return, asynchronous iterators are iterators. All clients of a
-process share one event loop in a thread of its own.
+process share one event loop in a thread of its own. What type checkers know of the namespaces is in `blocking.pyi`,
+which is generated from the asynchronous ones.
 """
 
 from __future__ import annotations
@@ -16,26 +17,16 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from functools import lru_cache, wraps
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from gati_client.auth import Credentials
 from gati_client.client import Client
 from gati_client.transport import Patience
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from gati_client import blocking
 
-_SPACES = (
-    "account",
-    "advisories",
-    "artifacts",
-    "audit",
-    "keys",
-    "namespaces",
-    "orgs",
-    "resolve",
-    "search",
-    "versions",
-)
+T = TypeVar("T")
 
 
 class SyncClient:
@@ -80,10 +71,60 @@ class SyncClient:
         """Close all connections."""
         _wait(self._client.close())
 
-    def __getattr__(self, name: str) -> Any:
-        if name not in _SPACES:
-            raise AttributeError(name)
-        return _Blocking(getattr(self._client, name))
+    @property
+    def account(self) -> blocking.Account:
+        """Who the caller is."""
+        return cast("blocking.Account", _Blocking(self._client.account))
+
+    @property
+    def advisories(self) -> blocking.Advisories:
+        """Advisories about artifacts."""
+        return cast("blocking.Advisories", _Blocking(self._client.advisories))
+
+    @property
+    def artifacts(self) -> blocking.Artifacts:
+        """Push, pull, list, copy: plain OCI, with any registry."""
+        return cast("blocking.Artifacts", _Blocking(self._client.artifacts))
+
+    @property
+    def audit(self) -> blocking.Audit:
+        """The audit log."""
+        return cast("blocking.Audit", _Blocking(self._client.audit))
+
+    @property
+    def capabilities(self) -> blocking.Capabilities:
+        """Capability tokens."""
+        return cast("blocking.Capabilities", _Blocking(self._client.capabilities))
+
+    @property
+    def keys(self) -> blocking.Keys:
+        """API keys."""
+        return cast("blocking.Keys", _Blocking(self._client.keys))
+
+    @property
+    def namespaces(self) -> blocking.Namespaces:
+        """Namespaces, members, quotas, policies."""
+        return cast("blocking.Namespaces", _Blocking(self._client.namespaces))
+
+    @property
+    def orgs(self) -> blocking.Orgs:
+        """Organizations, teams, robots."""
+        return cast("blocking.Orgs", _Blocking(self._client.orgs))
+
+    @property
+    def resolve(self) -> blocking.Resolve:
+        """Which releases fit together."""
+        return cast("blocking.Resolve", _Blocking(self._client.resolve))
+
+    @property
+    def search(self) -> blocking.Search:
+        """Search among all artifacts."""
+        return cast("blocking.Search", _Blocking(self._client.search))
+
+    @property
+    def versions(self) -> blocking.Versions:
+        """Versions, channels, states, stars."""
+        return cast("blocking.Versions", _Blocking(self._client.versions))
 
     def __enter__(self) -> SyncClient:
         return self

@@ -36,6 +36,7 @@ _MAX_TOKEN_ANSWER = 256 * 1024
 _MAX_REDIRECTS = 5
 _AGAIN = (408, 429, 500, 502, 503, 504)
 _SAFE = ("GET", "HEAD", "PUT", "DELETE")  # asked again, they do the same
+_FIRST_TRIES = 4  # to reach one that never answered: the address is wrong more often than the registry is restarted
 _REDIRECTS = (301, 302, 303, 307, 308)
 # Bytes are hashed as they come; packed answers are a way to send bombs.
 _HEADERS = {"User-Agent": "gati-client", "Accept-Encoding": "identity", "Accept": "*/*"}
@@ -86,6 +87,7 @@ class Transport:
         self._context: ssl.SSLContext | None = None
         self._lanes: Lanes | None = None
         self._straight = False
+        self._met = False
         self._proxied = not hosts.loopback(self.url.host) and bool({"http", "https", "all"} & set(getproxies()))
 
     async def close(self) -> None:
@@ -167,11 +169,13 @@ class Transport:
                     response = await self._authorized(method, url, frozenset(scopes), headers or {}, content, waiting)
                 except (httpx.TransportError, TimeoutError) as error:
                     sent = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-                    if last or (sent and not repeatable) or "CERTIFICATE_VERIFY" in str(error):
+                    stranger = not (sent or self._met or turn < _FIRST_TRIES)
+                    if last or stranger or (sent and not repeatable) or "CERTIFICATE_VERIFY" in str(error):
                         raise _network(self.host, action, error) from None
                     await self.pause(turn)
                     continue
                 stack.push_async_callback(response.aclose)
+                self._met = True
                 status = response.status_code
                 if status in expected:
                     yield response
@@ -182,7 +186,7 @@ class Transport:
                     await response.aclose()
                     await self.pause(turn, response.headers.get("retry-after"))
                     continue
-                raise refusal(self.host, action, status, body)
+                raise refusal(self.host, action, status, body, logged_in=self._credential is not None)
 
     async def straight(
         self,
@@ -452,7 +456,7 @@ async def _read_some(response: httpx.Response) -> bytes:
 
 def _network(host: str, action: str, error: Exception) -> GatiError:
     words = str(error) or type(error).__name__
-    remedy = "Check the address and the connection, then try again: what was transferred is kept."
+    remedy = "Check the address and the connection, then try again."
     if "CERTIFICATE_VERIFY" in words:
         remedy = "If its authority is your own, name the authority's file in SSL_CERT_FILE."
     return Network(f"cannot {action} at {host}: {words}", remedy=remedy)

@@ -113,6 +113,25 @@ def test_git(tmp_path: Path) -> None:
     assert set(tree(tmp_path / "mine")) == {"README.md", "gati-module.json", "index.js", "run.sh"}
 
 
+def test_git_at_a_commit(tmp_path: Path) -> None:
+    """A full hash pins, whatever came later; a gist's revision is one."""
+    url = repository(tmp_path / "repo", {"a.js": "1"})
+    commit = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=tmp_path / "repo", check=True, capture_output=True, text=True
+    ).stdout.strip()
+    (tmp_path / "repo/a.js").write_text("2")
+    identity = ["-c", "user.name=A", "-c", "user.email=a@example.com"]
+    subprocess.run(["git", *identity, "commit", "-qam", "y"], cwd=tmp_path / "repo", check=True)
+    from_git(url, tmp_path / "mine", reference=commit)
+    assert (tmp_path / "mine/a.js").read_text() == "1"
+    with pytest.raises(Network, match="git"):
+        from_git(url, tmp_path / "no", reference="0" * 40)
+    for gist in ("mlld://gist/alice/a1f3e0", "mlld://alice/json-utils"):
+        with pytest.raises(Usage, match="gist"):
+            from_git(gist, tmp_path / "no")
+    assert not (tmp_path / "no").exists()
+
+
 def test_specifications(tmp_path: Path) -> None:
     text = "name: payments\nversion: 1.2.3\nframework: tlaplus\nspecifications: {main: specs/main.tla}\n"
     url = repository(

@@ -169,6 +169,40 @@ async def test_other_ecosystems_locks(workshop: Workshop, tmp_path: Path) -> Non
     assert again.packages["users/alice/json-utils@1.0.0"].approved_at == "2026-01-01T00:00:00Z"
 
 
+async def test_a_lock_of_mlld_names_gists(workshop: Workshop, tmp_path: Path) -> None:
+    """What it locks is the version that is this gist at this revision, not the newest; what nobody has is told."""
+    gist = "a1f3e09a42db6c680b454f6f93efa9d8"
+    digests = {}
+    async with workshop.connect("") as client:
+        for version, revision in (("1.0.0", "a" * 40), ("1.1.0", "b" * 40)):
+            config = {"name": "json-utils", "gist": gist, "revision": revision, "description": "JSON."}
+            pushed = await client.artifacts.push(
+                "users/mona/json-utils", artifact_type="application/vnd.gati.module.v1",
+                config=json.dumps(config).encode(), config_type="application/vnd.mlld.module.v1+json", layers=[],
+                tags=[version],
+            )  # fmt: skip
+            digests[version] = pushed.digest
+
+    def written(revision: str) -> Path:
+        path = tmp_path / "mlld.lock.json"
+        entry = {"resolved": f"mlld://gist/mona/{gist}", "gistRevision": revision, "integrity": f"sha256:{'e' * 64}"}
+        path.write_text(json.dumps({"version": "1.0.0", "imports": {"mlld://mona/json-utils": entry}}))
+        return path
+
+    project = workshop.project("pinned")
+    found = await project.adopt(foreign.read(written("a" * 40)))
+    assert found.warnings == ()
+    assert {key: one.digest for key, one in found.lock.packages.items()} == {
+        "users/mona/json-utils@1.0.0": digests["1.0.0"]
+    }
+    assert project.application.dependencies == {"users/mona/json-utils": digests["1.0.0"]}
+    other = workshop.project("unpinned")
+    found = await other.adopt(foreign.read(written("c" * 40)))
+    assert set(found.lock.packages) == {"users/mona/json-utils@1.1.0"}
+    assert len(found.warnings) == 1
+    assert gist in found.warnings[0]
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [("a.yaml", "- x"), ("a.yaml", "packages: {x: {}}"), ("a.yaml", "a: [&x"), ("a.yaml", "packages: {'X Y': 1.0.0}"),

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import subprocess
 import sys
+from collections.abc import Iterator
+from typing import assert_type
 
 import pytest
 
@@ -14,33 +16,37 @@ from gati_client.spaces.account import Account
 from gati_client.spaces.advisories import Advisories
 from gati_client.spaces.artifacts import Artifacts
 from gati_client.spaces.audit import Audit
+from gati_client.spaces.capabilities import Capabilities
 from gati_client.spaces.keys import Keys
 from gati_client.spaces.namespaces import Namespaces
 from gati_client.spaces.orgs import Orgs
 from gati_client.spaces.resolve import Resolve
 from gati_client.spaces.search import Search
 from gati_client.spaces.versions import Versions
+from tests.client import blocking
 
 NAMES = """BytesSource Client Conflict Credential Credentials Denied Descriptor FileSource GatiError Integrity Layer
 Manifest Name Network NotFound Patience Progress Source StaticCredentials SyncClient Usage"""
 
 METHODS: dict[type, str] = {
-    Client: """account advisories audit close features host keys namespaces orgs resolve search versions""",
+    Client: """account advisories audit capabilities close features host keys namespaces orgs resolve search
+    versions""",
     Account: """begin_device change_user delete_user device_token distrust_publisher end_login end_session explain
     logins me register sessions set_password trust_publisher trusted_publishers update user users""",
     Advisories: "decide get list put submit withdraw",
     Artifacts: """blob copy delete digest download export_layout has_blob import_layout manifest mount_blob push
     put_blob put_manifest referrers repositories tags""",
-    Audit: "checkpoint consistency entries inclusion",
+    Audit: "checkpoint consistency entries inclusion keys",
+    Capabilities: "delegate give_up issue list revoke",
     Keys: "create list revoke rotate",
     Namespaces: """delete delete_member delete_policy delete_quota delete_role drafts get list members policies
     publish_draft put put_member put_policy put_quota put_role quota roles transfer verifications verify""",
     Orgs: """create create_robot create_team delete delete_member delete_robot delete_team delete_team_member get list
     members put_member put_team_member robots team_members teams update""",
-    Resolve: "dependents drawing graph solve",
-    Search: "downloads find suggest",
+    Resolve: "conflicts dependents drawing graph solve",
+    Search: "downloads find suggest types",
     Versions: """archive artifact artifacts channels deprecate get history kinds list moves promote publish put_schema
-    rate ratings restore schemas star starred undeprecate unpublish unstar unyank update yank""",
+    rate ratings restore schemas star starred types undeprecate unpublish unstar unyank update yank""",
 }
 
 CODES = {"GatiError": 1, "Usage": 2, "NotFound": 3, "Denied": 4, "Conflict": 5, "Integrity": 6, "Network": 7}
@@ -72,6 +78,22 @@ def test_the_blocking_client_has_the_same_namespaces() -> None:
             if kind is not Client:
                 space = getattr(client, kind.__name__.lower())
                 assert set(methods.split()) <= set(dir(space))
+
+
+def test_the_blocking_client_has_types() -> None:
+    """Whoever changes a namespace runs `python -m tests.client.blocking`."""
+    assert blocking.TARGET.read_text() == blocking.source()
+
+
+def typed(client: SyncClient, other: Client) -> None:
+    """Never run: `make lint` checks that a type checker sees what comes back, and what may go in."""
+    assert_type(client.artifacts.digest("a", "b"), str | None)
+    assert_type(client.artifacts.tags("a"), Iterator[str])
+    assert_type(client.versions.get("a", "1.0.0").digest, str)
+    assert_type(next(client.keys.list()).scopes, list[str])
+    client.artifacts.copy(client, "a", "b", "c", None)
+    client.artifacts.copy(other, "a", "b", "c", None)
+    client.keys.revoke(5)  # type: ignore[arg-type]  # and that it sees what may not
 
 
 def test_exit_codes() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from gati_client.cli.frame import configuration, connect, current
 from gati_client.errors import Denied, NotFound, Usage
+from gati_client.names import LEVELS
 
 if TYPE_CHECKING:
     from gati_client.client import Client
@@ -46,7 +47,14 @@ async def reaching(text: str, *, publishing: bool = False) -> AsyncIterator[tupl
     async with connect(registry=name.registry) as client:
         repository = await placed(client, text, name, publishing=publishing)
         reference = name.digest or (tag_of(name.version) if name.version else None)
-        yield client, Target(repository, reference, by_digest=name.digest is not None)
+        try:
+            yield client, Target(repository, reference, by_digest=name.digest is not None)
+        except NotFound as error:
+            if error.code == "NAME_UNKNOWN":
+                raise NotFound(f"{client.host} has no {repository} that you may see", remedy=error.remedy) from None
+            if reference is not None and not error.remedy:
+                error.remedy = f"gati version list {repository} shows those there are"
+            raise
 
 
 async def some(items: AsyncIterator[T], limit: int = 10_000) -> list[T]:
@@ -65,11 +73,11 @@ async def placed(client: Client, text: str, name: Name, *, publishing: bool) -> 
     from gati_client.names import Name
 
     if name.unplaced:
-        return await _owned(client, name)
+        return await _owned(client, name.repository)
     if Name.parse(text, namespace="users/x").repository == name.repository:
         return name.repository  # it says itself where it is
     if namespace := current().namespace or configuration().namespace:
-        return Name.parse(text, namespace=namespace).repository
+        return Name.parse(text, namespace=await namespace_at(client, namespace)).repository
     own = await own_namespace(client)
     if own is None:
         return name.repository
@@ -87,15 +95,28 @@ async def own_namespace(client: Client) -> str | None:
         return None
 
 
-async def _owned(client: Client, name: Name) -> str:
+async def namespace_at(client: Client, text: str) -> str:
+    """A namespace's path, of how users write it: `@acme/team`, `@user/alice`, or `acme` alone for an organization's
+    or, if there is none, a user's."""
+    written = text.strip("/")
+    if written.startswith("@user/"):
+        return f"users/{written[6:]}"
+    if written.startswith("@"):
+        return f"orgs/{written[1:]}"
+    return await _owned(client, written) if written and written.partition("/")[0] not in LEVELS else written
+
+
+async def _owned(client: Client, path: str) -> str:
     """`a/b` is of the organization `a`, if there is one, else of the user."""
     if "identity" not in await client.features():
-        return name.repository
+        return path
     try:
-        await client.orgs.get(name.repository.partition("/")[0])
+        await client.orgs.get(path.partition("/")[0])
     except NotFound:
-        return f"users/{name.repository}"
-    return f"orgs/{name.repository}"
+        return f"users/{path}"
+    except Denied:  # strangers are not told which organizations there are, but may see what is public there
+        return f"orgs/{path}" if "/" in path and await _there(client, f"orgs/{path}") else f"users/{path}"
+    return f"orgs/{path}"
 
 
 async def _there(client: Client, repository: str) -> bool:

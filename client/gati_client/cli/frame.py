@@ -251,7 +251,7 @@ def confirm(question: str) -> None:
     if current().yes:
         return
     if not sys.stdin.isatty():
-        raise Usage(f"{question}: there is no terminal to ask on", remedy="say --yes")
+        raise Usage(f"{question} There is no terminal to ask on", remedy="say --yes")
     typer.confirm(question, abort=True, err=True)
 
 

@@ -8,12 +8,6 @@ from gati_client.cli.frame import App
 COMMANDS = (
     packing.publish,
     project.install,
-    project.remove,
-    moving.import_,
-    project.update,
-    project.outdated,
-    packing.publish,
-    project.install,
     project.update,
     project.outdated,
     project.remove,

@@ -59,7 +59,7 @@ async def import_(
     origin: Annotated[
         Literal["npm", "git"] | None, typer.Option("--from", help="Make a folder that can be published.")
     ] = None,
-    reference: Annotated[str | None, typer.Option("--ref", help="The branch or tag, of git.")] = None,
+    reference: Annotated[str | None, typer.Option("--ref", help="The branch, tag or full commit, of git.")] = None,
 ) -> None:
     """Push everything of an OCI layout; with --from, make an artifact's folder of what npm or git have."""
     if origin is not None:

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from gati_client.cli.api import some
+from gati_client.cli.api import namespace_at, some
 from gati_client.cli.frame import App, confirm, connect, current, emit, say
 from gati_client.errors import Usage
+
+if TYPE_CHECKING:
+    from gati_client.models import NamespaceItem
 
 app = App()
 namespace = App(help="Namespaces: members, policies, limits, audit.")
 app.add_typer(namespace, name="namespace")
 
-Path = Annotated[str, typer.Argument(help="Which namespace, such as orgs/acme or @acme.")]
+Path = Annotated[str, typer.Argument(help="Which namespace, such as orgs/acme, @acme or acme.")]
 Visibility = Annotated[Literal["public", "internal", "private"] | None, typer.Option(help="Who may see what is in it.")]
 
 _COLUMNS = ("path", "visibility", "description")
-
-
-def _written(path: str) -> str:
-    """A namespace's path, of how users write it too: `@acme/team`."""
-    written = path.strip("/")
-    if written.startswith("@user/"):
-        return f"users/{written[6:]}"
-    return f"orgs/{written[1:]}" if written.startswith("@") else written
 
 
 @namespace.command()
@@ -41,21 +37,33 @@ async def create(
 
     change = NamespaceChange(visibility=visibility, description=description, labels=current().labels)
     async with connect() as client:
-        emit(await client.namespaces.put(_written(path), change), (*_COLUMNS, "owner", "labels"))
+        emit(await client.namespaces.put(await namespace_at(client, path), change), (*_COLUMNS, "owner", "labels"))
 
 
 @namespace.command()
 async def get(path: Path) -> None:
     """A namespace."""
     async with connect() as client:
-        emit(await client.namespaces.get(_written(path)), (*_COLUMNS, "owner", "labels", "verified"))
+        emit(await client.namespaces.get(await namespace_at(client, path)), (*_COLUMNS, "owner", "labels", "verified"))
 
 
 @namespace.command("list")
-async def list_(limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 1000) -> None:
+async def list_(
+    parent: Annotated[str | None, typer.Argument(help="At and below this one, such as orgs/acme or @acme.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 1000,
+) -> None:
     """Namespaces with settings that you may see."""
     async with connect() as client:
-        emit(await some(client.namespaces.list(), limit), _COLUMNS)
+        found = client.namespaces.list()
+        if parent is not None:
+            found = _below(found, await namespace_at(client, parent))
+        emit(await some(found, limit), _COLUMNS)
+
+
+async def _below(found: AsyncIterator[NamespaceItem], path: str) -> AsyncIterator[NamespaceItem]:
+    async for each in found:
+        if f"{each.path}/".startswith(f"{path}/"):
+            yield each
 
 
 @namespace.command()
@@ -63,7 +71,7 @@ async def delete(path: Path) -> None:
     """Remove an empty namespace with all that is set at it."""
     confirm(f"Delete the namespace {path}?")
     async with connect() as client:
-        await client.namespaces.delete(_written(path))
+        await client.namespaces.delete(await namespace_at(client, path))
     say(f"{path} is removed")
 
 
@@ -79,8 +87,9 @@ async def audit(
 ) -> None:
     """Who did what in a namespace and below, newest first."""
     async with connect() as client:
+        where = await namespace_at(client, path)
         found = client.audit.entries(
-            namespace=_written(path), actor=actor, action=action, category=category, since=since, until=until
+            namespace=where, actor=actor, action=action, category=category, since=since, until=until
         )
         columns = ("time", "actor", "action", "resource", "status")
         emit(await some(found, limit), columns, wide=("method", "ip", "decision", "request_id"))
@@ -98,8 +107,9 @@ async def members(
     """Who has which role: admin, publisher, maintainer, contributor, reader, or one of your own."""
     from gati_client.models import MemberChange
 
-    where, roles = _written(path), [_role(text) for text in give or []]
+    roles = [_role(text) for text in give or []]
     async with connect() as client:
+        where = await namespace_at(client, path)
         for (kind, name), role in roles:
             await client.namespaces.put_member(where, kind, name, MemberChange(role=role))
         for text in remove or []:
@@ -123,8 +133,8 @@ async def policy(
         raise Usage("which policy?", remedy=f"write gati namespace policy {path} NAME")
     from gati_client.models import PolicyChange
 
-    where = _written(path)
     async with connect() as client:
+        where = await namespace_at(client, path)
         if name is not None and remove:
             await client.namespaces.delete_policy(where, name)
         elif name is not None and (enforcement or body):
@@ -149,8 +159,9 @@ async def quota(
     """Limits of a namespace and what is used of them; with options they are set, those left out to the default."""
     from gati_client.models import QuotaChange
 
-    where, limits = _written(path), (bytes_, artifacts, bandwidth, calls)
+    limits = (bytes_, artifacts, bandwidth, calls)
     async with connect() as client:
+        where = await namespace_at(client, path)
         if reset:
             await client.namespaces.delete_quota(where)
         elif any(limit is not None for limit in limits):

@@ -31,10 +31,11 @@ async def publish(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would go and what speaks against it.")] = False,
     allow_secret: AllowSecret = False,
 ) -> int:
-    """Publish the artifact in a folder."""
+    """Publish the artifact in a folder; --label KEY=VALUE gives the version labels."""
     from gati_client import publish as publishing
     from gati_client.project import files
 
+    labels = current().labels
     kind, manifest = publishing.manifest_of(folder, current().kind)
     name = to or files.parse(manifest.read_bytes(), manifest.name, Usage).get("name")
     if not isinstance(name, str):
@@ -49,6 +50,14 @@ async def publish(
             with progress() as report:
                 done = await publishing.push(
                     client, plan, allow_secrets=allow_secret, force=current().force, progress=report
+                )
+            if labels:
+                from gati_client.models import Overlay
+
+                before = await client.versions.get(plan.repository, plan.tags[0])
+                both = {**(before.overlay.get("labels") or {}), **labels}
+                await client.versions.update(
+                    plan.repository, plan.tags[0], Overlay(labels=both), revision=before.revision
                 )
             emit({
                 "repository": plan.repository, "version": plan.version, "kind": plan.kind, "digest": done.digest,

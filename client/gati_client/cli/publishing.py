@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gati_client.cli.api import own_namespace, reaching, some
+from gati_client.cli.api import namespace_at, own_namespace, reaching, some
 from gati_client.cli.frame import App, configuration, connect, current, emit, say
 from gati_client.errors import NotFound, Usage
 
@@ -82,9 +82,7 @@ async def list_(
     """Artifacts at and below a namespace."""
     async with connect() as client:
         path = namespace or current().namespace or configuration().namespace
-        path = path or await own_namespace(client) or "library"
-        if path.startswith("@"):
-            path = f"orgs/{path[1:]}"
+        path = await namespace_at(client, path) if path else await own_namespace(client) or "library"
         found = await some(client.versions.artifacts(path, kind=current().kind), limit)
         emit(found, ("repository", "kind", "latest", "description"), wide=("stars", "updated_at", "digest"))
 

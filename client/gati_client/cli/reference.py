@@ -65,12 +65,12 @@ def commands() -> Iterator[tuple[str, Any]]:
     tree: Any = typer.main.get_group(root.app)
     context = typer.Context(tree, info_name="gati")
     first, *others = (tree.get_command(context, kind) for kind in root.KINDS)
-    told = {name: _parameters(first.get_command(context, name)) for name in first.list_commands(context)}
+    told = {name: _told(first.get_command(context, name)) for name in first.list_commands(context)}
 
     def walk(group: Any, words: str) -> Iterator[tuple[str, Any]]:
         for name in group.list_commands(context):
             found = group.get_command(context, name)
-            if found.hidden or (group in others and told.get(name) == _parameters(found)):
+            if found.hidden or (group in others and told.get(name) == _told(found)):
                 continue  # what all kinds have is told with the first of them
             if hasattr(found, "list_commands"):
                 yield from walk(found, f"{words} {name}")
@@ -80,8 +80,9 @@ def commands() -> Iterator[tuple[str, Any]]:
     yield from walk(tree, "gati")
 
 
-def _parameters(command: Any) -> list[str]:
-    return [str(param.name) for param in command.params]
+def _told(command: Any) -> tuple[str, list[str]]:
+    """What would be said of a command, but for the kind in its words."""
+    return command.callback.__module__ if command.callback else "", [str(param.name) for param in command.params]
 
 
 def _arguments(command: Any) -> list[Any]:

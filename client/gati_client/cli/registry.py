@@ -12,6 +12,7 @@ from gati_client.cli import session
 from gati_client.cli.finding import searched
 from gati_client.cli.frame import App, configuration, connect, current, emit, say
 from gati_client.errors import Conflict, NotFound
+from gati_client.hosts import registry_url
 
 app = App()
 registry = App(help="Registries that have a name on this machine.")
@@ -32,6 +33,7 @@ def add(
     known = configuration()
     if name in known.registries and not current().force:
         raise Conflict(f"{name} is {known.registries[name].url}", remedy="say --force to replace it")
+    registry_url(url, insecure=insecure)  # says what is wrong with it now, not at its first use
     registries = {**known.registries, name: config.Registry(url, insecure)}
     config.save(dataclasses.replace(known, registries=registries, default=known.default or name), current().config)
     say(f"{name} is {url}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -168,11 +169,33 @@ def main() -> int:
         return 0
     except typer.Abort:
         return _failed("stopped", "", 1)
+    except OSError as error:
+        return _failed(*_of_system(error), 1)
     except Exception as error:
         if hasattr(error, "format_message"):
             return _misused(error)
         return _failed(f"{type(error).__name__}: {error}", "--debug shows where", 1)
     return code if isinstance(code, int) else 0
+
+
+def _of_system(error: OSError) -> tuple[str, str]:
+    """What the machine did not let us do, and the remedy."""
+    if error.filename is None or not error.strerror:
+        return f"{type(error).__name__}: {error}", "--debug shows where"
+    return f"{error.filename}: {error.strerror.lower()}", _REMEDIES.get(error.errno or 0, "--debug shows where")
+
+
+_REMEDIES = {
+    errno.EACCES: "make it yours, or use another folder",
+    errno.EPERM: "make it yours, or use another folder",
+    errno.EROFS: "use a folder that can be written",
+    errno.ENOSPC: "make room; gati cache prune gives some back",
+    errno.EDQUOT: "make room; gati cache prune gives some back",
+    errno.ENOTDIR: "a folder is needed there",
+    errno.EISDIR: "a file is needed there",
+    errno.EEXIST: "something else is there",
+    errno.ENOENT: "check the name",
+}
 
 
 def _failed(message: str, remedy: str, code: int) -> int:

@@ -7,6 +7,7 @@ import contextlib
 import platform
 import sys
 import time
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -119,7 +120,10 @@ async def _proved(host: str, registry: str | None, name: str, secret: str) -> st
     from gati_client.auth import Credential, StaticCredentials
 
     credential = Credential(username=name, password=secret) if name else Credential(token=secret)
-    async with connect(registry=registry, credentials=StaticCredentials(host, credential)) as client:
+    async with (
+        _knowing(host, name),
+        connect(registry=registry, credentials=StaticCredentials(host, credential)) as client,
+    ):
         if "identity" not in await client.features():
             # Another's registry: that it lets us in is all there is to know.
             await client.transport.ask("GET", "/v2/", action="log in")
@@ -127,6 +131,18 @@ async def _proved(host: str, registry: str | None, name: str, secret: str) -> st
                 raise Usage(f"{host} has no names of accounts", remedy="say --username NAME")
             return name
         return (await client.account.me()).account.name
+
+
+@contextlib.asynccontextmanager
+async def _knowing(host: str, name: str) -> AsyncIterator[None]:
+    """A refusal of a login is about what was given, not about a login that is lacking."""
+    try:
+        yield
+    except Denied as error:
+        if error.status != 401:
+            raise
+        said = f"{host} does not let {name} in with this password" if name else f"{host} does not know this API key"
+        raise Denied(said, remedy="check it, and the address of the registry") from None
 
 
 async def _by_device(client: Client, scope: str, *, open_browser: bool) -> str:

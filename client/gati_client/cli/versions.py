@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -64,6 +65,42 @@ async def history(
     async with reaching(name) as (client, target):
         moves = await some(client.versions.moves(target.repository, channel), limit)
         emit(moves, ("number", "before", "after", "actor", "moved_at"))
+
+
+@version.command()
+async def downloads(
+    name: Named,
+    since: Annotated[str | None, typer.Option(help="From this day on, UTC: 2026-01-31.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
+) -> None:
+    """How often each version was downloaded on each day."""
+    async with reaching(name) as (client, target):
+        found = client.search.downloads(target.repository, since=since)
+        emit(await some(found, limit), ("day", "version", "count"))
+
+
+@version.command()
+async def types(
+    name: Annotated[str, typer.Argument(metavar="NAME@VERSION", help="Which version, such as @acme/mail@1.2.0.")],
+) -> None:
+    """What the methods of a version take and give. `gati search --takes TYPE` finds methods by that."""
+    async with reaching(name) as (client, target):
+        found = await client.versions.types(target.repository, target.reference or "latest")
+    if current().output in ("json", "yaml"):
+        emit(found)
+        return
+    named = {digest: name for name, digest in found.types.items()}
+
+    def shown(digest: str | None) -> str:
+        if digest is None:
+            return ""
+        return named.get(digest) or json.dumps(found.definitions.get(digest), ensure_ascii=False)
+
+    rows = [
+        {"method": method, "takes": shown(one.takes), "gives": shown(one.gives)}
+        for method, one in sorted(found.methods.items())
+    ]
+    emit(rows, ("method", "takes", "gives"))
 
 
 @version.command()

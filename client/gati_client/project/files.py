@@ -70,7 +70,8 @@ def parse(data: bytes, name: str, error: type[GatiError]) -> dict[str, Any]:
     try:
         found = json.loads(data.decode("utf-8-sig"), object_pairs_hook=pairs)
     except (ValueError, RecursionError) as reason:
-        raise error(f"{name} is no JSON that one can read: {reason}"[:300]) from None
+        said = str(reason).partition(" (char ")[0]
+        raise error(f"{name} is no JSON that one can read: {said}"[:300], remedy="mend it there") from None
     if not isinstance(found, dict):
         raise error(f"{name} holds no JSON object")
     return found

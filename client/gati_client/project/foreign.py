@@ -10,21 +10,22 @@
         dependencies: {crypto/algorithms: 2.1.0}
 
 Importing gives wishes, which a registry then resolves: versions of specifications as they are locked; of mlld's
-modules, whose gists are nowhere else, the digest where gati wrote the lock, else the newest. What was approved stays so
-where it is the same content.
+modules the digest where gati wrote the lock, else the version that is the same gist at the same revision, else the
+newest. What was approved stays so where it is the same content.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from gati_client.errors import GatiError, Usage
 from gati_client.names import Name, is_digest
 from gati_client.project import files
+from gati_client.project.gists import Gist
 from gati_client.project.lock import Lock, Package
 
 Form = Literal["spec", "mlld"]
@@ -34,10 +35,11 @@ SPEC, MLLD = "spec-lock.yaml", "mlld.lock.json"
 @dataclass(frozen=True, slots=True)
 class Imported:
     """What a foreign lock asks for: ranges by repository; and what was approved there, by repository: when, and the
-    digest of what was."""
+    digest of what was. `gists` are what was locked of mlld's modules, by repository."""
 
     wishes: Mapping[str, str]
     approved: Mapping[str, tuple[str, str]]
+    gists: Mapping[str, Gist] = field(default_factory=dict)
 
 
 def form_of(path: Path) -> Form:
@@ -96,19 +98,21 @@ def _read_mlld(path: Path) -> Imported:
     imports = files.read(path, Usage).get("imports")
     if not isinstance(imports, dict):
         raise Usage(f"{path.name} holds no imports")
-    wishes, approved = dict[str, str](), dict[str, tuple[str, str]]()
+    wishes, approved, gists = dict[str, str](), dict[str, tuple[str, str]](), dict[str, Gist]()
     for name, entry in imports.items():
         if not isinstance(entry, dict):
             raise Usage(f"{path.name}: {name[:100]} is not written as mlld writes it")
         repository = _repository(name)
         when, integrity = entry.get("approvedAt"), entry.get("integrity")
         wishes[repository] = "*"
+        if (gist := Gist.parse(entry.get("resolved"), entry.get("gistRevision"))) is not None:
+            gists[repository] = gist
         if isinstance(integrity, str) and is_digest(integrity):
             if str(entry.get("resolved")).endswith(integrity):  # gati wrote it
                 wishes[repository] = integrity
             if isinstance(when, str):
                 approved[repository] = (when, integrity)
-    return Imported(wishes, approved)
+    return Imported(wishes, approved, gists)
 
 
 def _repository(name: str) -> str:

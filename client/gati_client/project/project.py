@@ -7,7 +7,7 @@ installing goes by the lock alone.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ from gati_client.project import lock as locks
 from gati_client.project import manifest as manifests
 from gati_client.project.audit import Affected, audit
 from gati_client.project.foreign import Imported
+from gati_client.project.gists import Gist, version_of
 from gati_client.project.install import Connect, Report, Way, install
 from gati_client.project.lock import Lock
 from gati_client.project.manifest import Application
@@ -101,6 +102,7 @@ class Project:
 
         Raises:
             Conflict: the wishes do not fit together; the message says which.
+            NotFound: there is nothing by one of the names.
         """
         application = application if application is not None else self.application
         before = self.lock if keep else None
@@ -118,8 +120,10 @@ class Project:
         async with self._connect(self._registry) as client:
             answer = await client.resolve.solve(ResolveRequest.model_validate(body))
         if answer.conflicts or answer.lock is None:
-            raise Conflict("; ".join(line for one in answer.conflicts for line in _lines(one))[:2000],
-                           remedy="change a range in gati.json")  # fmt: skip
+            lines = [line for one in answer.conflicts for line in _lines(one)]
+            helped = any(line.startswith("help:") for line in lines)
+            kind = NotFound if any(one.missing for one in answer.conflicts) else Conflict
+            raise kind("; ".join(lines)[:2000], remedy="" if helped else "change a range in gati.json")
         found = locks.parse({**answer.lock.model_dump(mode="json"), "root": application.root})
         return Resolved(_approved(found, before), tuple(answer.warnings), tuple(answer.packages))
 
@@ -191,17 +195,32 @@ class Project:
         return found
 
     async def adopt(self, imported: Imported) -> Resolved:
-        """Ask for what the lock of another ecosystem holds."""
-        application = self.application.with_dependencies(imported.wishes)
+        """Ask for what the lock of another ecosystem holds: mlld's gists at their revisions, where a version here is
+        that; a warning says where none is."""
+        pinned, unknown = await self._pinned(imported.gists)
+        application = self.application.with_dependencies({**imported.wishes, **pinned})
         found = await self.resolve(application)
         packages = dict(found.lock.packages)
         for name, (when, digest) in imported.approved.items():
             key = found.lock.named(name)
             if key is not None and packages[key].digest == digest:
                 packages[key] = replace(packages[key], approved_at=when)
-        found = replace(found, lock=Lock(found.lock.root, packages))
+        found = replace(found, lock=Lock(found.lock.root, packages), warnings=(*found.warnings, *unknown))
         self._save(application, found.lock)
         return found
+
+    async def _pinned(self, gists: Mapping[str, Gist]) -> tuple[dict[str, str], list[str]]:
+        """Digests by repository, and words about gists that no version here is."""
+        pinned, unknown = dict[str, str](), list[str]()
+        if gists:
+            async with self._connect(self._registry) as client:
+                for repository, gist in gists.items():
+                    digest = await version_of(client, repository, gist)
+                    if digest is not None:
+                        pinned[repository] = digest
+                    else:
+                        unknown.append(f"no version of {repository} here is {gist}: the newest is taken")
+        return pinned, unknown
 
     async def fix(self) -> Resolved:
         """Leave versions that advisories are about, and as little else as possible."""

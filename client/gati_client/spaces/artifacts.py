@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from gati_client.errors import Network
 from gati_client.names import check_repository
 from gati_client.transfer.download import Downloads
 from gati_client.transfer.hashing import digest_of
@@ -18,6 +19,19 @@ from gati_client.transport import Transport
 
 if TYPE_CHECKING:
     from gati_client.client import Client
+
+
+class _Arrived:
+    """Passes on how far transfers came, and knows whether anything came through."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.any = False
+        self._progress = progress
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        self.any = self.any or done > 0
+        if self._progress is not None:
+            self._progress(what, done, total)
 
 
 class Artifacts:
@@ -58,7 +72,13 @@ class Artifacts:
         """
         check_repository(repository)
         own = Layer(BytesSource(config), config_type)
-        *pushed, described = await self._uploads.layers(repository, [*layers, own], progress, mount_from)
+        arrived = _Arrived(progress)
+        try:
+            *pushed, described = await self._uploads.layers(repository, [*layers, own], arrived, mount_from)
+        except Network as error:
+            if arrived.any:
+                error.remedy = "Try again: what was transferred is kept."
+            raise
         document: dict[str, Any] = {
             "schemaVersion": 2,
             "mediaType": MANIFEST,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import AsyncIterator
 
-from gati_client.models import CheckpointAnswer, ConsistencyProof, Entry, InclusionProof
+from gati_client.models import CheckpointAnswer, ConsistencyProof, Entry, InclusionProof, KeysAnswer
 from gati_client.spaces.base import Space, namespace_path
 
 
@@ -44,6 +44,10 @@ class Audit(Space):
     async def checkpoint(self) -> CheckpointAnswer:
         """The newest signed state of the whole log."""
         return await self._get(CheckpointAnswer, "/v2/_ext/audit/checkpoint")
+
+    async def keys(self) -> KeysAnswer:
+        """Public keys of checkpoints."""
+        return await self._get(KeysAnswer, "/v2/_ext/audit/keys")
 
     async def inclusion(self, entry: int, size: int) -> InclusionProof:
         """That an entry is in the log of that size."""

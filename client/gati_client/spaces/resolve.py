@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from gati_client.models import DependentItem, Graph, Resolution, ResolveRequest
-from gati_client.spaces.base import Space, part, repository_path
+from gati_client.models import Conflicts, DependentItem, Graph, Resolution, ResolveRequest
+from gati_client.spaces.base import Space, namespace_path, part, repository_path
 
 
 class Resolve(Space):
@@ -20,6 +20,11 @@ class Resolve(Space):
     def dependents(self, repository: str) -> AsyncIterator[DependentItem]:
         """Who wants this artifact."""
         return self._items(DependentItem, repository_path(repository, "resolve/dependents"))
+
+    async def conflicts(self, namespace: str, *, cursor: str = "") -> Conflicts:
+        """Which newest versions of a namespace cannot be had, alone or together; a page, as far as was looked."""
+        path = f"/v2/_ext/resolve/conflicts/{namespace_path(namespace)}"
+        return await self._get(Conflicts, path, {"cursor": cursor or None})
 
     async def graph(self, repository: str, version: str = "*") -> Graph:
         """Releases and what they want of each other."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 
-from gati_client.models import DownloadItem, SearchPage, Suggestion, Suggestions
+from gati_client.models import DownloadItem, SearchPage, Suggestion, Suggestions, TypesPage, TypesQuery
 from gati_client.spaces.base import Space, repository_path
 
 _PATH = "/v2/_ext/search"
@@ -47,6 +47,10 @@ class Search(Space):
     async def suggest(self, beginning: str, *, limit: int = 10) -> list[Suggestion]:
         """Artifacts whose name or title goes on like that, the best known first."""
         return (await self._get(Suggestions, f"{_PATH}/suggest", {"q": beginning, "limit": limit})).items
+
+    async def types(self, query: TypesQuery) -> TypesPage:
+        """Methods that take X and give Y, the exact ones first; of the latest versions."""
+        return await self._send("POST", f"{_PATH}/types", TypesPage, query)
 
     def downloads(self, repository: str, *, since: str | None = None) -> AsyncIterator[DownloadItem]:
         """Downloads of each version by day; `since` is a day such as `2026-01-31`."""

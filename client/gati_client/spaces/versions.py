@@ -21,6 +21,7 @@ from gati_client.models import (
     SchemaChange,
     SchemaItem,
     SchemaList,
+    SignatureItem,
     Starred,
     Version,
     VersionDetail,
@@ -58,6 +59,10 @@ class Versions(Space):
     async def get(self, repository: str, version: str) -> VersionDetail:
         """A version, a channel or a digest, with all that is known of it."""
         return await self._get(VersionDetail, self._path(repository, version))
+
+    async def types(self, repository: str, version: str) -> SignatureItem:
+        """A version's GTypes and the methods that take and give them."""
+        return await self._get(SignatureItem, self._path(repository, version, "types"))
 
     async def update(
         self, repository: str, version: str, overlay: Overlay, *, revision: int | None = None

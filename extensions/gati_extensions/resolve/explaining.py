@@ -25,7 +25,7 @@ def explain(problem: Problem, causes: Sequence[Want], paths: Mapping[str, Sequen
         lines.append(f"  and {len(wants) - MOST_LINES + 3} more want other ranges")
     if found is None:
         lines.append("help: check the name, or whether you may pull it")
-        return Conflict(name, tuple(lines[:MOST_LINES]))
+        return Conflict(name, tuple(lines[:MOST_LINES]), missing=True)
     lines.append(_available(problem, name, found.releases))
     lines.append(_help(problem, name, wants, found.releases))
     return Conflict(name, tuple(lines[:MOST_LINES]))

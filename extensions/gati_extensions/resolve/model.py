@@ -83,11 +83,13 @@ class Package(Model):
 
 
 class ConflictItem(Model):
-    """Why there is no answer. `choices` are given by the strategy `manual`."""
+    """Why there is no answer. `choices` are given by the strategy `manual`; `missing`: there is no such artifact here
+    that the caller may pull."""
 
     name: str
     lines: list[str]
     choices: list[str]
+    missing: bool = False
 
 
 class Resolution(Model):

@@ -85,11 +85,12 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Conflict:
-    """Why there is no answer, in lines that a person can act on."""
+    """Why there is no answer, in lines that a person can act on. `missing`: there is nothing by that name."""
 
     name: str
     lines: tuple[str, ...]
     choices: tuple[str, ...] = ()
+    missing: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -184,7 +184,7 @@ def _overrides(asked: ResolveRequest) -> Mapping[str, ranges.Range]:
 
 
 def _item(found: Conflict) -> ConflictItem:
-    return ConflictItem(name=found.name, lines=list(found.lines), choices=list(found.choices))
+    return ConflictItem(name=found.name, lines=list(found.lines), choices=list(found.choices), missing=found.missing)
 
 
 def _solved(problem: Problem) -> Solution:

@@ -31,6 +31,9 @@ def test_an_organization_and_its_namespace(site: Registry, gati: Client, user: s
     assert (made["path"], made["visibility"], made["labels"]) == (path, "public", {"tier": "gold"})
     assert asked(gati, "namespace", "get", path) == made
     assert path in [row["path"] for row in asked(gati, "namespace", "list")]
+    assert [row["path"] for row in asked(gati, "namespace", "list", f"@{org}") if row["path"] != f"orgs/{org}"] == [
+        path
+    ]
 
     members = asked(gati, "namespace", "members", path, "--set", f"{other}=publisher")
     assert [(row["name"], row["kind"], row["role"]) for row in members if row["path"] == path] == [

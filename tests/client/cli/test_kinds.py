@@ -129,7 +129,7 @@ def test_every_kind(gati: Client, site: Registry, user: str, tmp_path: Path) -> 
     # Search follows the push within a moment.
     wait_for(lambda: len(json.loads(found("--limit", "100"))["items"]) == len(KINDS) + 1, timeout=60, interval=0.5)
     both = json.loads(found())
-    assert set(both) == {"items", "facets", "total", "total_exact", "ranking", "corrected"}
+    assert set(both) == {"items", "next", "facets", "total", "total_exact", "ranking", "corrected"}
     assert {value["value"]: value["count"] for value in both["facets"]["kind"]}["theme"] == 1
     (item,) = json.loads(gati("theme", "search", "thing", "--namespace", f"users/{user}", "-o", "json"))["items"]
     assert {"repository", "kind", "name", "version", "description", "digest", "downloads", "stars", "publisher"} <= set(
@@ -152,7 +152,8 @@ def test_dry_run(gati: Client, site: Registry, user: str) -> None:
     assert planned["size"] > 0
     assert planned["problems"] == []
     assert not site.has_manifest(f"users/{user}/dry", "1.2.3")
-    gati("publish", "thing")
+    gati("publish", "thing", "--label", "team=ml", "--label", "tier=gold")
+    assert json.loads(gati("info", "dry@1.2.3", "-o", "json"))["overlay"]["labels"] == {"team": "ml", "tier": "gold"}
     (folder / "prompt.txt").write_bytes(b"Be long.\n")
     code, out, _ = gati.run("publish", "thing", "--dry-run", "--output", "json")
     assert code == 1

@@ -15,11 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote_plus, urlsplit
 
+from gati_extensions.identity import jwks
 from gati_extensions.identity.external import External
 from gati_extensions.identity.federation.attempt import Attempt
-from gati_extensions.identity.federation.keys import Keys
 from gati_extensions.identity.federation.settings import Provider
 from gati_extensions.identity.federation.web import Web, text_of
+from gati_extensions.identity.jwks import KeySet, SigningKey
 from gati_registry.extension import Clock
 
 FRESH = 60 * 60_000
@@ -56,7 +57,7 @@ class Oidc:
         self._secret = secret
         self._web = web
         self._clock = clock
-        self._keys = Keys(web, clock)
+        self._keys = KeySet(clock)
         self._metadata: tuple[int, Metadata] | None = None
         self._ask_at = 0
         self._turn = asyncio.Lock()
@@ -158,6 +159,7 @@ class Oidc:
         from authlib.oidc.core import CodeIDToken
         from joserfc import jws
         from joserfc.errors import JoseError
+        from joserfc.jwk import JWKRegistry
 
         provider = self._provider
         try:
@@ -165,12 +167,15 @@ class Oidc:
                 raise ValueError
             header = json.loads(base64.urlsafe_b64decode(token.partition(".")[0] + "=="))
             kid = header.get("kid")
-            key = await self._keys.find(metadata.jwks, kid if isinstance(kid, str) else None)
-            if key is None or header.get("alg") not in key[1]:
+            key = await self._keys.find(
+                kid if isinstance(kid, str) else None, metadata.jwks, lambda: self._signing(metadata.jwks)
+            )
+            if key is None or header.get("alg") not in key.algorithms:
                 raise self._web.refused("no key of the issuer's signed its token")
-            rules = jws.JWSRegistry(algorithms=key[1], strict_check_header=False)
+            rules = jws.JWSRegistry(algorithms=key.algorithms, strict_check_header=False)
             rules.max_header_length = _LONGEST_TOKEN  # certificate chains are long
-            claims = json.loads(jws.deserialize_compact(token.encode(), key[0], registry=rules).payload)
+            theirs = JWKRegistry.import_key(dict(key.parts))
+            claims = json.loads(jws.deserialize_compact(token.encode(), theirs, registry=rules).payload)
             checked = CodeIDToken(
                 claims,
                 header,
@@ -192,6 +197,12 @@ class Oidc:
         if provider.acr_values and claims.get("acr") not in provider.acr_values:
             raise self._web.refused("the login was not as strong as is asked here")
         return dict(claims)
+
+    async def _signing(self, url: str) -> Mapping[str, SigningKey]:
+        try:
+            return jwks.parsed(await self._web.get(url))
+        except ValueError as error:
+            raise self._web.down(str(error)) from None
 
     async def _completed(self, metadata: Metadata, claims: dict[str, Any], access_token: str) -> dict[str, Any]:
         """The claims, with those that only the issuer's userinfo tells."""

@@ -1,0 +1,115 @@
+"""When things are not as they should be: one line that says what and what to do, and the exit code that fits."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.client.cli.conftest import program, pushed
+from tests.client.cli.test_kinds import lay
+from tests.clients.client import Client
+from tests.clients.conftest import ADMIN_PASSWORD
+from tests.clients.registry import Registry
+from tests.extensions.kinds.support import CONFIGS
+from tests.support.server import free_port
+
+
+def refused(gati: Client, code: int, *arguments: str, stdin: str = "") -> str:
+    """What it says on standard error, in one line; nothing is printed."""
+    found, out, err = gati.run(*arguments, stdin=stdin)
+    assert (found, out) == (code, ""), err
+    assert err.startswith("gati: "), err
+    assert err.count("\n") == 1, err
+    return err
+
+
+@pytest.fixture
+def shop(gati: Client, tmp_path: Path) -> Client:
+    """gati in the folder of a project."""
+    folder = tmp_path / "shop"
+    folder.mkdir()
+    return Client(gati.program, gati.home, env=gati.env, cwd=folder)
+
+
+def test_no_server(home: Path) -> None:
+    """Nothing was transferred, so nothing is said to be kept."""
+    alone = Client(program(home).program, home, env={"GATI_REGISTRY": f"127.0.0.1:{free_port()}"})
+    lay(home / "thing", "config", CONFIGS["config"])
+    for arguments in (("publish", "thing"), ("search", "x")):
+        said = refused(alone, 7, *arguments)
+        assert "check the address" in said
+        assert "kept" not in said
+
+
+def test_wrong_credentials(site: Registry, home: Path, user: str) -> None:
+    gati = program(home, site)
+    said = refused(gati, 4, "login", "-u", user, "--password-stdin", stdin="not the password")
+    assert f"does not let {user} in with this password" in said
+    assert "not the password" not in said
+    assert "does not know this API key" in refused(gati, 4, "login", "--token-stdin", stdin="gati_nothing")
+    assert "--password-stdin" in refused(gati, 2, "login")
+    assert "say --password-stdin" in refused(gati, 2, "login", "-u", user)
+
+
+def test_what_is_not_there(gati: Client, shop: Client, site: Registry, user: str) -> None:
+    """A name, a version, a namespace, a folder, an address."""
+    pushed(site, f"users/{user}/log")
+    assert "gati search" in refused(gati, 3, "info", "nobody/nothing")
+    assert "gati version list" in refused(gati, 3, "info", "log@9.9.9")
+    assert "check the name" in refused(shop, 3, "add", "nobody/nothing")
+    assert "there are 1.2.3" in refused(shop, 5, "add", "log@^9")
+    assert not (shop.cwd or Path()).joinpath("gati.json").exists()
+    assert "gati search" in refused(gati, 3, "namespace", "get", "nobody")
+    assert "gati module create" in refused(gati, 2, "module", "publish", "nowhere")
+    assert "gati search" in refused(gati, 3, "init", "x", "--template", f"users/{user}/nothing")
+    # Who has logged in is not told to do that.
+    assert "check the name" in refused(gati, 4, "init", "x", "--template", "library/nothing")
+    assert "no address" in refused(gati, 2, "registry", "add", "odd", "ht!tp:/x y")
+    assert "--yes" in refused(gati, 2, "namespace", "delete", f"users/{user}")
+
+
+def test_files_that_are_broken(shop: Client, tmp_path: Path) -> None:
+    """A gati.json that was written by half, a lock with the marks of a merge, a file where a folder has to be."""
+    lay(tmp_path / "log", "library", {**CONFIGS["library"], "name": "log"})
+    shop("publish", str(tmp_path / "log"))
+    folder = shop.cwd or Path()
+    (folder / "gati.json").write_text('{"name": "shop", "depen')
+    for arguments in (("install",), ("add", "log")):
+        assert "mend it there" in refused(shop, 2, *arguments)
+    assert (folder / "gati.json").read_text() == '{"name": "shop", "depen'
+    (folder / "gati.json").unlink()
+    shop("add", "log")
+    lock = (folder / "gati.lock").read_text()
+    (folder / "gati.lock").write_text(f"<<<<<<< ours\n{lock}=======\n{lock}>>>>>>> theirs\n")
+    assert "take either side, then run gati install" in refused(shop, 6, "install")
+    (folder / "gati.lock").write_text(lock[: len(lock) // 2])
+    assert "gati.lock" in refused(shop, 6, "tree")
+    (folder / "gati.lock").write_text(lock)
+    (folder / "file").write_text("no folder")
+    assert "something else is there" in refused(shop, 1, "pack", "--to", "file/x.tar.gz")
+
+
+def test_a_name_of_two_parts(site: Registry, gati: Client, tmp_path: Path, user: str) -> None:
+    """`a/b` is the organization's, where there is one, else the user's: for members and for strangers."""
+    org = f"o{user[1:]}"
+    for name, repository in ((f"{user}/log", f"users/{user}/log"), (f"{org}/mail", f"orgs/{org}/mail")):
+        if repository.startswith("orgs/"):
+            made = site.http.post(
+                f"{site.url}/v2/_ext/identity/orgs", json={"name": org}, auth=("admin", ADMIN_PASSWORD)
+            )
+            assert made.status_code == 201, made.text
+        pushed(site, repository)
+        if repository.startswith("orgs/"):
+            shown = site.http.put(
+                f"{site.url}/v2/_ext/namespaces/orgs/{org}",
+                json={"visibility": "public"},
+                auth=("admin", ADMIN_PASSWORD),
+            )
+            assert shown.status_code == 200, shown.text
+        stranger = program(tmp_path, site)
+        for who in (gati, stranger):
+            assert json.loads(who("info", name, "-o", "json"))["repository"] == repository
+    assert json.loads(gati("list", user, "-o", "json"))[0]["repository"] == f"users/{user}/log"
+    assert json.loads(gati("namespace", "get", user, "-o", "json"))["path"] == f"users/{user}"
