@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 import datetime
 import email.utils
-import http.client
 import os
 import random
 import ssl
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
@@ -23,7 +22,7 @@ from gati_client import hosts
 from gati_client.answers import Answer, refusal
 from gati_client.auth import Credential, Credentials
 from gati_client.errors import Denied, GatiError, Integrity, Network
-from gati_client.lanes import Lanes, T, Take
+from gati_client.lanes import Item, Lane, Lanes, Reply, Sent, T, Take
 from gati_client.quick import httpx
 from gati_client.tokens import Challenge, Tokens, basic, parse_challenge
 from gati_client.wire import Wire
@@ -42,6 +41,10 @@ _HEADERS = {"User-Agent": "gati-client", "Accept-Encoding": "identity", "Accept"
 
 Body = bytes | Callable[[], AsyncIterator[bytes]]
 """What is sent: bytes, or what makes a fresh iterator for each try (with a Content-Length among the headers)."""
+
+
+Ask = Callable[[str, Sent, Callable[[Reply], bool]], bool]
+"""One request of many: target, body, and what reads the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +195,7 @@ class Transport:
         scopes: Sequence[str],
         take: Take[T | None],
         headers: Mapping[str, str] | None = None,
-        body: bytes | Iterable[bytes | memoryview] | None = None,
+        body: Sent = None,
         allowed: float = 0.0,
     ) -> T | None:
         """One request of many alike, with little time of the processor (see `lanes`).
@@ -212,23 +215,58 @@ class Transport:
             if hosts.origin(path) != hosts.origin(self.url):
                 return None
             path = path.raw_path.decode()
-        wanted = frozenset(scopes)
-        secret = await self._secret(await self._who(), self._wider.get((method, wanted), wanted))
-        sent = {**_HEADERS, **(headers or {})}
-        if secret is not None:
-            sent["Authorization"] = secret
-        if self._lanes is None:
-            context = self._trusted() if self.url.scheme == "https" else None
-            port = self.url.port or (80 if context is None else 443)
-            self._lanes = Lanes(self.url.host, port, context, self.patience.connect, self.patience.piece)
+        sent = await self._lane_headers(method, frozenset(scopes), headers or {})
         try:
-            done = await self._lanes.ask(method, path, sent, body, take, self.patience.answer + allowed)
-        except (OSError, http.client.HTTPException) as error:
+            done = await self._open_lanes().ask(method, path, sent, body, take, self.patience.answer + allowed)
+        except OSError as error:
             self._straight = False  # until the careful way got through again
             raise _network(self.host, "go on", error) from None
         if done is None:
             self._straight = False
         return done
+
+    async def straight_each(
+        self,
+        items: Sequence[Item],
+        work: Callable[[Ask, Item], bool],
+        *,
+        method: str,
+        scopes: Sequence[str],
+        headers: Mapping[str, str] | None = None,
+        allowed: float = 0.0,
+    ) -> Sequence[Item]:
+        """`straight` for many small requests, which some threads share.
+
+        Args:
+            work: asks for one item, in a thread; False: the answer is not what it looks for.
+            allowed: seconds that all may take beyond the usual.
+
+        Returns: Those that are left to the careful way: all of them where this one is not open.
+        """
+        if not self._straight or self._proxied or not items:
+            return items
+        sent = await self._lane_headers(method, frozenset(scopes), headers or {})
+
+        def one(lane: Lane, item: Item) -> bool:
+            return work(lambda path, body, take: lane.ask(method, path, sent, body, take), item)
+
+        try:
+            left = await self._open_lanes().each(items, one, self.patience.answer + allowed)
+        except TimeoutError as error:
+            raise _network(self.host, "go on", error) from None
+        self._straight = not left
+        return left
+
+    def _open_lanes(self) -> Lanes:
+        if self._lanes is None:
+            context = self._trusted() if self.url.scheme == "https" else None
+            port = self.url.port or (80 if context is None else 443)
+            self._lanes = Lanes(self.url.host, port, context, self.patience.connect, self.patience.piece)
+        return self._lanes
+
+    async def _lane_headers(self, method: str, scopes: frozenset[str], headers: Mapping[str, str]) -> Mapping[str, str]:
+        secret = await self._secret(await self._who(), self._wider.get((method, scopes), scopes))
+        return {**_HEADERS, **headers, **({} if secret is None else {"Authorization": secret})}
 
     # --- credentials --------------------------------------------------------------------------------------------
 
