@@ -30,9 +30,10 @@ from gati_client.transport import Ask, Transport, pieces
 _SMALL = 1 << 20  # bytes that come in one request and are held in memory
 _AT_ONCE = 64 * 1024
 _SEGMENT = 8 << 20
-_CONNECTIONS = 4
+_CONNECTIONS = 2  # more cost more than they bring, but on a line of much latency
 _FILES = 8  # that are fetched the careful way, or are large, at a time
 _BUFFER = 1 << 20  # bytes of one write
+_NEAR = 256 * 1024  # bytes that are still near the processor when they are written
 _PROGRESS = 64 * 1024  # bytes after which a connection that broke counts as one that worked
 
 
@@ -289,7 +290,7 @@ class _Filling:
             expected = f"bytes {begin}-{end - 1}/{self._state.size}"
             if reply.status != 206 or reply.headers.get("content-range") != expected or reply.length != end - begin:
                 return None
-            buffer = memoryview(bytearray(min(_BUFFER, end - begin)))
+            buffer = memoryview(bytearray(min(_NEAR, end - begin)))
             while position < end:
                 count = reply.readinto(buffer)
                 _pwrite(self._state.file, buffer[:count], position)

@@ -8,11 +8,9 @@ import io
 from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from gati_client import hosts
 from gati_client.answers import Answer
 from gati_client.errors import Conflict, GatiError, Integrity, Network, NotFound
 from gati_client.lanes import Part, Reply
-from gati_client.quick import httpx
 from gati_client.transfer.hashing import PIECE, digest_of, digest_of_source
 from gati_client.transfer.model import TITLE, Descriptor, Layer, Progress
 from gati_client.transfer.relay import Relay
@@ -28,7 +26,7 @@ _COARSE = (64 << 20, 8)  # the same until the first cut: each chunk is a round t
 _EARLY = 64 << 20  # bytes from which on a blob is sent while its digest is still being found out
 _LIMITED = 16 << 20  # the chunk that is tried where a larger one was refused for its size
 _PARALLEL = 8  # blobs at a time
-_LATE = 12  # times to ask how far a chunk came before it broke: a registry may still be making it durable
+_LATE = 40  # times to ask how far a chunk came before it broke: a registry may still be making it durable
 _BREAKS = 20  # of one blob, without a chunk getting through in between
 _OCTETS = {"Content-Type": "application/octet-stream"}
 
@@ -101,7 +99,13 @@ class Uploads:
             digest = digests[number] = layer.source.digest or digest_of(data)
             if digest not in begun and repository not in self._there.get(digest, ()):
                 begun.add(digest)
-                if not ask(f"/v2/{repository}/blobs/uploads/?digest={digest}", data, _created):
+                done = False
+                try:
+                    done = ask(f"/v2/{repository}/blobs/uploads/?digest={digest}", data, _created)
+                finally:
+                    if not done:
+                        begun.discard(digest)
+                if not done:
                     return False
                 self._there.setdefault(digest, []).append(repository)
             told(layer.title or digest, len(data), len(data))
@@ -246,7 +250,7 @@ class Uploads:
                 expected=(201,),
             )
 
-    async def _mount(self, repository: str, digest: str, places: Sequence[str]) -> httpx.URL | None:
+    async def _mount(self, repository: str, digest: str, places: Sequence[str]) -> str | None:
         """None: it is there now. Else a session to send it in."""
         start = f"/v2/{repository}/blobs/uploads/"
         # Without a place a registry may look for itself, or give a session (end-11).
@@ -272,7 +276,7 @@ class Uploads:
             await self._cancel(repository, self._location(answer))
         return await self._start(repository)
 
-    async def _start(self, repository: str) -> httpx.URL:
+    async def _start(self, repository: str) -> str:
         answer = await self._transport.ask(
             "POST",
             f"/v2/{repository}/blobs/uploads/",
@@ -290,11 +294,11 @@ class Uploads:
         hashing: asyncio.Future[str],
         title: str,
         progress: Progress | None,
-        session: httpx.URL,
+        session: str,
     ) -> None:
         """In chunks. After a break the session says how far it came; one that is gone is begun anew."""
         chunk = _chunk_size(source.size, _COARSE)
-        offset, breaks, furthest = 0, 0, 0
+        offset, breaks, furthest, count = 0, 0, 0, 0
         sent = 0  # of a chunk, as far as we know
 
         def sending(count: int) -> None:
@@ -319,7 +323,7 @@ class Uploads:
                 await self._transport.pause(min(breaks, 6))
                 if offset >= source.size and await self.has(repository, await hashing):
                     return  # it was closed, and only the answer was lost
-                session, offset = await self._came(repository, session, offset, sent > chunk)
+                session, offset = await self._came(repository, session, offset, more=count > chunk)
             except GatiError as error:
                 if error.status != 413 or chunk <= _LIMITED:
                     raise
@@ -330,8 +334,8 @@ class Uploads:
             if progress is not None:
                 progress(title, offset, source.size)
 
-    async def _came(self, repository: str, session: httpx.URL, offset: int, more: bool) -> tuple[httpx.URL, int]:
-        """The session and how far it came; `more`: a good part of a chunk was on its way beyond `offset`."""
+    async def _came(self, repository: str, session: str, offset: int, *, more: bool) -> tuple[str, int]:
+        """The session and how far it came; `more`: a large chunk was on its way beyond `offset`."""
         session, found = await self._status(repository, session)
         for _ in range(_LATE if more else 0):
             if found != offset:
@@ -343,12 +347,12 @@ class Uploads:
     async def _chunk(
         self,
         repository: str,
-        session: httpx.URL,
+        session: str,
         source: Source,
         offset: int,
         count: int,
         sending: Callable[[int], None],
-    ) -> tuple[httpx.URL, int]:
+    ) -> tuple[str, int]:
         headers = {**_OCTETS, "Content-Range": f"{offset}-{offset + count - 1}"}
         with source.open() as file:
             location = await self._transport.straight(
@@ -377,7 +381,7 @@ class Uploads:
             return await self._status(repository, session)
         return self._location(answer, session), offset + count
 
-    async def _status(self, repository: str, session: httpx.URL) -> tuple[httpx.URL, int]:
+    async def _status(self, repository: str, session: str) -> tuple[str, int]:
         """The session and how far it came; a new one where it is gone."""
         answer = await self._transport.ask(
             "GET",
@@ -390,35 +394,37 @@ class Uploads:
             return await self._start(repository), 0
         return self._location(answer, session), _received(answer)
 
-    async def _close(self, repository: str, session: httpx.URL, digest: str, size: int) -> None:
+    async def _close(self, repository: str, session: str, digest: str, size: int) -> None:
         await self._transport.ask(
             "PUT",
             _with_digest(session, digest),
             action=f"close the upload of blob {digest}",
             scopes=push_scopes(repository),
             headers=_OCTETS,
+            content=b"",
             expected=(201,),
             waiting=60.0 + size / (20 << 20),  # some read it all once more before they answer
             again=False,
+            short=True,  # asked twice, it is found to be done
         )
 
-    async def _cancel(self, repository: str, session: httpx.URL) -> None:
+    async def _cancel(self, repository: str, session: str) -> None:
         expected = (204, 202, 404, 405)
         with contextlib.suppress(GatiError):  # it ends by itself
             await self._transport.ask(
                 "DELETE", session, action="end an upload", scopes=push_scopes(repository), expected=expected
             )
 
-    def _location(self, answer: Answer, session: httpx.URL | None = None) -> httpx.URL:
+    def _location(self, answer: Answer, session: str | None = None) -> str:
         """Where the session goes on: at the registry itself, as a token and what is private goes there."""
         return self._next(answer.headers.get("location", ""), session)
 
-    def _next(self, location: str, session: httpx.URL | None) -> httpx.URL:
+    def _next(self, location: str, session: str | None) -> str:
         if not location:
             if session is not None:
                 return session
             raise Integrity(f"{self._transport.host} starts an upload and does not say where")
-        return hosts.same_origin(self._transport.url, location, "an upload")
+        return self._transport.origin.target(location, "an upload")
 
 
 def _chunk_size(size: int, grain: tuple[int, int]) -> int:
@@ -488,10 +494,9 @@ def _received(answer: Answer) -> int:
     return int(last) + 1
 
 
-def _with_digest(session: httpx.URL, digest: str) -> httpx.URL:
+def _with_digest(session: str, digest: str) -> str:
     # The query of a session is the registry's: it is kept letter for letter.
-    query = session.query + (b"&" if session.query else b"") + b"digest=" + digest.encode()
-    return session.copy_with(query=query)
+    return f"{session}{'&' if '?' in session else '?'}digest={digest}"
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
