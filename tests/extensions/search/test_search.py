@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gati_registry.extension import ENABLED_FACT
 from tests.core.support import FakeClock
-from tests.extensions.access.support import User, World, populate, world
+from tests.extensions.access.support import User, World
 from tests.extensions.search.support import EXTENSIONS, indexed, job, names, publish, search
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def site(folder: Path, clock: FakeClock) -> AsyncIterator[World]:
-    """A registry with alice, bob and carol."""
-    async with world(folder, clock, extensions=EXTENSIONS) as built:
-        await populate(built, "alice", "bob", "carol")
-        yield built
+def extensions() -> str:
+    """Search too."""
+    return EXTENSIONS
 
 
 async def test_what_is_pushed_is_found_by_its_words(site: World) -> None:
