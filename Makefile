@@ -6,6 +6,8 @@ UV := $(BIN)/uv
 UV_VERSION := 0.13.8
 STAMP := $(VENV)/.installed
 URL ?= http://127.0.0.1:5000
+# How many run tests side by side; auto: one more than there are cores.
+WORKERS ?= auto
 OCI_VERSION ?= dev
 export OCI_VERSION
 
@@ -31,8 +33,8 @@ run: install ## serve on 127.0.0.1:5000, open, data in ./data
 	$(BIN)/gati-registry serve --open --listen 127.0.0.1:5000 --data data
 
 .PHONY: test
-test: install ## the tests (real clients are driven where they are found)
-	$(BIN)/python -m pytest -m "not proof"
+test: install ## the tests (real clients are driven where they are found), in WORKERS processes
+	$(BIN)/python -m pytest -m "not proof" -n $(WORKERS)
 
 .PHONY: lint
 lint: install ## formatting, lint, types, floors

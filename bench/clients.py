@@ -7,7 +7,6 @@ machine, new bytes in each round. Writes docs/benchmarks-clients.md.
 from __future__ import annotations
 
 import argparse
-import asyncio
 import hashlib
 import json
 import os
@@ -24,14 +23,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.model import MIB
+from bench.moving import LAYER
 from bench.stacks import Gati, Server, cached
-from gati_client import Client, FileSource, Layer
 
 _REPORT = Path(__file__).parent.parent / "docs" / "benchmarks-clients.md"
-_LAYER = "application/vnd.oci.image.layer.v1.tar"
+_MOVING = Path(__file__).with_name("moving.py")
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
-_PARALLEL = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,27 +49,6 @@ class Taken:
     cpu: list[float] = field(default_factory=list)
 
 
-async def _push(host: str, repository: str, folder: Path) -> None:
-    layers = [Layer(FileSource(folder / name), _LAYER, name) for name in sorted(os.listdir(folder))]
-    async with Client(host) as client:
-        await client.artifacts.push(
-            repository, artifact_type="a/b", config=b"{}", config_type="a/c", layers=layers, tags=["v1"]
-        )
-
-
-async def _pull(host: str, repository: str, folder: Path) -> None:
-    async with Client(host) as client:
-        layers = (await client.artifacts.manifest(repository, "v1")).layers
-        gate = asyncio.Semaphore(_PARALLEL)
-
-        async def one(number: int) -> None:
-            async with gate:
-                # The others do not sync what they pull.
-                await client.artifacts.download(repository, layers[number], folder / str(number), durable=False)
-
-        await asyncio.gather(*(one(number) for number in range(len(layers))))
-
-
 def _make(folder: Path, name: str, count: int, size: int) -> Job:
     """Files of fresh random bytes, and a layout that has the same as layers."""
     job = Job(name, folder / "files", folder / "layout")
@@ -89,7 +66,7 @@ def _make(folder: Path, name: str, count: int, size: int) -> Job:
     for number in range(count):
         data = b"".join(os.urandom(min(MIB, size - start)) for start in range(0, size, MIB))
         (job.files / f"{number}.bin").write_bytes(data)
-        layers.append(put(data, _LAYER))
+        layers.append(put(data, LAYER))
     ids = [layer["digest"] for layer in layers]
     image = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": ids}}
     config = put(json.dumps(image).encode(), _CONFIG)
@@ -102,14 +79,14 @@ def _make(folder: Path, name: str, count: int, size: int) -> Job:
 
 def _ours(what: str, host: str, repository: str, job: Job, out: Path) -> tuple[list[str], Path]:
     folder = job.files if what == "push" else out
-    return [sys.executable, "-m", "bench.clients", "--move", what, host, repository, str(folder)], Path.cwd()
+    return [sys.executable, str(_MOVING), what, host, repository, str(folder)], job.files
 
 
 def _oras(what: str, host: str, repository: str, job: Job, out: Path) -> tuple[list[str], Path]:
     program = [str(cached("oras", "oras")), what, "--plain-http"]
     if what == "pull":
         return [*program, "-o", str(out), f"{host}/{repository}:v1"], job.files
-    names = sorted(f"{file.name}:{_LAYER}" for file in job.files.iterdir())
+    names = sorted(f"{file.name}:{LAYER}" for file in job.files.iterdir())
     return [*program, "--artifact-type", "a/b", f"{host}/{repository}:v1", *names], job.files
 
 
@@ -196,12 +173,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--files", type=int, default=2000, metavar="N", help="how many small ones (default 2000)")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--output", type=Path, default=_REPORT)
-    parser.add_argument("--move", nargs=4, metavar=("WHAT", "HOST", "REPOSITORY", "FOLDER"), help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
-    if options.move:
-        what, host, repository, folder = options.move
-        asyncio.run((_push if what == "push" else _pull)(host, repository, Path(folder)))
-        return 0
     for name in ("oras", "crane"):
         if cached(name, name) is None:
             print(f"{name} is not here (make real-clients)", file=sys.stderr)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import re
+from dataclasses import dataclass
 
 from gati_client.errors import Denied, Integrity, Usage
 from gati_client.quick import httpx
@@ -12,6 +14,53 @@ _DOCKER_HUB = {"docker.io", "index.docker.io", "registry-1.docker.io"}
 # Registries whose token service is known to live at another host: credentials for the one are meant for the other.
 # https://docs.docker.com/reference/api/registry/auth/, https://docs.gitlab.com/administration/packages/container_registry/
 KNOWN_REALMS = {"registry-1.docker.io": "auth.docker.io", "registry.gitlab.com": "gitlab.com"}
+
+
+_PLAIN = re.compile(r"(?:(https?)://)?([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)(?::([1-9][0-9]{0,4}))?/?")
+_PLAIN_TARGET = re.compile(r"/[A-Za-z0-9._~%!$&'()*+,;=:@/?-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a registry is; `name` is its host, and its port unless that is the scheme's own."""
+
+    scheme: str
+    host: str
+    port: int
+    name: str
+
+    @classmethod
+    def parse(cls, text: str, *, insecure: bool = False) -> Origin:
+        """As `registry_url`, and without httpx where the text is a plain one."""
+        plain = _PLAIN.fullmatch(text.strip())
+        if plain is not None and plain[2] not in _DOCKER_HUB and _usual(plain[2]):
+            near = loopback(plain[2]) or insecure
+            scheme = plain[1] or ("http" if near else "https")
+            usual = 443 if scheme == "https" else 80
+            port = int(plain[3] or usual)
+            if (scheme == "https" or near) and port < 65536:
+                return cls(scheme, plain[2], port, plain[2] if port == usual else f"{plain[2]}:{port}")
+        url = registry_url(text, insecure=insecure)
+        return cls(*origin(url), url.netloc.decode())
+
+    def target(self, reference: str, what: str) -> str:
+        """Path and query of an address that may only be of the registry itself.
+
+        Raises:
+            Integrity: it is of somebody else.
+        """
+        path = reference.removeprefix(f"{self.scheme}://{self.name}")
+        if not path.startswith("//") and _PLAIN_TARGET.fullmatch(path):
+            return path
+        return same_origin(httpx.URL(f"{self.scheme}://{self.name}"), reference, what).raw_path.decode()
+
+
+def _usual(host: str) -> bool:
+    """Whether a host of letters, digits, dots and dashes means the same to everybody: not so 127.1."""
+    try:
+        return bool(ipaddress.ip_address(host))
+    except ValueError:
+        return not host.rpartition(".")[2][0].isdigit()
 
 
 def loopback(host: str) -> bool:

@@ -1243,7 +1243,7 @@ class SearchItem(Model):
 class SearchPage(Model):
     """A page of hits. `total` is how many there are; with `total_exact` false there are at least so many, and
     `facets` count those alone. `corrected` are words of the query that nothing has, with those that were looked
-    for instead.
+    for instead. With `relaxed` nothing has all words of the query, and these have some of them.
     """
 
     items: list[SearchItem]
@@ -1253,6 +1253,7 @@ class SearchPage(Model):
     facets: dict[str, list[FacetValue]]
     ranking: str
     corrected: dict[str, list[str]]
+    relaxed: bool
 
 
 class SessionView(Model):

@@ -18,7 +18,7 @@ from gati_client.auth import Credential
 from gati_client.errors import Denied, Integrity
 from gati_client.quick import httpx
 
-Ask = Callable[[str, httpx.URL, Mapping[str, str], bytes | None], Awaitable[Answer]]
+Ask = Callable[[str, "httpx.URL", Mapping[str, str], bytes | None], Awaitable[Answer]]
 """Method, URL, headers and body of a request to a token service; the answer."""
 
 _Parameters = list[tuple[str, str | int | float | bool | None]]

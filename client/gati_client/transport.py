@@ -7,26 +7,22 @@ and nothing that a server says is read further than a limit, or waited for longe
 from __future__ import annotations
 
 import asyncio
-import datetime
-import email.utils
-import http.client
+import contextlib
 import os
 import random
 import ssl
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from http.cookiejar import CookieJar, DefaultCookiePolicy
-from urllib.request import getproxies
+from functools import cached_property
 
 from gati_client import hosts
 from gati_client.answers import Answer, refusal
 from gati_client.auth import Credential, Credentials
 from gati_client.errors import Denied, GatiError, Integrity, Network
-from gati_client.lanes import Lanes, T, Take
+from gati_client.lanes import Item, Lane, Lanes, Reply, Sent, T, Take
 from gati_client.quick import httpx
 from gati_client.tokens import Challenge, Tokens, basic, parse_challenge
-from gati_client.wire import Wire
 
 MAX_DOCUMENT = 32 << 20
 """Bytes of an answer that is no blob: lists, manifests, documents of extensions."""
@@ -34,7 +30,9 @@ MAX_DOCUMENT = 32 << 20
 _MAX_ERROR = 64 * 1024
 _MAX_TOKEN_ANSWER = 256 * 1024
 _MAX_REDIRECTS = 5
+_MISSES = 3  # of short ways, after which the careful one is taken at once
 _AGAIN = (408, 429, 500, 502, 503, 504)
+_REFUSED = (400, 404, 405, 409, 410, 412, 413, 416)  # whoever asks
 _SAFE = ("GET", "HEAD", "PUT", "DELETE")  # asked again, they do the same
 _FIRST_TRIES = 4  # to reach one that never answered: the address is wrong more often than the registry is restarted
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -43,6 +41,10 @@ _HEADERS = {"User-Agent": "gati-client", "Accept-Encoding": "identity", "Accept"
 
 Body = bytes | Callable[[], AsyncIterator[bytes]]
 """What is sent: bytes, or what makes a fresh iterator for each try (with a Content-Length among the headers)."""
+
+
+Ask = Callable[[str, Sent, Callable[[Reply], bool]], bool]
+"""One request of many: target, body, and what reads the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +73,8 @@ class Transport:
         trusted_realms: Sequence[str] = (),
         connections: int = 16,
     ) -> None:
-        self.url = hosts.registry_url(registry, insecure=insecure)
-        self.host = self.url.netloc.decode()
+        self.origin = hosts.Origin.parse(registry, insecure=insecure)
+        self.host = self.origin.name
         self.patience = patience or Patience()
         self._credentials = credentials
         self._credential: Credential | None = None
@@ -80,7 +82,7 @@ class Transport:
         self._known = credentials is None
         self._challenge: Challenge | None = None
         self._wider: dict[tuple[str, frozenset[str]], frozenset[str]] = {}
-        self._tokens = Tokens(self.url, self._ask_token, trusted_realms)
+        self._trusted_realms = trusted_realms
         self._bearer_refused = False
         self._connections = connections
         self._clients: dict[str, httpx.AsyncClient] = {}
@@ -88,7 +90,17 @@ class Transport:
         self._lanes: Lanes | None = None
         self._straight = False
         self._met = False
-        self._proxied = not hosts.loopback(self.url.host) and bool({"http", "https", "all"} & set(getproxies()))
+        self._misses = 0  # answers to `_short` that were not what it looks for
+        self._proxied = not hosts.loopback(self.origin.host) and _proxied()
+
+    @cached_property
+    def url(self) -> httpx.URL:
+        """The registry's."""
+        return httpx.URL(f"{self.origin.scheme}://{self.origin.name}")
+
+    @cached_property
+    def _tokens(self) -> Tokens:
+        return Tokens(self.url, self._ask_token, self._trusted_realms)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -112,6 +124,7 @@ class Transport:
         limit: int = MAX_DOCUMENT,
         waiting: float = 0.0,
         again: bool | None = None,
+        short: bool | None = None,
     ) -> Answer:
         """One request, its whole answer.
 
@@ -122,18 +135,29 @@ class Transport:
             limit: bytes of the body; more is an error.
             waiting: seconds that the answer may take beyond the usual.
             again: whether it may be asked twice; None: by its method.
+            short: whether it may be tried by a lane first, and asked once more if that fails; None: as `again`.
 
         Raises:
             GatiError: what the status means, or `Network`.
         """
-        tries = self.patience.tries
+        begin, tries = 1, self.patience.tries
         repeatable = method in _SAFE if again is None else again
+        if (repeatable if short is None else short) and scopes and isinstance(path, str) and not callable(content):
+            answer = await self._short(method, path, scopes, headers or {}, content, expected, limit, waiting)
+            self._met = self._met or answer is not None
+            if answer is not None and answer.status in expected:
+                return answer
+            if answer is not None and answer.status not in _AGAIN:
+                raise refusal(self.host, action, answer.status, answer.body, logged_in=self._credential is not None)
+            if answer is not None:
+                begin = 2
+                await self.pause(1, answer.headers.get("retry-after"))
         for turn in range(1, tries + 1):
             try:
                 async with (
                     self.open(
                         method, path, action=action, scopes=scopes, headers=headers, content=content,
-                        expected=expected, waiting=waiting, again=repeatable,
+                        expected=expected, waiting=waiting, again=repeatable, begin=begin,
                     ) as response,
                     asyncio.timeout(self.patience.answer + limit / (1 << 20)),
                 ):  # fmt: skip
@@ -158,12 +182,17 @@ class Transport:
         expected: Collection[int] = (200,),
         waiting: float = 0.0,
         again: bool | None = None,
+        begin: int = 1,
     ) -> AsyncIterator[httpx.Response]:
-        """One request whose body the caller reads by `pieces`; as `ask` else. Breaks while reading are the caller's."""
-        url = path if isinstance(path, httpx.URL) else self.url.copy_with(raw_path=path.encode())
+        """One request whose body the caller reads by `pieces`; as `ask` else. Breaks while reading are the caller's.
+
+        Args:
+            begin: the turn to begin with, of as many as patience allows.
+        """
+        url = self.url.copy_with(raw_path=path.encode()) if isinstance(path, str) else path
         repeatable = method in _SAFE if again is None else again
         async with AsyncExitStack() as stack:
-            for turn in range(1, self.patience.tries + 1):
+            for turn in range(begin, self.patience.tries + 1):
                 last = turn == self.patience.tries
                 try:
                     response = await self._authorized(method, url, frozenset(scopes), headers or {}, content, waiting)
@@ -191,12 +220,12 @@ class Transport:
     async def straight(
         self,
         method: str,
-        path: str | httpx.URL,
+        path: str,
         *,
         scopes: Sequence[str],
         take: Take[T | None],
         headers: Mapping[str, str] | None = None,
-        body: bytes | Iterable[bytes | memoryview] | None = None,
+        body: Sent = None,
         allowed: float = 0.0,
     ) -> T | None:
         """One request of many alike, with little time of the processor (see `lanes`).
@@ -212,27 +241,86 @@ class Transport:
         """
         if not self._straight or self._proxied:
             return None
-        if isinstance(path, httpx.URL):
-            if hosts.origin(path) != hosts.origin(self.url):
-                return None
-            path = path.raw_path.decode()
-        wanted = frozenset(scopes)
-        secret = await self._secret(await self._who(), self._wider.get((method, wanted), wanted))
-        sent = {**_HEADERS, **(headers or {})}
-        if secret is not None:
-            sent["Authorization"] = secret
-        if self._lanes is None:
-            context = self._trusted() if self.url.scheme == "https" else None
-            port = self.url.port or (80 if context is None else 443)
-            self._lanes = Lanes(self.url.host, port, context, self.patience.connect, self.patience.piece)
+        sent = await self._lane_headers(method, frozenset(scopes), headers or {})
         try:
-            done = await self._lanes.ask(method, path, sent, body, take, self.patience.answer + allowed)
-        except (OSError, http.client.HTTPException) as error:
+            done = await self._open_lanes().ask(method, path, sent, body, take, self.patience.answer + allowed)
+        except OSError as error:
             self._straight = False  # until the careful way got through again
             raise _network(self.host, "go on", error) from None
         if done is None:
             self._straight = False
         return done
+
+    async def straight_each(
+        self,
+        items: Sequence[Item],
+        work: Callable[[Ask, Item], bool],
+        *,
+        method: str,
+        scopes: Sequence[str],
+        headers: Mapping[str, str] | None = None,
+        allowed: float = 0.0,
+    ) -> Sequence[Item]:
+        """`straight` for many small requests, which some threads share.
+
+        Args:
+            work: asks for one item, in a thread; False: the answer is not what it looks for.
+            allowed: seconds that all may take beyond the usual.
+
+        Returns: Those that are left to the careful way: all of them where this one is not open.
+        """
+        if not self._straight or self._proxied or not items:
+            return items
+        sent = await self._lane_headers(method, frozenset(scopes), headers or {})
+
+        def one(lane: Lane, item: Item) -> bool:
+            return work(lambda path, body, take: lane.ask(method, path, sent, body, take), item)
+
+        try:
+            left = await self._open_lanes().each(items, one, self.patience.answer + allowed)
+        except TimeoutError as error:
+            raise _network(self.host, "go on", error) from None
+        self._straight = not left
+        return left
+
+    async def _short(
+        self,
+        method: str,
+        path: str,
+        scopes: Sequence[str],
+        headers: Mapping[str, str],
+        content: bytes | None,
+        expected: Collection[int],
+        limit: int,
+        waiting: float,
+    ) -> Answer | None:
+        """What a lane brings, be it a refusal; None: it is to be asked the careful way."""
+        if self._proxied or self._misses > _MISSES:
+            return None
+
+        def take(reply: Reply) -> Answer | None:
+            if reply.status not in (*expected, *_REFUSED, *_AGAIN) or reply.length > limit:
+                return None
+            return Answer(reply.status, reply.headers, reply.read())
+
+        sent = await self._lane_headers(method, frozenset(scopes), headers)
+        answer = None
+        with contextlib.suppress(OSError):
+            answer = await self._open_lanes().ask(method, path, sent, content, take, self.patience.answer + waiting)
+        self._straight = answer is not None and answer.status in expected
+        self._misses += answer is None
+        return answer
+
+    def _open_lanes(self) -> Lanes:
+        if self._lanes is None:
+            context = self._trusted() if self.origin.scheme == "https" else None
+            host, port, patience = self.origin.host, self.origin.port, self.patience
+            self._lanes = Lanes(host, port, context, patience.connect, patience.piece)
+        return self._lanes
+
+    async def _lane_headers(self, method: str, scopes: frozenset[str], headers: Mapping[str, str]) -> Mapping[str, str]:
+        secret = await self._secret(await self._who(), self._wider.get((method, scopes), scopes))
+        return {**_HEADERS, **headers, **({} if secret is None else {"Authorization": secret})}
 
     # --- credentials --------------------------------------------------------------------------------------------
 
@@ -382,6 +470,10 @@ class Transport:
         if client is None:
             patience = self.patience
             context = self._trusted() if scheme == "https" else None
+            from http.cookiejar import CookieJar, DefaultCookiePolicy
+
+            from gati_client.wire import Wire
+
             proxied = self._proxied
             client = self._clients[scheme] = httpx.AsyncClient(
                 # This machine's own servers are not behind its proxy.
@@ -405,6 +497,12 @@ class Transport:
         delay = self.patience.first_delay * 2 ** (turn - 1) * random.uniform(0.7, 1.3)  # noqa: S311 - no secret
         asked = _seconds(retry_after)
         await asyncio.sleep(min(self.patience.longest_delay, max(delay, asked)))
+
+
+def _proxied() -> bool:
+    from urllib.request import getproxies
+
+    return bool({"http", "https", "all"} & set(getproxies()))
 
 
 async def pieces(response: httpx.Response, patience: Patience) -> AsyncIterator[bytes]:
@@ -468,6 +566,9 @@ def _seconds(retry_after: str | None) -> float:
         return 0.0
     if retry_after.isascii() and retry_after.isdigit():
         return float(retry_after[:9])
+    import datetime
+    import email.utils
+
     try:
         when = email.utils.parsedate_to_datetime(retry_after)
     except ValueError:

@@ -19,7 +19,7 @@ from gati_registry.clock import SystemClock
 from gati_registry.domain.gc import Policy
 from gati_registry.domain.upload import SessionIds
 from gati_registry.errors import Unavailable
-from gati_registry.extension import Extension
+from gati_registry.extension import ENABLED_FACT, Extension
 from gati_registry.http.blobs import BlobEndpoints
 from gati_registry.http.extensions import ExtensionRouter
 from gati_registry.http.lists import ListEndpoints
@@ -482,6 +482,8 @@ async def prepare(settings: Settings) -> list[str]:
         for _, part in registry.extensions.parts:
             if part.prepare is not None:
                 lines += await part.prepare()
+        names = " ".join(sorted(extension.name for extension, _ in registry.extensions.parts))
+        await registry.metadata.write(lambda tx: tx.leases.set_fact(ENABLED_FACT, names))
         return lines
 
 

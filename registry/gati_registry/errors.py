@@ -87,6 +87,10 @@ class RegistryError(Exception):
         return json.dumps({"errors": [self.entry(), *(e.entry() for e in self.more)]}).encode()
 
 
+class ClientDisconnected(Exception):
+    """The client went away before its request or our answer was whole."""
+
+
 class Unavailable(RegistryError):
     """A backend is gone, full or too slow; the client may retry after `retry_after` seconds."""
 

@@ -71,9 +71,13 @@ T = TypeVar("T")
 GROUP = "gati.extensions"
 """The entry-point group; the entry's name is the extension's."""
 
+ENABLED_FACT = "extensions.enabled"
+"""The fact that names the extensions of the latest start, with spaces between; `prepare` still sees the one before."""
+
 __all__ = [
-    "ANONYMOUS", "GROUP", "NOBODY", "SERVE", "Access", "Action", "Admission", "Alias", "Answer", "Authenticator",
-    "Authorizer", "BlobReader", "Call", "Caller", "Change", "Circumstances", "Clock", "Command", "Contribution", "Core",
+    "ANONYMOUS", "ENABLED_FACT", "GROUP", "NOBODY", "SERVE", "Access", "Action", "Admission", "Alias", "Answer",
+    "Authenticator", "Authorizer",
+    "BlobReader", "Call", "Caller", "Change", "Circumstances", "Clock", "Command", "Contribution", "Core",
     "Database", "Decide", "Decision", "Event", "Extension", "Gate", "Grant", "Identity", "Inspector", "Job", "Kernel",
     "ManifestRow", "MembersOnly", "Model", "Observer", "Operation", "Page", "Paging",
     "Permission", "Projection", "Pull", "PullGate", "Push", "React", "Reaction", "Refusal", "Request", "Route",

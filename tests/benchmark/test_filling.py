@@ -14,7 +14,7 @@ from gati_registry.bootstrap import Registry, build
 from gati_registry.settings import Settings
 from tests.core.conftest import anyio_backend
 from tests.core.support import Client, scratch
-from tests.support.postgresql import PostgresServer, running_postgresql
+from tests.support.postgresql import PostgresServer
 
 __all__ = ["anyio_backend"]
 
@@ -45,17 +45,10 @@ class Engine:
         return PostgresTarget(settings.metadata_url or "") if self._server else SqliteTarget(settings.metadata_path)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    """A server for the databases of these tests."""
-    with running_postgresql() as running:
-        yield running
-
-
 @pytest.fixture(params=["sqlite", "postgresql"])
 def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
     """Each in turn."""
-    found = request.getfixturevalue("server") if request.param == "postgresql" else None
+    found = request.getfixturevalue("postgresql") if request.param == "postgresql" else None
     with scratch() as folder, contextlib.ExitStack() as stack:
         yield Engine(folder, found, stack)
 

@@ -62,7 +62,7 @@ def test_a_quick_run_reports_every_row(tmp_path: Path) -> None:
     assert str(tmp_path) not in report, "the report names a folder of the machine it ran on"
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.proof
 def test_replicas_on_postgresql_and_s3(tmp_path: Path) -> None:
     for program in ("minio", "nginx"):
         require(program)
@@ -82,7 +82,7 @@ def test_replicas_on_postgresql_and_s3(tmp_path: Path) -> None:
     assert "proxy_pass http://replicas" in report
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.proof
 def test_growth_compares_filled_databases(tmp_path: Path) -> None:
     binaries()
     stock = tmp_path / "stock"

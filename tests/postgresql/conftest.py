@@ -13,7 +13,7 @@ from gati_registry.metadata.postgresql import Limits, PostgresMetadata, Server
 from gati_registry.ports import Metadata
 from tests.core.conftest import anyio_backend, client, clock, folder, site
 from tests.core.support import databases
-from tests.support.postgresql import PostgresServer, running_postgresql
+from tests.support.postgresql import PostgresServer
 
 __all__ = ["anyio_backend", "client", "clock", "folder", "site"]
 
@@ -21,10 +21,9 @@ LIMITS = Limits(wait=10, unit=20)
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[PostgresServer]:
+def server(postgresql: PostgresServer) -> PostgresServer:
     """The server."""
-    with running_postgresql() as running:
-        yield running
+    return postgresql
 
 
 @pytest.fixture(scope="session")

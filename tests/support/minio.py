@@ -123,7 +123,7 @@ class MinioServer(S3Server):
                 stdout=log,
                 stderr=log,
             )
-        wait_for(self._healthy, timeout=30)
+        wait_for(self._healthy, timeout=120)
         if not self.client.bucket_exists(BUCKET):
             self.client.make_bucket(BUCKET)
         return self

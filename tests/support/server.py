@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -13,13 +14,23 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+_PORTS = range(12_000 + 2_500 * _WORKER, 12_000 + 2_500 * (_WORKER + 1))
+_turn = itertools.count(os.getpid())
+
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """A TCP port on 127.0.0.1 on which nobody listens, nor will before the test does or while its server is stopped.
+
+    A port that the system chooses may be taken again by then, by a server of another worker or by any client's end
+    of a connection. So each worker has ports of its own, below those of the system (Linux: from 32768), in turn.
+    """
+    for _ in _PORTS:
+        port = _PORTS[next(_turn) % len(_PORTS)]
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("all ports are taken")
 
 
 class RegistryProcess:
@@ -46,7 +57,7 @@ class RegistryProcess:
         self.process: subprocess.Popen[str] | None = None
         self.stderr_path = data.parent / f"{data.name}.stderr"
 
-    def start(self, *, timeout: float = 30) -> RegistryProcess:
+    def start(self, *, timeout: float = 120) -> RegistryProcess:
         """Start it and wait for the line that says it can answer."""
         environment = {k: v for k, v in os.environ.items() if not k.startswith("GATI_")}
         environment.update(self.env)
@@ -135,7 +146,7 @@ def running(
                 server.kill()
 
 
-def wait_for(condition: object, *, timeout: float = 10, interval: float = 0.02) -> None:
+def wait_for(condition: object, *, timeout: float = 60, interval: float = 0.02) -> None:
     """Poll a callable until it is true; fails with what it last returned."""
     assert callable(condition)
     deadline = time.monotonic() + timeout

@@ -25,7 +25,7 @@ MOST = 10_000
 _PAGE = 100
 """What a registry gives at once."""
 
-_FOUND = ("items", "next", "facets", "total", "total_exact", "ranking", "corrected")
+_FOUND = ("items", "next", "facets", "total", "total_exact", "ranking", "corrected", "relaxed")
 _OF_TYPES = {"kind", "fields", "$ref"}
 _COLUMNS = ("repository", "kind", "version", "downloads", "stars", "description")
 
@@ -118,6 +118,8 @@ async def search(
             found["next"] = page["next"]
         for word, instead in found["corrected"].items():
             say(f"nothing has {word}; looked for {', '.join(instead)}")
+        if found["relaxed"]:
+            say("nothing has all of these words; these have some of them")
         if context.output in ("json", "yaml"):
             emit({name: found[name] for name in _FOUND})
             return

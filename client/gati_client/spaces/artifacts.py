@@ -159,6 +159,17 @@ class Artifacts:
         """
         await self._downloads.file(check_repository(repository), descriptor, path, progress, durable)
 
+    async def download_all(
+        self,
+        repository: str,
+        wanted: Sequence[tuple[Descriptor, Path]],
+        progress: Progress | None = None,
+        *,
+        durable: bool = True,
+    ) -> None:
+        """Many blobs as files, several at a time; each as by `download`. After a failure some may be there."""
+        await self._downloads.files(check_repository(repository), wanted, progress, durable)
+
     def tags(self, repository: str) -> AsyncIterator[str]:
         """All tags, in the registry's order."""
         return self._manifests.tags(repository)

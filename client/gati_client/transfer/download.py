@@ -10,28 +10,30 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import http.client
 import json
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from gati_client.errors import Conflict, GatiError, Integrity, Network
-from gati_client.lanes import BLOCK
+from gati_client.lanes import Reply
 from gati_client.quick import httpx
-from gati_client.transfer.hashing import Following, check, sync_folder
+from gati_client.transfer.hashing import Following, check, digest_of, sync_folder
 from gati_client.transfer.model import Descriptor, Progress
+from gati_client.transfer.relay import Relay
 from gati_client.transfer.upload import pull_scopes
-from gati_client.transport import Transport, pieces
+from gati_client.transport import Ask, Transport, pieces
 
 _SMALL = 1 << 20  # bytes that come in one request and are held in memory
 _AT_ONCE = 64 * 1024
 _SEGMENT = 8 << 20
-_CONNECTIONS = 4
+_CONNECTIONS = 2  # more cost more than they bring, but on a line of much latency
+_FILES = 8  # that are fetched the careful way, or are large, at a time
 _BUFFER = 1 << 20  # bytes of one write
+_NEAR = 256 * 1024  # bytes that are still near the processor when they are written
 _PROGRESS = 64 * 1024  # bytes after which a connection that broke counts as one that worked
 
 
@@ -70,11 +72,10 @@ class Downloads:
         what = descriptor.title or descriptor.digest
         if descriptor.size <= _SMALL:
             data = await self.blob(repository, descriptor, _SMALL)
-            fresh = path.with_name(f".{path.name}.{os.getpid()}.partial")
             if len(data) <= _AT_ONCE and not durable:
-                _write(fresh, path, data, durable)  # a thread would take longer than the page cache does
+                _write(_beside(path), path, data, durable)  # a thread would take longer than the page cache does
             else:
-                await asyncio.to_thread(_write, fresh, path, data, durable)
+                await asyncio.to_thread(_write, _beside(path), path, data, durable)
         else:
             with _partial(path, descriptor) as state:
                 resumed = bool(state.done)
@@ -89,6 +90,43 @@ class Downloads:
                 await asyncio.to_thread(state.finish, path, durable)
         if progress is not None:
             progress(what, descriptor.size, descriptor.size)
+
+    async def files(
+        self, repository: str, wanted: Sequence[tuple[Descriptor, Path]], progress: Progress | None, durable: bool
+    ) -> None:
+        """Blobs as files; see `Artifacts.download_all`."""
+        told = Relay(progress)
+
+        def small(ask: Ask, item: tuple[Descriptor, Path]) -> bool:
+            descriptor, path = item
+            held: list[bytes | None] = []
+            ask(f"/v2/{repository}/blobs/{descriptor.digest}", None, partial(_holds, descriptor.size, held))
+            data = held[0]
+            if data is None or digest_of(data, descriptor.digest.partition(":")[0]) != descriptor.digest:
+                return False
+            _write(_beside(path), path, data, durable)
+            told(descriptor.title or descriptor.digest, descriptor.size, descriptor.size)
+            return True
+
+        left = [item for item in wanted if item[0].size <= _AT_ONCE]
+        gate = asyncio.Semaphore(_FILES)
+
+        async def one(descriptor: Descriptor, path: Path) -> None:
+            async with gate:
+                await self.file(repository, descriptor, path, progress, durable)
+
+        scopes, seconds = pull_scopes(repository), sum(each.size for each, _ in left) / (1 << 20)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for item in wanted:
+                    if item[0].size > _AT_ONCE:
+                        group.create_task(one(*item))
+                for item in await self._transport.straight_each(
+                    left, small, method="GET", scopes=scopes, allowed=seconds
+                ):
+                    group.create_task(one(*item))
+        except ExceptionGroup as failures:
+            raise next(_leaves(failures)) from None
 
     async def _fill(
         self, repository: str, descriptor: Descriptor, state: _State, progress: Progress | None, what: str
@@ -245,30 +283,19 @@ class _Filling:
     async def _straight(self, begin: int, end: int) -> int:
         """How far a range came by the short way."""
         position = begin
-        loop = asyncio.get_running_loop()
-        stopped: list[Exception] = []
+        arrived = Relay(self._arrived if self._progress is not None else None)
 
-        def arrived(count: int) -> None:
-            try:
-                self._arrived(count)
-            except Exception as error:
-                stopped.append(error)
-
-        def take(response: http.client.HTTPResponse) -> bool | None:
+        def take(reply: Reply) -> bool | None:
             nonlocal position
             expected = f"bytes {begin}-{end - 1}/{self._state.size}"
-            if response.status != 206 or response.headers.get("content-range", "").strip() != expected:
+            if reply.status != 206 or reply.headers.get("content-range") != expected or reply.length != end - begin:
                 return None
-            if response.length != end - begin:
-                return None
-            buffer = memoryview(bytearray(BLOCK))
-            while position < end and not stopped:
-                count = response.readinto(buffer[: end - position])
-                if not count:
-                    return None
+            buffer = memoryview(bytearray(min(_NEAR, end - begin)))
+            while position < end:
+                count = reply.readinto(buffer)
                 _pwrite(self._state.file, buffer[:count], position)
                 position += count
-                loop.call_soon_threadsafe(arrived, count)
+                arrived(count)
             return True
 
         with contextlib.suppress(Network):
@@ -279,8 +306,6 @@ class _Filling:
                 headers={"Range": f"bytes={begin}-{end - 1}"},
                 take=take,
             )
-        if stopped:
-            raise stopped[0]
         return position
 
     async def _segment(self, segment: int) -> None:
@@ -348,10 +373,19 @@ class _Filling:
                 yield b"".join(gathered)
 
 
-def _whole(size: int, response: http.client.HTTPResponse) -> bytes | None:
-    if response.status != 200 or response.length != size:
-        return None
-    return response.read()
+def _whole(size: int, reply: Reply) -> bytes | None:
+    return reply.read() if reply.status == 200 and reply.length == size else None
+
+
+def _holds(size: int, held: list[bytes | None], reply: Reply) -> bool:
+    held.append(_whole(size, reply))
+    return held[0] is not None
+
+
+def _beside(path: Path) -> str:
+    """Where a small file's bytes are until they are whole."""
+    folder, name = os.path.split(path)
+    return os.path.join(folder, f".{name}.{os.getpid()}.partial")
 
 
 def _pwrite(file: int, data: bytes | memoryview, offset: int) -> None:
@@ -361,7 +395,7 @@ def _pwrite(file: int, data: bytes | memoryview, offset: int) -> None:
         view, offset = view[count:], offset + count
 
 
-def _write(partial: Path, path: Path, data: bytes, durable: bool) -> None:
+def _write(partial: str, path: Path, data: bytes, durable: bool) -> None:
     try:
         file = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     except OSError as error:
@@ -372,7 +406,7 @@ def _write(partial: Path, path: Path, data: bytes, durable: bool) -> None:
             os.fsync(file)
     finally:
         os.close(file)
-    partial.replace(path)
+    os.replace(partial, path)
     if durable:
         sync_folder(path.parent)
 

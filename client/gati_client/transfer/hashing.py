@@ -12,6 +12,7 @@ from gati_client.transfer.sources import FileSource, Source
 
 PIECE = 1 << 20
 """Bytes of one read."""
+_NEAR = 256 * 1024  # bytes that are still near the processor when they are hashed
 
 
 def digest_of(data: bytes, algorithm: str = "sha256") -> str:
@@ -41,7 +42,7 @@ async def digest_of_source(source: Source) -> str:
 
 def _read(source: Source) -> str:
     running, seen = hashlib.sha256(), 0
-    buffer = bytearray(min(PIECE, source.size) or 1)
+    buffer = bytearray(min(_NEAR, source.size) or 1)
     view = memoryview(buffer)
     with source.open() as file:
         while count := file.readinto(buffer):  # type: ignore[attr-defined]  # BinaryIO lacks what all of them have
@@ -60,16 +61,18 @@ class Following:
         self._file = file
         self._running = hashlib.new(algorithm)
         self._algorithm = algorithm
+        self._buffer = memoryview(bytearray(_NEAR))
         self.position = 0
 
     def feed(self, end: int) -> None:
         """Read and hash up to `end`; in a thread."""
         while self.position < end:
-            data = os.pread(self._file, min(PIECE, end - self.position), self.position)
-            if not data:
+            view = self._buffer[: end - self.position]
+            count = os.preadv(self._file, [view], self.position)
+            if not count:
                 raise GatiError("a file became shorter while it was written")
-            self._running.update(data)
-            self.position += len(data)
+            self._running.update(view[:count])
+            self.position += count
 
     def digest(self) -> str:
         """Of all that was fed."""

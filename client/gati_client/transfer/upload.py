@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import http.client
 import io
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any
 
-from gati_client import hosts
 from gati_client.answers import Answer
 from gati_client.errors import Conflict, GatiError, Integrity, Network, NotFound
-from gati_client.lanes import BLOCK
-from gati_client.quick import httpx
-from gati_client.transfer.hashing import PIECE, digest_of_source
-from gati_client.transfer.model import Descriptor, Layer, Progress
+from gati_client.lanes import Part, Reply
+from gati_client.transfer.hashing import PIECE, digest_of, digest_of_source
+from gati_client.transfer.model import TITLE, Descriptor, Layer, Progress
+from gati_client.transfer.relay import Relay
 from gati_client.transfer.sources import Source
-from gati_client.transport import Transport
+from gati_client.transport import Ask, Transport
 
 ONE_REQUEST = 64 * 1024
 """Bytes up to which a blob is sent without asking first whether it is there: asking costs as much."""
 
-_LARGEST_CHUNK = 64 << 20
+_LARGEST_CHUNK = 256 << 20
 _FINE = (1 << 20, 256)  # the smallest chunk, and how many of a big blob: a cut connection costs one of them
-_COARSE = (4 << 20, 40)  # the same until the first cut: each chunk is a round trip, and a sync of the registry's disk
+_COARSE = (64 << 20, 8)  # the same until the first cut: each chunk is a round trip, and a sync of the registry's disk
+_EARLY = 64 << 20  # bytes from which on a blob is sent while its digest is still being found out
+_LIMITED = 16 << 20  # the chunk that is tried where a larger one was refused for its size
 _PARALLEL = 8  # blobs at a time
+_LATE = 40  # times to ask how far a chunk came before it broke: a registry may still be making it durable
 _BREAKS = 20  # of one blob, without a chunk getting through in between
 _OCTETS = {"Content-Type": "application/octet-stream"}
 
@@ -51,31 +53,104 @@ class Uploads:
     ) -> list[Descriptor]:
         """Send what is not there yet, several at a time; their descriptors in the same order."""
         gate = asyncio.Semaphore(_PARALLEL)
-        sent: dict[str, asyncio.Task[None]] = {}
+        begun: dict[str, asyncio.Task[None] | None] = {}
+        digests: dict[int, str] = {}
 
-        async def one(layer: Layer) -> Descriptor:
+        async def one(number: int, layer: Layer) -> None:
             async with gate:
-                digest = await digest_of_source(layer.source)
-                task = sent.get(digest)  # the same bytes twice are sent once
-                if task is None:
-                    title = layer.title or digest
-                    blob = self.blob(repository, layer.source, digest, title, progress, mount_from)
-                    task = sent[digest] = asyncio.create_task(blob)
-                await task
-            annotations = dict(layer.annotations)
-            if layer.title is not None:
-                annotations["org.opencontainers.image.title"] = layer.title
-            return Descriptor(layer.media_type, digest, layer.source.size, annotations)
+                hashing = asyncio.create_task(digest_of_source(layer.source))
+                sending = None
+                if layer.source.digest is None and layer.source.size >= _EARLY:
+                    sending = asyncio.create_task(self._early(repository, layer, hashing, progress))
+                try:
+                    digest = digests[number] = await hashing
+                    first = begun.setdefault(digest, asyncio.current_task())  # the same bytes twice are sent once
+                    if first is not None and first is not asyncio.current_task():
+                        await first
+                    elif sending is None or await self._is_or_mounts(repository, digest, sending, mount_from):
+                        title = layer.title or digest
+                        await self.blob(repository, layer.source, digest, title, progress, mount_from)
+                    else:
+                        await sending
+                        self._there.setdefault(digest, []).append(repository)
+                finally:
+                    await _ended(hashing, sending)
 
+        small = [n for n, layer in enumerate(layers) if layer.source.size <= ONE_REQUEST and not mount_from]
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(layer)) for layer in layers]
+                group.create_task(self._many(repository, {n: layers[n] for n in small}, digests, progress))
+                for number in sorted({*range(len(layers))} - {*small}):
+                    group.create_task(one(number, layers[number]))
         except ExceptionGroup as failures:
             raise _first(failures) from None
-        finally:
-            for task in sent.values():
-                task.cancel()
-        return [task.result() for task in tasks]
+        return [_described(layer, digests[number]) for number, layer in enumerate(layers)]
+
+    async def _many(
+        self, repository: str, layers: dict[int, Layer], digests: dict[int, str], progress: Progress | None
+    ) -> None:
+        """Small blobs, a request each."""
+        begun: set[str] = set()
+        told = Relay(progress)
+
+        def whole(ask: Ask, number: int) -> bool:
+            layer = layers[number]
+            data = _small(layer.source)
+            digest = digests[number] = layer.source.digest or digest_of(data)
+            if digest not in begun and repository not in self._there.get(digest, ()):
+                begun.add(digest)
+                done = False
+                try:
+                    done = ask(f"/v2/{repository}/blobs/uploads/?digest={digest}", data, _created)
+                finally:
+                    if not done:
+                        begun.discard(digest)
+                if not done:
+                    return False
+                self._there.setdefault(digest, []).append(repository)
+            told(layer.title or digest, len(data), len(data))
+            return True
+
+        async def one(number: int) -> None:
+            layer = layers[number]
+            digests[number] = digest = await digest_of_source(layer.source)
+            await self.blob(repository, layer.source, digest, layer.title or digest, progress)
+
+        left: Sequence[int] = list(layers)
+        count = 1  # the first answer shows whether the short way is open
+        while left:
+            scopes = push_scopes(repository)
+            left = await self._transport.straight_each(left, whole, method="POST", scopes=scopes, headers=_OCTETS)
+            async with asyncio.TaskGroup() as group:
+                for number in left[:count]:
+                    group.create_task(one(number))
+            left, count = left[count:], _PARALLEL
+
+    async def _early(
+        self, repository: str, layer: Layer, hashing: asyncio.Task[str], progress: Progress | None
+    ) -> None:
+        """Send a blob while its digest is being found out."""
+        session = await self._start(repository)
+        try:
+            await self._send(repository, layer.source, hashing, layer.title or "a blob", progress, session)
+        except asyncio.CancelledError:
+            await self._cancel(repository, session)
+            raise
+
+    async def _is_or_mounts(
+        self, repository: str, digest: str, sending: asyncio.Task[None], mount_from: Sequence[str]
+    ) -> bool:
+        """Whether a blob that is on its way is there, or can be mounted, after all: then it is sent no more."""
+        if sending.done():
+            return False
+        found = repository in self._there.get(digest, ()) or await self.has(repository, digest)
+        for place in () if found else dict.fromkeys([*mount_from, *self._there.get(digest, ())]):
+            with contextlib.suppress(GatiError):
+                found = found or await self.mount(repository, digest, place)
+        if found and not sending.done():
+            await _ended(sending)
+            return True
+        return False
 
     async def blob(
         self,
@@ -134,11 +209,12 @@ class Uploads:
             return
         session = await self._mount(repository, digest, places)
         if session is not None:
-            await self._send(repository, source, digest, title, progress, session)
+            known = asyncio.get_running_loop().create_future()
+            known.set_result(digest)
+            await self._send(repository, source, known, title, progress, session)
 
     async def _whole(self, repository: str, source: Source, digest: str) -> None:
-        with source.open() as file:
-            data = file.read()
+        data = _small(source)
         action = f"take blob {digest}"
         path = f"/v2/{repository}/blobs/uploads/?digest={digest}"
         with contextlib.suppress(Network):
@@ -174,7 +250,7 @@ class Uploads:
                 expected=(201,),
             )
 
-    async def _mount(self, repository: str, digest: str, places: Sequence[str]) -> httpx.URL | None:
+    async def _mount(self, repository: str, digest: str, places: Sequence[str]) -> str | None:
         """None: it is there now. Else a session to send it in."""
         start = f"/v2/{repository}/blobs/uploads/"
         # Without a place a registry may look for itself, or give a session (end-11).
@@ -200,7 +276,7 @@ class Uploads:
             await self._cancel(repository, self._location(answer))
         return await self._start(repository)
 
-    async def _start(self, repository: str) -> httpx.URL:
+    async def _start(self, repository: str) -> str:
         answer = await self._transport.ask(
             "POST",
             f"/v2/{repository}/blobs/uploads/",
@@ -215,21 +291,29 @@ class Uploads:
         self,
         repository: str,
         source: Source,
-        digest: str,
+        hashing: asyncio.Future[str],
         title: str,
         progress: Progress | None,
-        session: httpx.URL,
+        session: str,
     ) -> None:
         """In chunks. After a break the session says how far it came; one that is gone is begun anew."""
         chunk = _chunk_size(source.size, _COARSE)
-        offset, breaks, furthest = 0, 0, 0
+        offset, breaks, furthest, count = 0, 0, 0, 0
+        sent = 0  # of a chunk, as far as we know
+
+        def sending(count: int) -> None:
+            nonlocal sent
+            sent += count
+            if progress is not None:
+                progress(title, min(offset + sent, source.size), source.size)
+
         while True:
             try:
                 if offset < source.size:
-                    count = min(chunk, source.size - offset)
-                    session, offset = await self._chunk(repository, session, source, offset, count)
+                    count, sent = min(chunk, source.size - offset), 0
+                    session, offset = await self._chunk(repository, session, source, offset, count, sending)
                 else:
-                    await self._close(repository, session, digest, source.size)
+                    await self._close(repository, session, await hashing, source.size)
                     return
             except (Network, Conflict, NotFound):
                 breaks += 1
@@ -237,27 +321,49 @@ class Uploads:
                     raise
                 chunk = _chunk_size(source.size, _FINE)
                 await self._transport.pause(min(breaks, 6))
-                if offset >= source.size and await self.has(repository, digest):
+                if offset >= source.size and await self.has(repository, await hashing):
                     return  # it was closed, and only the answer was lost
+                session, offset = await self._came(repository, session, offset, more=count > chunk)
+            except GatiError as error:
+                if error.status != 413 or chunk <= _LIMITED:
+                    raise
+                chunk = _LIMITED  # what stands before the registry may take less at a time
                 session, offset = await self._status(repository, session)
             if offset > furthest:
                 furthest, breaks = offset, 0
             if progress is not None:
                 progress(title, offset, source.size)
 
+    async def _came(self, repository: str, session: str, offset: int, *, more: bool) -> tuple[str, int]:
+        """The session and how far it came; `more`: a large chunk was on its way beyond `offset`."""
+        session, found = await self._status(repository, session)
+        for _ in range(_LATE if more else 0):
+            if found != offset:
+                break
+            await asyncio.sleep(self._transport.patience.first_delay)
+            session, found = await self._status(repository, session)
+        return session, found
+
     async def _chunk(
-        self, repository: str, session: httpx.URL, source: Source, offset: int, count: int
-    ) -> tuple[httpx.URL, int]:
-        headers = {**_OCTETS, "Content-Length": str(count), "Content-Range": f"{offset}-{offset + count - 1}"}
-        location = await self._transport.straight(
-            "PATCH",
-            session,
-            scopes=push_scopes(repository),
-            headers=headers,
-            body=_blocks(source, offset, count),
-            take=_accepted,
-            allowed=60.0 + count / self._transport.patience.slowest,
-        )
+        self,
+        repository: str,
+        session: str,
+        source: Source,
+        offset: int,
+        count: int,
+        sending: Callable[[int], None],
+    ) -> tuple[str, int]:
+        headers = {**_OCTETS, "Content-Range": f"{offset}-{offset + count - 1}"}
+        with source.open() as file:
+            location = await self._transport.straight(
+                "PATCH",
+                session,
+                scopes=push_scopes(repository),
+                headers=headers,
+                body=Part(file, offset, count, Relay(sending)),
+                take=_accepted,
+                allowed=60.0 + count / self._transport.patience.slowest,
+            )
         if location is not None:
             return self._next(location, session), offset + count
         answer = await self._transport.ask(
@@ -265,7 +371,7 @@ class Uploads:
             session,
             action="take a chunk",
             scopes=push_scopes(repository),
-            headers=headers,
+            headers={**headers, "Content-Length": str(count)},
             content=lambda: _pieces(source, offset, count),
             expected=(202, 416),
             waiting=60.0,
@@ -275,7 +381,7 @@ class Uploads:
             return await self._status(repository, session)
         return self._location(answer, session), offset + count
 
-    async def _status(self, repository: str, session: httpx.URL) -> tuple[httpx.URL, int]:
+    async def _status(self, repository: str, session: str) -> tuple[str, int]:
         """The session and how far it came; a new one where it is gone."""
         answer = await self._transport.ask(
             "GET",
@@ -288,35 +394,37 @@ class Uploads:
             return await self._start(repository), 0
         return self._location(answer, session), _received(answer)
 
-    async def _close(self, repository: str, session: httpx.URL, digest: str, size: int) -> None:
+    async def _close(self, repository: str, session: str, digest: str, size: int) -> None:
         await self._transport.ask(
             "PUT",
             _with_digest(session, digest),
             action=f"close the upload of blob {digest}",
             scopes=push_scopes(repository),
             headers=_OCTETS,
+            content=b"",
             expected=(201,),
             waiting=60.0 + size / (20 << 20),  # some read it all once more before they answer
             again=False,
+            short=True,  # asked twice, it is found to be done
         )
 
-    async def _cancel(self, repository: str, session: httpx.URL) -> None:
+    async def _cancel(self, repository: str, session: str) -> None:
         expected = (204, 202, 404, 405)
         with contextlib.suppress(GatiError):  # it ends by itself
             await self._transport.ask(
                 "DELETE", session, action="end an upload", scopes=push_scopes(repository), expected=expected
             )
 
-    def _location(self, answer: Answer, session: httpx.URL | None = None) -> httpx.URL:
+    def _location(self, answer: Answer, session: str | None = None) -> str:
         """Where the session goes on: at the registry itself, as a token and what is private goes there."""
         return self._next(answer.headers.get("location", ""), session)
 
-    def _next(self, location: str, session: httpx.URL | None) -> httpx.URL:
+    def _next(self, location: str, session: str | None) -> str:
         if not location:
             if session is not None:
                 return session
             raise Integrity(f"{self._transport.host} starts an upload and does not say where")
-        return hosts.same_origin(self._transport.url, location, "an upload")
+        return self._transport.origin.target(location, "an upload")
 
 
 def _chunk_size(size: int, grain: tuple[int, int]) -> int:
@@ -340,29 +448,41 @@ async def _pieces(source: Source, offset: int, count: int) -> AsyncIterator[byte
         file.close()
 
 
-def _blocks(source: Source, offset: int, count: int) -> Iterator[memoryview]:
-    """As `_pieces`, in a thread; each is gone when the next is asked for."""
-    buffer = memoryview(bytearray(min(BLOCK, count)))
-    with source.open(offset) as file:
-        while count:
-            got = file.readinto(buffer[:count])  # type: ignore[attr-defined]  # BinaryIO lacks what all of them have
-            if not got:
-                raise GatiError("a file became shorter while it was sent")
-            count -= got
-            yield buffer[:got]
+def _small(source: Source) -> bytes:
+    with source.open() as file:
+        data = file.read(source.size + 1)
+    if len(data) != source.size:
+        raise GatiError("a file changed while it was read")
+    return data
 
 
-def _created(response: http.client.HTTPResponse) -> bool | None:
-    return True if response.status == 201 and _drained(response) else None
+def _described(layer: Layer, digest: str) -> Descriptor:
+    annotations = dict(layer.annotations)
+    if layer.title is not None:
+        annotations[TITLE] = layer.title
+    return Descriptor(layer.media_type, digest, layer.source.size, annotations)
 
 
-def _accepted(response: http.client.HTTPResponse) -> str | None:
-    return response.headers.get("location", "") if response.status == 202 and _drained(response) else None
+async def _ended(*tasks: asyncio.Task[Any] | None) -> None:
+    """Cancel what still runs, and wait for it."""
+    running = [task for task in tasks if task is not None]
+    for task in running:
+        task.cancel()
+    await asyncio.gather(*running, return_exceptions=True)
 
 
-def _drained(response: http.client.HTTPResponse) -> bool:
+def _created(reply: Reply) -> bool:
+    return reply.status == 201 and _drained(reply)
+
+
+def _accepted(reply: Reply) -> str | None:
+    return reply.headers.get("location", "") if reply.status == 202 and _drained(reply) else None
+
+
+def _drained(reply: Reply) -> bool:
     """Read the few bytes that may be there, so that the connection can be used again."""
-    response.read(BLOCK)
+    if reply.length <= ONE_REQUEST:
+        reply.read()
     return True
 
 
@@ -374,10 +494,9 @@ def _received(answer: Answer) -> int:
     return int(last) + 1
 
 
-def _with_digest(session: httpx.URL, digest: str) -> httpx.URL:
+def _with_digest(session: str, digest: str) -> str:
     # The query of a session is the registry's: it is kept letter for letter.
-    query = session.query + (b"&" if session.query else b"") + b"digest=" + digest.encode()
-    return session.copy_with(query=query)
+    return f"{session}{'&' if '?' in session else '?'}digest={digest}"
 
 
 def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -182,7 +182,7 @@ class AccessAuthorizer:
         given = {rule.path for rule in allowed if hold(rule.conditions, situation)}
         taken = {r.path for r in rules if r.effect == "deny" and _pulls(r)}
         values: dict[str, object] = {f"visible_level_{n}": level for n, level in enumerate(levels)}
-        condition = f"{_SEEN} IN ({', '.join(f':{name}' for name in values)})"
+        condition = f"{{level}} IN ({', '.join(f':{name}' for name in values)})"
         if given:
             ranges, named = _ranges(sorted(given), "in")
             condition, values = f"({condition} OR {ranges})", values | named
@@ -191,8 +191,11 @@ class AccessAuthorizer:
             condition, values = f"{condition} AND NOT {ranges}", values | named
         paths = {rule.path for rule in allowed}
         listed, named = _listed(levels, paths)
-        reach = (levels, tuple(sorted(paths))) if len(paths) <= MOST_LISTED else (None, ())
-        return Visible(condition, tuple((values | named).items()), listed, *reach)
+        narrow = len(paths) <= MOST_LISTED
+        return Visible(
+            condition, tuple((values | named).items()), listed, levels if narrow else None,
+            tuple(sorted(paths)) if narrow else (), _SEEN,
+        )  # fmt: skip
 
     # --- challenge ----------------------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -75,6 +75,10 @@ class Policy:
     body: Mapping[str, Any] = field(default_factory=dict)
 
 
+Watcher = Callable[[Transaction, str], Awaitable[None]]
+"""Told of a repository."""
+
+
 class Namespaces(Protocol):
     """Questions about the tree of names."""
 
@@ -89,6 +93,10 @@ class Namespaces(Protocol):
 
     async def visibility(self, tx: Transaction, path: str) -> tuple[str, str]:
         """The visibility of a path, and the namespace that it comes from."""
+
+    def watch(self, watcher: Watcher) -> None:
+        """Be told, in its transaction, of repositories whose visibility turned out to be another one in a recount: the
+        owner is gone, or a setting has changed. Of what is set at a namespace a state change tells."""
 
     async def verified(self, tx: Transaction, paths: Sequence[str]) -> frozenset[str]:
         """Those of some namespaces (at most a hundred) whose owners have proved who they are."""

@@ -66,12 +66,13 @@ class Recount:
             await usage.begin(tx, self._settings, root(name))
             visibility = (await self._tree.visibility(tx, name))[0]
             await usage.add_repository(tx, name, visibility)
-            await tx.run(
+            if await tx.run(
                 "UPDATE namespaces_repository SET visibility = :visibility"
                 " WHERE name = :name AND visibility <> :visibility",
                 name=name,
                 visibility=visibility,
-            )
+            ):
+                await self._tree.turned_out(tx, name)
             row = await tx.one(_MISSING, name=name)
             if row is None:
                 continue

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from gati_extensions.identity.api import Account, Accounts
 from gati_extensions.namespaces import drafts, store
 from gati_extensions.namespaces.aliases import Aliases
-from gati_extensions.namespaces.api import Policy, Rule, Standing
+from gati_extensions.namespaces.api import Policy, Rule, Standing, Watcher
 from gati_extensions.namespaces.conditions import Condition
 from gati_extensions.namespaces.counter import Counter
 from gati_extensions.namespaces.roles import BUILT_IN
@@ -28,6 +28,15 @@ class Tree:
         self._database = database
         self._accounts = accounts
         self._settings = settings
+        self._watchers: list[Watcher] = []
+
+    def watch(self, watcher: Watcher) -> None:
+        self._watchers.append(watcher)
+
+    async def turned_out(self, tx: Transaction, path: str) -> None:
+        """A repository's visibility is another one than was kept."""
+        for watcher in self._watchers:
+            await watcher(tx, path)
 
     async def current(self, path: str) -> str:
         return await self.aliases(RepositoryName(path))

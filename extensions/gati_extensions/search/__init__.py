@@ -33,6 +33,7 @@ def _contribute(kernel: Kernel, settings: SearchSettings) -> Contribution:
     index, embedding = _semantic(kernel, settings, outside or _embedded(kernel))
     gathering = Gathering(catalogue, namespaces, readme=settings.readme)
     catalogue.watch(queue.note)
+    namespaces.watch(lambda tx, name: queue.note(tx, name, False))
     methods = Methods(kernel.database, catalogue)
     indexer = jobs.Indexer(kernel, index, catalogue, gathering, methods)
     builder = jobs.Builder(kernel, index, catalogue, gathering, methods)
@@ -47,7 +48,7 @@ def _contribute(kernel: Kernel, settings: SearchSettings) -> Contribution:
             Job("search.downloads", jobs.DOWNLOADS_INTERVAL, indexer.follow, indexer.downloaded),
             *embedding,
         ],
-        prepare=builder.prepare if kernel.search_url is None else None,
+        prepare=builder.prepare,
         close=outside.close if outside is not None else None,
         api=searching,
     )

@@ -135,3 +135,18 @@ def wordless(node: Node) -> Node:
         parts = tuple(map(wordless, node.parts))
         return EVERYTHING if EVERYTHING in parts else Or(parts)
     return node
+
+
+def loosened(node: Node) -> Node | None:
+    """The node with one of its words where it wants all of them; what else it asks for stays. None: there are not
+    several words."""
+    words: list[Word] = []
+    others: list[Node] = []
+    for part in node.parts if isinstance(node, And) else (node,):
+        found = part.parts if isinstance(part, Or) else (part,)
+        if all(isinstance(one, Word) for one in found):
+            words += [Word(one.text) for one in found if isinstance(one, Word)]
+        else:
+            others.append(part)
+    unique = tuple(dict.fromkeys(words))
+    return both(Or(unique), *others) if len(unique) > 1 else None

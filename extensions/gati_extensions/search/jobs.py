@@ -14,13 +14,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from gati_extensions.kinds.api import Catalogue
-from gati_extensions.search.expression import Has, Or
+from gati_extensions.search.expression import EVERYTHING, Has, Or
 from gati_extensions.search.gathering import Gathering
 from gati_extensions.search.ports import Document, Query, SearchIndex
 from gati_extensions.search.store import queue
 from gati_extensions.search.types.index import Methods
 from gati_registry.errors import RegistryError
-from gati_registry.extension import Kernel, Transaction
+from gati_registry.extension import ENABLED_FACT, Kernel, Transaction, Visible
 
 AT_ONCE = 50
 """Artifacts of one transaction."""
@@ -96,12 +96,14 @@ class Indexer:
             await self._database.write(lambda tx: tx.leases.set_fact(BUILD_FACT, WANTED))
             return
         key: tuple[float | str, str] | None = None
-        expression = Or((Has("namespace", path), Has("name", path)))
+        expression = Or((Has("namespace", path), Has("name", path))) if path else EVERYTHING
         while True:
             page = await self._index.search(
                 Query(expression, sort="name", limit=AT_ONCE, after=key, facets=False, raw=True)
             )
-            await self._names([hit.document.name for hit in page.hits])
+            names = [hit.document.name for hit in page.hits]
+            there = await self._database.scan(lambda tx: self._catalogue.existing(tx, names, Visible()))  # noqa: B023 - awaited here, within the same turn
+            await self._names(sorted({*names} - {*there}))
             if not page.more:
                 return
             key = page.hits[-1].key
@@ -145,6 +147,7 @@ class Builder:
         self._methods = methods
         self._database = kernel.database
         self._log = kernel.log
+        self._outside = kernel.search_url is not None
         self._index = index
         self._catalogue = catalogue
         self._gathering = gathering
@@ -156,7 +159,13 @@ class Builder:
         return not await self._index.built()
 
     async def prepare(self) -> Sequence[str]:
-        """Where there is nothing yet, an empty index serves from the first moment on."""
+        """Where there is nothing yet, an empty index serves from the first moment on. What changed while this extension
+        was not enabled was not noted: then all is indexed anew."""
+        enabled = await self._database.read(lambda tx: tx.leases.get_fact(ENABLED_FACT))
+        if "search" not in (enabled or "").split():
+            await self._database.write(lambda tx: queue.note(tx, "", True))
+        if self._outside:
+            return ()  # a start does not wait for a server elsewhere
         empty = not await self._database.scan(lambda tx: self._catalogue.names(tx, "", "", 1))
         if empty and not await self._index.built():
             await self()

@@ -96,7 +96,8 @@ class SearchPage(Model):
     """A page of hits.
 
     `total` is how many there are; with `total_exact` false there are at least so many, and `facets` count those alone.
-    `corrected` are words of the query that nothing has, with those that were looked for instead.
+    `corrected` are words of the query that nothing has, with those that were looked for instead. With `relaxed` nothing
+    has all words of the query, and these have some of them.
     """
 
     items: list[SearchItem]
@@ -106,6 +107,7 @@ class SearchPage(Model):
     facets: dict[str, list[FacetValue]]
     ranking: Literal["lexical", "semantic", "fused"]
     corrected: dict[str, list[str]]
+    relaxed: bool
 
 
 class SuggestQuery(Model):

@@ -74,7 +74,8 @@ class Query:
     narrowed. `whole` is the query's words in one, for artifacts that are called exactly that. With `facets` the counts
     of `FACETS` are wanted. `ranked` is how many hits are looked at to rank and to count: the best-known and newest.
     `ranking` (lexical, semantic, fused) is wanted where it goes by relevance; an index of words answers by those.
-    `raw`: as the index has it, with what is gone from the registry since.
+    `raw`: as the index has it, with what is gone from the registry since. `loose`: of the words one of which is wanted,
+    those that very many artifacts have may be left out.
     """
 
     expression: Node = EVERYTHING
@@ -85,9 +86,10 @@ class Query:
     after: tuple[float | str, str] | None = None
     whole: str = ""
     facets: bool = True
-    ranked: int = 2000
+    ranked: int = 1000
     ranking: str = "lexical"
     raw: bool = False
+    loose: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from gati_extensions.kinds.api import Catalogue
 from gati_extensions.namespaces.api import Namespaces, root
 from gati_extensions.search import language
-from gati_extensions.search.expression import Node, Or, Phrase, Word, both, sought
+from gati_extensions.search.expression import Node, Or, Phrase, Word, both, loosened, sought
 from gati_extensions.search.gathering import moment
 from gati_extensions.search.model import (
     FacetValue,
@@ -77,30 +77,33 @@ class Searching:
             asked.ranking or ("fused" if self._settings.semantic else "lexical"),
         )
         async with self._turn():
-            found, corrected = await self._found(query)
-            return await self._page(asked, found, corrected)
+            found, corrected, relaxed = await self._found(query)
+            return await self._page(asked, found, corrected, relaxed=relaxed)
 
-    async def _found(self, query: Query) -> tuple[Found, dict[str, list[str]]]:
+    async def _found(self, query: Query) -> tuple[Found, Mapping[str, list[str]], bool]:
+        """Hits of all words; where there are none of words that resemble them; where there are none of some of them.
+        What was looked for instead, and whether these hits may lack words."""
         found = await self.index.search(query)
         if found.total and found.worded:
-            return found, {}
-        # Nothing at all: perhaps a word is misspelt.
+            return found, {}, False
         near: dict[str, list[str]] = {}
         for one in [word for word in sought(query.expression) if isinstance(word, Word)][:MOST_MENDED]:
             likely = await self.index.near(one.text, MENDED)
             if likely and list(likely) != [one.text]:
                 near[one.text] = list(likely)
-        if not near:
-            return found, {}
-        mended = await self.index.search(
-            replace(query, expression=language.mended(query.expression, near), whole=_mended(query.whole, near))
-        )
-        # Told is only what is in the hits: other words may be of artifacts that the caller may not see.
-        there = {word for hit in mended.hits for word in _words_of(hit.document)}
-        told = {word: seen for word, likely in near.items() if (seen := [one for one in likely if one in there])}
-        return mended, told
+        if near:
+            mended = language.mended(query.expression, near)
+            query = replace(query, expression=mended, whole=_mended(query.whole, near))
+            found = await self.index.search(query)
+        if not (found.total and found.worded) and (some := loosened(query.expression)) is not None:
+            loose = await self.index.search(replace(query, expression=some, loose=True))
+            if loose.total and loose.worded:
+                return loose, _told(near, loose), True
+        return found, _told(near, found), False
 
-    async def _page(self, asked: SearchQuery, found: Found, corrected: Mapping[str, list[str]]) -> SearchPage:
+    async def _page(
+        self, asked: SearchQuery, found: Found, corrected: Mapping[str, list[str]], *, relaxed: bool
+    ) -> SearchPage:
         roots = sorted({root(hit.document.name) for hit in found.hits})
         verified = await self._kernel.database.scan(lambda tx: self._namespaces.verified(tx, roots))
         wanted = sought(parsed(asked.q))
@@ -117,6 +120,7 @@ class Searching:
             },
             ranking=found.ranking,  # type: ignore[arg-type]
             corrected=dict(corrected),
+            relaxed=relaxed,
         )
 
     async def suggest(self, identity: Identity, text: str, limit: int) -> Suggestions:
@@ -145,6 +149,12 @@ class Searching:
         if self._turns is None:
             self._turns = asyncio.Semaphore(self._settings.at_once)
         return self._turns
+
+
+def _told(near: Mapping[str, list[str]], found: Found) -> dict[str, list[str]]:
+    """Only what is in the hits: other words may be of artifacts that the caller may not see."""
+    there = {word for hit in found.hits for word in _words_of(hit.document)} if near else set()
+    return {word: seen for word, likely in near.items() if (seen := [one for one in likely if one in there])}
 
 
 def _mended(whole: str, near: Mapping[str, list[str]]) -> str:

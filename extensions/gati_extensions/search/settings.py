@@ -13,7 +13,7 @@ class SearchSettings(Model):
     """What is looked at to answer a search."""
 
     ranked: int = Field(
-        2000,
+        1000,
         ge=100,
         le=20_000,
         description="Hits of a search that are ranked and counted: the best known and newest.",

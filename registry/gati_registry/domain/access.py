@@ -136,7 +136,8 @@ class Visible:
     """Which repositories a caller may see, as a condition that SQL can filter by.
 
     `condition` is SQL with `{column}` where the name of the repository's column goes, and `:name` parameters, all of
-    which begin with `visible_`.
+    which begin with `visible_`. Where it asks for a repository's visibility it has `{level}`, for which `level` is the
+    SQL: who keeps it beside has a shorter way.
 
     `listed`, where there is any, are SELECTs of names in their order, each of those after `:after` and at most
     `:limit`: together they give every repository that the caller may possibly see (and perhaps others), from an index.
@@ -151,10 +152,12 @@ class Visible:
     listed: tuple[str, ...] = ()
     levels: tuple[str, ...] | None = None
     paths: tuple[str, ...] = ()
+    level: str = ""
 
-    def where(self, column: str) -> tuple[str, dict[str, object]]:
-        """The condition on a column, and its parameters."""
-        return self.condition.replace("{column}", column), dict(self.values)
+    def where(self, column: str, level: str = "") -> tuple[str, dict[str, object]]:
+        """The condition on a column, and its parameters; `level` instead of its own, with `{level}` for that one."""
+        level = level.replace("{level}", self.level) if level and self.level else self.level
+        return self.condition.replace("{level}", level).replace("{column}", column), dict(self.values)
 
 
 EVERYTHING = Visible()

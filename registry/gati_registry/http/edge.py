@@ -21,8 +21,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import unquote
 
-from gati_registry.errors import Code, RegistryError
-from gati_registry.http.exchange import ClientDisconnected, Message, Receive, Scope, Send
+from gati_registry.errors import ClientDisconnected, Code, RegistryError
+from gati_registry.http.exchange import Message, Receive, Scope, Send
 from gati_registry.http.memo import MEMO, Memo
 from gati_registry.http.observe.labels import method_of, route_of
 from gati_registry.http.observe.logs import Access, AccessLog, request_id

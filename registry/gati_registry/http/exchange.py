@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 
 from gati_registry.domain.access import ANONYMOUS, Caller
 from gati_registry.domain.upload import size_mismatch
-from gati_registry.errors import Code, RegistryError
+from gati_registry.errors import ClientDisconnected, Code, RegistryError
 from gati_registry.http.memo import MEMO, Memo
 from gati_registry.http.observe.logs import request_id
 from gati_registry.ports import BlobRow, ManifestRow
@@ -30,10 +30,6 @@ CERTIFICATE = "gati.certificate"
 
 _BODILESS = frozenset({204, 304})
 _NOWHERE = RepositoryName("")
-
-
-class ClientDisconnected(Exception):
-    """The client went away before its request or our answer was whole."""
 
 
 class Exchange:

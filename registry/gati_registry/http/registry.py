@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 from gati_registry.clock import SystemClock
 from gati_registry.domain.access import ANONYMOUS, Access, Action, Decision, Identity
 from gati_registry.domain.events import Event, Operation
-from gati_registry.errors import Code, RegistryError
+from gati_registry.errors import ClientDisconnected, Code, RegistryError
 from gati_registry.http.blobs import BlobEndpoints
-from gati_registry.http.exchange import CERTIFICATE, ClientDisconnected, Exchange, Receive, Scope, Send
+from gati_registry.http.exchange import CERTIFICATE, Exchange, Receive, Scope, Send
 from gati_registry.http.extensions import MARK, ExtensionRouter
 from gati_registry.http.lists import ListEndpoints
 from gati_registry.http.locations import Locations, host_of

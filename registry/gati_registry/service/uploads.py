@@ -7,9 +7,11 @@ blob's row in the closing transaction. Larger ones are staged in the blob store;
 row committed, then answer.
 
 Crash points of a staged chunk: (1) session claimed, (2) bytes written, (3) bytes synced, (4) offset committed. Before
-(4) a restart finds the old offset and the client sends the chunk again. Of a close: (1) published under its stored
-name, (2) blob, link and end of the session committed in one transaction, (3) staged name dropped. Before (2) the
-session is as it was and the stored name a stray; after it the staged name is one. The collector removes strays.
+(4) a restart finds the old offset and the client sends the chunk again. Where the client's connection breaks, what came
+of the chunk goes through (3) and (4) as well, with nobody to answer: the session's status tells how far it came.
+Of a close: (1) published under its stored name, (2) blob, link and end of the session committed in one transaction,
+(3) staged name dropped. Before (2) the session is as it was and the stored name a stray; after it the staged name is
+one. The collector removes strays.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from gati_registry.domain import upload as rules
 from gati_registry.domain.access import NOBODY, Caller
 from gati_registry.domain.events import Change, Operation
 from gati_registry.domain.upload import SessionIds, Upload
-from gati_registry.errors import Code, RegistryError, Unavailable
+from gati_registry.errors import ClientDisconnected, Code, RegistryError, Unavailable
 from gati_registry.ports import BlobStore, Busy, Clock, Metadata, StagedWriter, Transaction
 from gati_registry.service.hooks import NO_HOOKS, Hooks
 from gati_registry.values.byterange import ByteRange
@@ -42,7 +44,12 @@ class Body(Protocol):
     length: int | None
 
     def chunks(self) -> AsyncIterator[bytes]:
-        """The bytes as they come; raises if the client goes away or sends another number of bytes."""
+        """The bytes as they come.
+
+        Raises:
+            ClientDisconnected: the client went away.
+            RegistryError: it sent another number of bytes.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +127,10 @@ class UploadService:
     ) -> Upload:
         """Add a chunk; returns the session after it, durable.
 
+        What came of a staged chunk whose connection broke is kept: large chunks would else be sent again and again.
+
         Raises:
+            ClientDisconnected: the client went away.
             RegistryError: 404, 416 out of order, 400 SIZE_INVALID, 409 when another request took over, 413, 429 for a
                 session's first bytes where the repository has too many open ones.
         """
@@ -142,20 +152,15 @@ class UploadService:
         if done:
             return upload
         async with _Staging(self, upload, body.length) as staging:
-            await staging.take(head, rest)
+            try:
+                await staging.take(head, rest)
+            except ClientDisconnected:
+                with contextlib.suppress(RegistryError):  # nobody is there to be told
+                    await self._advance(upload, staging)
+                raise
             if declared is not None and staging.received - upload.received != declared.length:
                 raise rules.size_mismatch(declared.length, staging.received - upload.received)
-            await staging.sync()
-            after = replace(upload, received=staging.received, staged=staging.name, data=None)
-            now = self._clock.now()
-            if not await self._metadata.write(
-                lambda tx: tx.uploads.advance(upload, received=after.received, staged=after.staged, data=None, now=now)
-            ):
-                raise rules.superseded()
-            staging.acknowledged()
-        if upload.staged != staging.name:
-            await self._discard(upload.staged)
-        return after
+            return await self._advance(upload, staging)
 
     async def close(
         self,
@@ -326,6 +331,20 @@ class UploadService:
                 "too many uploads are open in this repository; finish or cancel some",
                 headers={"Retry-After": "60"},
             )
+
+    async def _advance(self, upload: Upload, staging: _Staging) -> Upload:
+        """Make all that was staged durable, and then the session's; the session after it."""
+        await staging.sync()
+        after = replace(upload, received=staging.received, staged=staging.name, data=None)
+        now = self._clock.now()
+        if not await self._metadata.write(
+            lambda tx: tx.uploads.advance(upload, received=after.received, staged=after.staged, data=None, now=now)
+        ):
+            raise rules.superseded()
+        staging.acknowledged()
+        if upload.staged != staging.name:
+            await self._discard(upload.staged)
+        return after
 
     def _fits(self, upload: Upload, chunk: bytes) -> bool:
         """Whether the session's bytes can stay in its row with this chunk."""

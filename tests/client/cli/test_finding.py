@@ -64,6 +64,12 @@ def test_pages_and_suggestions(gati: Client, three: list[str], user: str) -> Non
     assert set(three[:2]) <= {each["repository"] for each in names}
 
 
+def test_some_of_the_words_are_enough_and_that_is_told(gati: Client, three: list[str], user: str) -> None:
+    code, out, err = gati.run("search", "mail", "piano", "--namespace", f"users/{user}", "--output", "json")
+    assert (code, [item["repository"] for item in json.loads(out)["items"]]) == (0, three[2:])
+    assert "nothing has all of these words" in err
+
+
 def test_an_error_points_at_the_character(gati: Client) -> None:
     code, out, err = gati.run("search", "log", "knd:model")
     assert (code, out) == (2, "")

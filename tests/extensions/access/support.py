@@ -7,6 +7,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,14 @@ from gati_registry.bootstrap import Registry, build, prepare
 from gati_registry.domain.access import Identity
 from gati_registry.ports import Clock
 from gati_registry.settings import Settings, load
-from tests.core.support import IMAGE, Answer, Client, image, sha256
+from tests.core.support import IMAGE, Answer, Client, image, scratch, sha256
+from tests.support.passwords import lighten
+from tests.support.postgresql import PostgresServer
+from tests.support.templates import copied_folder, template_database
 
 ADMIN_PASSWORD = "correct horse battery"
 PASSWORD = "a fine password"
+EXTENSIONS = "identity,namespaces,access,kinds,resolve"
 CONFIG, LAYER = b"{}", b"layer"
 
 
@@ -126,7 +131,7 @@ def configured(folder: Path, **settings: Any) -> Settings:
     password.write_text(ADMIN_PASSWORD)
     flags = {
         "data": str(folder / "data"),
-        "extensions": "identity,namespaces,access,kinds,resolve",
+        "extensions": EXTENSIONS,
         "admin_password_file": str(password),
         "identity.signup": "open",
         **settings,
@@ -150,6 +155,40 @@ async def populate(found: World, *names: str, org: str | None = "acme") -> None:
     if org is not None:
         await found.user(names[0]).done("POST", "identity/orgs", {"name": org})
         await found.user(names[0]).done("PUT", f"identity/orgs/{org}/members/{names[1]}", {"role": "member"})
+
+
+@contextlib.asynccontextmanager
+async def peopled(
+    folder: Path,
+    clock: Clock | None = None,
+    /,
+    *names: str,
+    org: str | None = "acme",
+    server: PostgresServer | None = None,
+    extensions: str | None = EXTENSIONS,
+    settings: Mapping[str, Any] | None = None,
+) -> AsyncIterator[World]:
+    """`world` and `populate` in one, on SQLite or on a database of `server`.
+
+    All of the same people and extensions are copies of one that was made once: to hash their passwords takes longer
+    than most tests do. `settings` come after that, as an operator changes them before the next start.
+    """
+    more, what = dict(settings or {}), repr(("peopled", names, org, extensions))
+
+    async def make(first: Path, metadata_url: str | None = None) -> None:
+        async with world(first, extensions=extensions, metadata_url=metadata_url) as found:
+            await populate(found, *names, org=org)
+            await lighten(found.registry, ADMIN_PASSWORD, PASSWORD)
+
+    with contextlib.ExitStack() as stack:
+        if server is None:
+            await copied_folder(what, folder, make)
+        else:
+            with scratch() as first:
+                template = await template_database(what, server, partial(make, first))
+            more["metadata_url"] = server.url(stack.enter_context(server.database(template)))
+        async with world(folder, clock, extensions=extensions, **more) as found:
+            yield found
 
 
 MANIFEST = image(CONFIG, LAYER)

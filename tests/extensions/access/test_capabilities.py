@@ -10,7 +10,7 @@ import pytest
 
 from gati_extensions.access import capability
 from tests.core.support import FakeClock
-from tests.extensions.access.support import DIGEST, User, World
+from tests.extensions.access.support import DIGEST, User, World, peopled
 
 pytestmark = pytest.mark.anyio
 
@@ -194,11 +194,9 @@ async def test_forgeries(site: World, alice: User) -> None:
 
 
 async def test_another_registrys_capability(site: World, alice: User, folder: Any) -> None:
-    from tests.extensions.access.support import populate, world
 
     (folder / "other").mkdir()
-    async with world(folder / "other") as other:
-        await populate(other, "alice", "bob")
+    async with peopled(folder / "other", None, "alice", "bob") as other:
         assert (await other.user("alice").push("orgs/acme/app")).status == 201
         foreign = (await issue(other.user("alice"), PULL_APP))["token"]
         assert (await other.bearer(foreign).pull("orgs/acme/app")).status == 200

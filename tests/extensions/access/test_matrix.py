@@ -16,7 +16,7 @@ import pytest
 from gati_registry.domain.access import Action
 from gati_registry.http.calls import Route
 from tests.core.support import Answer, sha256
-from tests.extensions.access.support import PASSWORD, User, World, populate, world
+from tests.extensions.access.support import PASSWORD, User, World, peopled, populate, world
 
 pytestmark = pytest.mark.anyio
 
@@ -238,8 +238,7 @@ async def test_every_role_on_every_route(folder: Path) -> None:
 async def test_private_and_absent_are_the_same_on_every_route(folder: Path, caller: str) -> None:
     """Status, headers and body, of a private repository in a private namespace and of names that nobody has."""
     pairs = [("orgs/acme", "orgs/acmf", "app", "app"), ("orgs/acme", "orgs/acme", "app", "apq")]
-    async with world(folder, extensions=None) as site:
-        await populate(site, "owner-x", "member-x", "stranger-x")
+    async with peopled(folder, None, "owner-x", "member-x", "stranger-x", extensions=None) as site:
         assert (await site.user("owner-x").push(REPOSITORY)).status == 201
         await site.user("owner-x").done("PUT", f"namespaces/{NAMESPACE}", {"description": "secret"})
         user = site.nobody if caller == "anonymous" else site.user("stranger-x")

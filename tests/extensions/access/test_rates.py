@@ -8,7 +8,7 @@ import pytest
 
 from gati_extensions.access.rates import REMEMBERED, Buckets, network
 from tests.core.support import FakeClock
-from tests.extensions.access.support import World, populate, world
+from tests.extensions.access.support import World, peopled
 
 pytestmark = pytest.mark.anyio
 
@@ -61,8 +61,9 @@ async def tries(site: World, user_count: int, **headers: str) -> list[int]:
 
 
 async def test_a_user(folder: Path) -> None:
-    async with world(folder, None, **{"access.user_rate": 0.01, "access.burst": 800}) as site:
-        await populate(site, "alice", "bob", org=None)
+    async with peopled(
+        folder, None, "alice", "bob", org=None, settings={"access.user_rate": 0.01, "access.burst": 800}
+    ) as site:
         assert await tries(site, 9) == [200] * 8 + [429]
         answer = await site.user("alice").get("/v2/")
         assert (answer.codes, answer.headers["retry-after"]) == (["TOOMANYREQUESTS"], "100")
@@ -70,15 +71,17 @@ async def test_a_user(folder: Path) -> None:
 
 
 async def test_an_address(folder: Path) -> None:
-    async with world(folder, None, **{"access.address_rate": 0.01, "access.burst": 300}) as site:
-        await populate(site, "alice", "bob", org=None)
+    async with peopled(
+        folder, None, "alice", "bob", org=None, settings={"access.address_rate": 0.01, "access.burst": 300}
+    ) as site:
         assert [(await site.nobody.get("/v2/")).status for _ in range(4)] == [401] * 3 + [429]
         assert (await site.user("alice").get("/v2/")).status == 200
 
 
 async def test_a_key(folder: Path, clock: FakeClock) -> None:
-    async with world(folder, clock, **{"access.key_rate": 0.01, "access.burst": 300}) as site:
-        await populate(site, "alice", "bob", org=None)
+    async with peopled(
+        folder, clock, "alice", "bob", org=None, settings={"access.key_rate": 0.01, "access.burst": 300}
+    ) as site:
         keys = [
             (await site.user("alice").done("POST", "identity/keys", {"name": "k", "scopes": ["read"]}))
             for _ in range(2)

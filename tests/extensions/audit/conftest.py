@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.core.conftest import anyio_backend, clock, folder
 from tests.core.support import FakeClock
-from tests.extensions.audit.support import Log, opened
-from tests.support.postgresql import PostgresServer, running_postgresql
-
-__all__ = ["anyio_backend", "clock", "folder"]
-
-
-@pytest.fixture(scope="session")
-def server() -> Iterator[PostgresServer]:
-    """A PostgreSQL server."""
-    with running_postgresql() as running:
-        yield running
+from tests.extensions.audit.support import Log, opened, started
+from tests.support.postgresql import PostgresServer
+from tests.support.templates import copied_folder, template_database
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def location(request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
-    """The URL of an empty database."""
+async def location(request: pytest.FixtureRequest, folder: Path) -> AsyncIterator[str]:
+    """The URL of the database of a registry that was started once."""
     if request.param == "sqlite":
+        await copied_folder("audit", folder, lambda first: started(first, f"sqlite://{first}/metadata.sqlite"))
         yield f"sqlite://{folder}/metadata.sqlite"
         return
-    server: PostgresServer = request.getfixturevalue("server")
-    with server.database() as name:
+    server: PostgresServer = request.getfixturevalue("postgresql")
+    template = await template_database("audit", server, lambda url: started(folder, url))
+    with server.database(template) as name:
         yield server.url(name)
 
 

@@ -17,9 +17,10 @@ from gati_registry.domain.access import Caller, Identity
 from gati_registry.domain.events import Change, Operation
 from gati_registry.jobs import Job
 from gati_registry.ports import Clock, Transaction
-from gati_registry.settings import load
+from gati_registry.settings import Settings, load
 from gati_registry.values.reference import RepositoryName
 from tests.core.support import Answer, Client, image
+from tests.support.passwords import lighten
 
 PASSWORD = "correct horse battery"
 CONFIG = b"{}"
@@ -117,9 +118,8 @@ class Log:
         return found
 
 
-@contextlib.asynccontextmanager
-async def opened(folder: Path, location: str, clock: Clock, **settings: object) -> AsyncIterator[Log]:
-    """A registry on a database that may be shared with others."""
+def configured(folder: Path, location: str, **settings: object) -> Settings:
+    """Settings of a registry with identity and audit."""
     password = folder / "password"
     password.write_text(f"{PASSWORD}\n")
     flags = {
@@ -129,7 +129,21 @@ async def opened(folder: Path, location: str, clock: Clock, **settings: object) 
         "admin_password_file": password,
         **{name.replace("__", "."): value for name, value in settings.items()},
     }
-    made = load(flags, environment={}, extensions=loader.sections).settings
+    return load(flags, environment={}, extensions=loader.sections).settings
+
+
+async def started(folder: Path, location: str) -> None:
+    """What the first start leaves."""
+    settings = configured(folder, location)
+    await prepare(settings)
+    async with build(settings) as site:
+        await lighten(site, PASSWORD)
+
+
+@contextlib.asynccontextmanager
+async def opened(folder: Path, location: str, clock: Clock, **settings: object) -> AsyncIterator[Log]:
+    """A registry on a database that may be shared with others."""
+    made = configured(folder, location, **settings)
     await prepare(made)
     async with build(made, clock=clock) as site:
         yield Log(site, clock)

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from tests.core.support import FakeClock, sha256
-from tests.extensions.access.support import User, World, populate, world
+from tests.extensions.access.support import User, World, peopled
 from tests.extensions.facades.support import EXTENSIONS, MANIFEST, package, publish, send, small, spec
 
 pytestmark = pytest.mark.anyio
@@ -109,8 +109,7 @@ async def test_lists_and_search_page_through_what_there_is(site: World) -> None:
 
 
 async def test_search_is_the_index_s_where_there_is_one(folder: Path, clock: FakeClock) -> None:
-    async with world(folder, clock, extensions=f"{EXTENSIONS},search") as site:
-        await populate(site, "alice", "bob")
+    async with peopled(folder, clock, "alice", "bob", extensions=f"{EXTENSIONS},search") as site:
         alice, bob = site.user("alice"), site.user("bob")
         for name, words in (
             ("acme/clock", "A lamport clock."),

@@ -2,32 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.core.support import FakeClock, scratch
+from tests.core.support import FakeClock
 from tests.extensions.identity.support import Site, prepared, worker
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    """The event loop that the server runs on."""
-    return "asyncio"
-
-
-@pytest.fixture
-def clock() -> FakeClock:
-    """A clock to set."""
-    return FakeClock()
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """An empty folder, in memory where that is possible."""
-    with scratch() as path:
-        yield path
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import pytest
 from gati_registry.serving.tls import tls_context
 from gati_registry.settings import SettingsError, load
 from tests.core.support import FakeClock
-from tests.extensions.access.support import populate, world
+from tests.extensions.access.support import peopled, world
 from tests.extensions.identity.authority import Authority, Issued
 from tests.extensions.identity.support import ADMIN_PASSWORD, EXT, RULES
 from tests.serving.conftest import certificate, http_server
@@ -201,8 +201,7 @@ def test_by_names(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
 async def test_who_maps_and_what(folder: Path, clock: FakeClock, tmp_path: Path) -> None:
     authority = Authority(tmp_path, "authority")
     own, old = authority.issue("ci"), authority.issue("old", days=-1)
-    async with world(folder, clock, extensions="identity,namespaces,access") as site:
-        await populate(site, "alice", "bob", "carol")
+    async with peopled(folder, clock, "alice", "bob", "carol", extensions="identity,namespaces,access") as site:
         alice = site.user("alice")
         await alice.done("POST", "identity/robots", {"owner": "acme", "name": "ci"})
         body = {"account": ROBOT, "certificate": own.pem, "scopes": ["read"]}
@@ -232,8 +231,7 @@ async def test_the_word_of_a_proxy(folder: Path, clock: FakeClock, tmp_path: Pat
     own = Authority(tmp_path, "authority").issue("ci")
     header = {"Client-Cert": f":{base64.b64encode(own.der).decode()}:"}
     believing = {"proxy.trusted": "127.0.0.0/8", "proxy.client_cert": "true"}
-    async with world(folder, clock, **believing) as site:
-        await populate(site, "alice", "bob")
+    async with peopled(folder, clock, "alice", "bob", settings=believing) as site:
         alice, robot = site.user("alice"), site.with_headers(header)
         await alice.done("POST", "identity/robots", {"owner": "acme", "name": "ci"})
         body = {"account": ROBOT, "certificate": own.pem, "scopes": ["admin"]}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -19,7 +19,7 @@ from tests.extensions.identity.test_ldap import (
     test_groups_come_and_go_with_each_login,
     test_whoever_is_disabled_there_is_refused_here,
 )
-from tests.support.postgresql import PostgresServer, running_postgresql
+from tests.support.postgresql import PostgresServer
 from tests.support.slapd import Slapd
 
 __all__ = [
@@ -35,23 +35,16 @@ __all__ = [
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(scope="module")
-def database() -> Iterator[PostgresServer]:
-    """A server for this file."""
-    with running_postgresql() as running:
-        yield running
-
-
 @pytest.fixture
 async def site(
-    database: PostgresServer,
+    postgresql: PostgresServer,
     folder: Path,
     clock: FakeClock,
     slapd: Slapd,
     certificate: tuple[Path, Path],
 ) -> AsyncIterator[Site]:
     """A replica that asks the directory."""
-    with database.database("template0") as name:
-        settings = await prepared(folder, metadata_url=database.url(name), **ldap(folder, slapd, certificate))
+    with postgresql.database() as name:
+        settings = await prepared(folder, metadata_url=postgresql.url(name), **ldap(folder, slapd, certificate))
         async with worker(settings, clock) as built:
             yield built

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -47,7 +47,7 @@ from tests.extensions.identity.test_users import (
     test_the_administrators_password_changes,
     test_users_page_by_cursor,
 )
-from tests.support.postgresql import PostgresServer, running_postgresql
+from tests.support.postgresql import PostgresServer
 
 __all__ = [
     "acme",
@@ -82,18 +82,11 @@ __all__ = [
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    """A server for this file."""
-    with running_postgresql() as running:
-        yield running
-
-
 @pytest.fixture
-async def site(server: PostgresServer, folder: Path, clock: FakeClock) -> AsyncIterator[Site]:
+async def site(postgresql: PostgresServer, folder: Path, clock: FakeClock) -> AsyncIterator[Site]:
     """A replica where everybody may sign up."""
-    with server.database("template0") as name:
-        settings = await prepared(folder, metadata_url=server.url(name), signup="open")
+    with postgresql.database() as name:
+        settings = await prepared(folder, metadata_url=postgresql.url(name), signup="open")
         async with worker(settings, clock) as built:
             yield built
 
@@ -136,16 +129,16 @@ async def test_revoked_signing_keys_end_everywhere(site: Site, clock: FakeClock)
         assert [(await one.bearer(token).get("/v2/")).status for one in (site, another)] == [401, 401]
 
 
-async def test_secrets_are_sealed_with_the_replicas_own_key(server: PostgresServer, folder: Path) -> None:
+async def test_secrets_are_sealed_with_the_replicas_own_key(postgresql: PostgresServer, folder: Path) -> None:
     """Without one the operator is told; set later, it seals what is there; another is refused."""
-    with server.database("template0") as name:
-        plain = configured(folder, metadata_url=server.url(name), secret_key_file=None)
+    with postgresql.database() as name:
+        plain = configured(folder, metadata_url=postgresql.url(name), secret_key_file=None)
         [line] = await prepare(plain)
         assert "identity.secret_key_file" in line
         assert not (plain.data / "identity.key").exists()
-        sealing = configured(folder, metadata_url=server.url(name))
+        sealing = configured(folder, metadata_url=postgresql.url(name))
         assert await prepare(sealing) == []
         other = str(key_file(folder / "other.key"))
         with pytest.raises(RegistryError, match="does not open"):
-            await prepare(configured(folder, metadata_url=server.url(name), secret_key_file=other))
+            await prepare(configured(folder, metadata_url=postgresql.url(name), secret_key_file=other))
         assert "1 signing keys" in "".join(await prepare(plain))

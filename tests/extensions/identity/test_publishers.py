@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.warnings import InsecureKeyLengthWarning
 
 from tests.core.support import Answer, FakeClock
-from tests.extensions.access.support import User, World, basic, populate, world
+from tests.extensions.access.support import User, World, basic, peopled
 from tests.extensions.identity.issuer import Issuer, b64, public_jwk, running_issuer
 from tests.serving.conftest import certificate
 
@@ -52,12 +52,12 @@ def issuer(issuer_server: Issuer) -> Issuer:
 async def site(folder: Path, clock: FakeClock, issuer: Issuer) -> AsyncIterator[World]:
     """A registry that reaches the issuer; alice owns acme."""
     settings = {
-        "extensions": "identity,namespaces,access,audit",
         "identity.allowed_networks": "127.0.0.0/8",
         "identity.issuer_ca": str(issuer.ca),
     }
-    async with world(folder, clock, **settings) as built:
-        await populate(built, "alice", "bob", "carol")
+    async with peopled(
+        folder, clock, "alice", "bob", "carol", extensions="identity,namespaces,access,audit", settings=settings
+    ) as built:
         yield built
 
 
@@ -444,8 +444,7 @@ async def test_an_issuer_inside_is_not_asked(site: World) -> None:
 
 
 async def test_loopback_is_inside_unless_it_is_named(folder: Path, clock: FakeClock, issuer: Issuer) -> None:
-    async with world(folder, clock, **{"identity.issuer_ca": str(issuer.ca)}) as built:
-        await populate(built, "alice", "bob")
+    async with peopled(folder, clock, "alice", "bob", settings={"identity.issuer_ca": str(issuer.ca)}) as built:
         body = {"repository": APP, "issuer": issuer.url, "claims": CLAIMS}
         answer = await built.user("alice").post(TRUSTED, body)
         assert (answer.status, issuer.asked) == (400, [])

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from gati_registry.bootstrap import build
 from tests.core.support import FakeClock
-from tests.extensions.access.support import World, basic, populate, world
+from tests.extensions.access.support import World, basic, peopled
 from tests.extensions.identity.authority import Authority
 from tests.extensions.identity.issuer import Issuer
 from tests.extensions.identity.test_publishers import (
@@ -27,7 +27,7 @@ from tests.extensions.identity.test_publishers import (
     test_one_of_many_at_once,
     trust,
 )
-from tests.support.postgresql import PostgresServer, running_postgresql
+from tests.support.postgresql import PostgresServer
 
 __all__ = [
     "certificate",
@@ -41,15 +41,8 @@ __all__ = [
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    """A server for this file."""
-    with running_postgresql() as running:
-        yield running
-
-
 @pytest.fixture
-async def site(server: PostgresServer, folder: Path, clock: FakeClock, issuer: Issuer) -> AsyncIterator[World]:
+async def site(postgresql: PostgresServer, folder: Path, clock: FakeClock, issuer: Issuer) -> AsyncIterator[World]:
     """A replica that reaches the issuer; alice owns acme."""
     settings = {
         "identity.allowed_networks": "127.0.0.0/8",
@@ -57,10 +50,8 @@ async def site(server: PostgresServer, folder: Path, clock: FakeClock, issuer: I
         "proxy.trusted": "127.0.0.0/8",
         "proxy.client_cert": "true",
     }
-    with server.database("template0") as name:
-        async with world(folder, clock, metadata_url=server.url(name), **settings) as built:
-            await populate(built, "alice", "bob")
-            yield built
+    async with peopled(folder, clock, "alice", "bob", server=postgresql, settings=settings) as built:
+        yield built
 
 
 async def test_what_one_replica_revokes_ends_in_another(

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-
 import pytest
 
-from tests.core.support import FakeClock
-from tests.extensions.access.support import World, populate, world
 from tests.extensions.kinds.test_kinds import test_the_same_content_elsewhere_is_told_to_who_may_see_it
 from tests.extensions.kinds.test_versions import (
     test_a_draft_is_for_members_until_it_is_published,
@@ -23,7 +18,7 @@ from tests.extensions.kinds.test_versions import (
     test_versions_are_sorted_by_precedence,
     test_what_is_deleted_is_gone,
 )
-from tests.support.postgresql import PostgresServer, running_postgresql
+from tests.support.postgresql import PostgresServer
 
 pytestmark = pytest.mark.anyio
 
@@ -43,17 +38,7 @@ __all__ = [
 ]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    """The server."""
-    with running_postgresql() as running:
-        yield running
-
-
 @pytest.fixture
-async def site(folder: Path, clock: FakeClock, server: PostgresServer) -> AsyncIterator[World]:
-    """A registry with alice, bob and carol, in a database of its own."""
-    with server.database() as name:
-        async with world(folder, clock, metadata_url=server.url(name)) as built:
-            await populate(built, "alice", "bob", "carol")
-            yield built
+def database(postgresql: PostgresServer) -> PostgresServer:
+    """A database of its own for each registry."""
+    return postgresql

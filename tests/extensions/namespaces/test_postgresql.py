@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-
 import pytest
 
-from tests.core.support import FakeClock
-from tests.extensions.access.support import World, populate, world
 from tests.extensions.access.test_capabilities import (
     alice,
     test_it_allows_what_it_says,
@@ -42,7 +37,7 @@ from tests.extensions.namespaces.test_transfers import (
     test_a_namespace_moves_with_its_settings,
     test_usage_follows,
 )
-from tests.support.postgresql import PostgresServer, running_postgresql
+from tests.support.postgresql import PostgresServer
 
 pytestmark = pytest.mark.anyio
 
@@ -60,17 +55,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    """The server."""
-    with running_postgresql() as running:
-        yield running
-
-
 @pytest.fixture
-async def site(folder: Path, clock: FakeClock, server: PostgresServer) -> AsyncIterator[World]:
-    """A registry with alice, bob and carol, in a database of its own."""
-    with server.database() as name:
-        async with world(folder, clock, metadata_url=server.url(name)) as built:
-            await populate(built, "alice", "bob", "carol")
-            yield built
+def database(postgresql: PostgresServer) -> PostgresServer:
+    """A database of its own for each registry."""
+    return postgresql

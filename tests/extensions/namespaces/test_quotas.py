@@ -10,7 +10,7 @@ import pytest
 
 from gati_extensions.namespaces.usage import usage
 from tests.core.support import Answer, FakeClock, image, sha256
-from tests.extensions.access.support import CONFIG, LAYER, User, World, populate, world
+from tests.extensions.access.support import CONFIG, LAYER, User, World, peopled, world
 
 pytestmark = pytest.mark.anyio
 
@@ -27,8 +27,7 @@ async def test_the_defaults(site: World) -> None:
 
 
 async def test_repositories_are_counted_and_refused(folder: Path) -> None:
-    async with world(folder, None, **{"namespaces.user_artifacts": 2}) as site:
-        await populate(site, "alice", "bob")
+    async with peopled(folder, None, "alice", "bob", settings={"namespaces.user_artifacts": 2}) as site:
         alice = site.user("alice")
         for name in ("one", "two"):
             assert (await alice.push(f"users/alice/{name}")).status == 201
@@ -140,8 +139,7 @@ async def traffic(site: World, path: str, what: str, enough: int) -> int:
 
 
 async def test_a_month_of_calls(folder: Path, clock: FakeClock) -> None:
-    async with world(folder, clock) as site:
-        await populate(site, "alice", "bob")
+    async with peopled(folder, clock, "alice", "bob") as site:
         assert (await site.user("alice").push("users/alice/app")).status == 201
         await site.admin.done("PUT", "namespaces/users/alice/quota", {"calls": 10})
         for _ in range(10):

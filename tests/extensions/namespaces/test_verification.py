@@ -22,7 +22,7 @@ from gati_extensions.namespaces.settings import NamespacesSettings
 from gati_extensions.namespaces.store import Proof
 from gati_extensions.namespaces.verify import Verifier
 from tests.core.support import FakeClock
-from tests.extensions.access.support import World, populate, world
+from tests.extensions.access.support import World, peopled
 from tests.serving.conftest import certificate
 from tests.support.server import free_port
 
@@ -126,8 +126,10 @@ async def test_a_domain_is_verified(folder: Path, clock: FakeClock) -> None:
     """Asked for, not found, found, withdrawn; with a badge as long as it is there."""
     records: dict[str, list[str]] = {}
     path, wanted = "namespaces/orgs/acme/verify", {"method": "dns", "subject": "Acme.Example."}
-    async with zone(records) as address, world(folder, clock, **{"namespaces.resolver": address}) as site:
-        await populate(site, "alice", "bob")
+    async with (
+        zone(records) as address,
+        peopled(folder, clock, "alice", "bob", settings={"namespaces.resolver": address}) as site,
+    ):
         alice = site.user("alice")
         asked = await alice.done("POST", path, wanted)
         assert (asked["subject"], asked["place"]) == ("acme.example", "TXT record of _gati.acme.example")
@@ -246,8 +248,7 @@ def test_one_edit() -> None:
 
 
 async def test_a_new_account_must_not_look_like_another(folder: Path, clock: FakeClock) -> None:
-    async with world(folder, clock) as site:
-        await populate(site, "alice", "bob")
+    async with peopled(folder, clock, "alice", "bob") as site:
         refused = await site.nobody.post("identity/users", {"name": "g00gle", "password": "a fine password"})
         assert (refused.status, refused.codes) == (403, ["DENIED"])
         assert "google" in refused.json()["errors"][0]["message"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +13,10 @@ from gati_registry.domain.access import Caller
 from gati_registry.extension import Change, Operation, Transaction
 from gati_registry.values.reference import RepositoryName
 from tests.core.support import FakeClock
-from tests.extensions.access.support import World, populate, world
+from tests.extensions.access.support import World, peopled
 from tests.extensions.namespaces.test_quotas import quota
 from tests.postgresql.interleaving import WAIT_FOR_GATE, Gate
-from tests.support.postgresql import PostgresServer, running_postgresql
+from tests.support.postgresql import PostgresServer
 
 pytestmark = pytest.mark.anyio
 
@@ -44,23 +44,14 @@ class Shared:
         await self.site.registry.metadata.write(work)
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    """The server."""
-    with running_postgresql() as running:
-        yield running
-
-
 @pytest.fixture
-async def shared(folder: Path, clock: FakeClock, server: PostgresServer) -> AsyncIterator[Shared]:
+async def shared(folder: Path, clock: FakeClock, postgresql: PostgresServer) -> AsyncIterator[Shared]:
     """A registry whose organization acme has a limit and holds a repository."""
-    with server.database() as name:
-        async with world(folder, clock, metadata_url=server.url(name)) as site:
-            await populate(site, "alice", "bob")
-            await site.admin.done("PUT", "namespaces/orgs/acme/quota", {"bytes": 100_000, "artifacts": 100})
-            await site.user("alice").done("PUT", "namespaces/orgs/acme/team/quota", {"bytes": 50_000})
-            assert (await site.user("alice").push(REPOSITORY)).status == 201
-            yield Shared(site, server.url(name))
+    async with peopled(folder, clock, "alice", "bob", server=postgresql) as site:
+        await site.admin.done("PUT", "namespaces/orgs/acme/quota", {"bytes": 100_000, "artifacts": 100})
+        await site.user("alice").done("PUT", "namespaces/orgs/acme/team/quota", {"bytes": 50_000})
+        assert (await site.user("alice").push(REPOSITORY)).status == 201
+        yield Shared(site, str(site.registry.settings.metadata_url))
 
 
 async def used(site: World) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from gati_extensions.search import language
+from gati_extensions.search import expression, language
 from gati_extensions.search.ports import Document, Query, Reach, SearchIndex
 from gati_registry.domain.access import Visible
 
@@ -178,6 +178,52 @@ async def test_the_reach_narrows_and_decides_nothing(index: SearchIndex) -> None
     assert await found(index, "word", reach=Reach((), ()), **small) == []
     page = await index.search(Query(language.parse("word"), ranked=10))
     assert (page.total, page.exact) == (10, False)
+
+
+async def test_filters_among_very_many(index: SearchIndex) -> None:
+    """More have the word than are ranked."""
+    rare = {"kind": ("agent",), "license": ("mit",), "capability": (*(f"c{n}" for n in range(40)), "two\nlines\x1e x")}
+    many = [
+        made(f"y/{number:03}", description="word", stars=100,
+             words={"kind": ("module" if number % 2 else "plugin",), "license": ("gpl-3.0",), "capability": ("c",)})
+        for number in range(120)
+    ]  # fmt: skip
+    await index.put([*many, made("x/rare", description="word", kind="agent", words=rare)], [])
+    small: dict[str, Any] = {"ranked": 10, "limit": 10}
+    for q in (
+        *("kind:agent", "license:mit", "capability:c39", 'capability:"two\nlines\x1e x"', "-license:gpl-3.0"),
+        *("kind:agent,image -kind:image", "(kind:agent OR license:mit)", "kind:agent ns:x", "kind:agent stars:<9"),
+    ):
+        assert await found(index, f"{q} word", **small) == ["x/rare"], q
+        assert await found(index, f"{q} wor", **small) == ["x/rare"], q
+    assert await found(index, "word kind:agent license:gpl-3.0", **small) == []
+    assert await found(index, "word capability:c1 -capability:c39", **small) == []
+    page = await index.search(Query(language.parse("word kind:plugin"), **small))
+    assert (len(page.hits), page.exact, set(page.facets["kind"])) == (10, False, {"plugin"})
+
+
+async def test_an_unfinished_word_of_very_many(index: SearchIndex) -> None:
+    """It stands for itself and the most frequent that begin so."""
+    await index.put([made(f"y/{n:03}", description="wordy") for n in range(60)], [])
+    await index.put([made(f"x/{n:02}", title=f"word{n:02}", stars=9) for n in range(20)], [])
+    await index.put([made("z/word", description="word")], [])
+    names = set()
+    for name in ("word", "wordy"):
+        names |= set(await found(index, name, ranked=10, limit=100))
+    assert "z/word" in names
+    assert any(one.startswith("y/") for one in names)
+    assert await found(index, "word03", ranked=10) == ["x/03"]
+
+
+async def test_some_of_the_words_the_rarest_first(index: SearchIndex) -> None:
+    await index.put([made(f"y/{n:03}", description="of the many") for n in range(30)], [])
+    both_ = made("x/both", description="queue of messages")
+    await index.put([both_, made("x/1", description="queue"), made("x/2", description="messages")], [])
+    node = expression.loosened(language.parse("messages queue the"))
+    assert node is not None
+    page = await index.search(Query(node, loose=True, ranked=10))
+    assert page.hits[0].document.name == "x/both"
+    assert {"x/1", "x/2"} <= {hit.document.name for hit in page.hits}
 
 
 async def test_exactly_the_name_comes_first_however_many_there_are(index: SearchIndex) -> None:

@@ -12,7 +12,7 @@ from tests.core.support import FakeClock, scratch
 from tests.extensions.access.support import world
 from tests.extensions.search.contract import *  # noqa: F403 - all of them
 from tests.extensions.search.support import EXTENSIONS
-from tests.support.postgresql import running_postgresql
+from tests.support.postgresql import PostgresServer
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +29,7 @@ async def opened(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIte
     with contextlib.ExitStack() as stack:
         settings: dict[str, str] = {}
         if request.param == "postgresql":
-            server = stack.enter_context(running_postgresql())
+            server: PostgresServer = request.getfixturevalue("postgresql")
             settings["metadata_url"] = server.url(stack.enter_context(server.database()))
         folder = stack.enter_context(scratch())
         async with world(folder, FakeClock(), extensions=EXTENSIONS, **settings) as site:

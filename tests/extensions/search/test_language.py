@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
@@ -20,7 +22,7 @@ from gati_extensions.search.expression import (
     walk,
 )
 from gati_extensions.search.language import QueryError, parse
-from gati_extensions.search.store.compiling import Compiler
+from gati_extensions.search.store.compiling import Compiler, Dialect
 from gati_extensions.search.store.fts5 import Fts5
 from gati_extensions.search.store.tsvector import TsVector
 from gati_extensions.search.words import folded, spans, words
@@ -128,8 +130,10 @@ def test_anything_is_a_query_or_an_error_with_a_place(text: str) -> None:
     for one in walk(node):
         if isinstance(one, Word):
             assert one.text == folded(one.text) or one.prefix or one.text.isalnum()
-    for dialect in (Fts5(), TsVector()):
-        compiled = Compiler(dialect, 1, 1_800_000_000_000).compile(node)
+    unfinished = {one.text: (one.text, "model") for one in walk(node) if isinstance(one, Word) and one.prefix}
+    dialects: tuple[Dialect, ...] = (Fts5(), TsVector())
+    for dialect, completions, by_rows in itertools.product(dialects, ({}, unfinished), (False, True)):
+        compiled = Compiler(dialect, 1, 1_800_000_000_000, completions, by_rows=by_rows).compile(node)
         assert compiled.match
 
 

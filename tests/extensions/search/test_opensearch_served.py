@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.core.support import FakeClock
-from tests.extensions.access.support import World, populate, world
+from tests.extensions.access.support import World, peopled
 from tests.extensions.search.support import EXTENSIONS, indexed, job, names, publish
 from tests.extensions.search.test_search import (
     test_a_misspelt_word_is_mended_and_told,
@@ -42,8 +42,7 @@ async def site(folder: Path, clock: FakeClock, opensearch_node: OpenSearchNode) 
         "search.opensearch_prefix": f"s{uuid.uuid4().hex}",
         "search.opensearch_timeout": "30",
     }
-    async with world(folder, clock, extensions=EXTENSIONS, **settings) as built:
-        await populate(built, "alice", "bob", "carol")
+    async with peopled(folder, clock, "alice", "bob", "carol", extensions=EXTENSIONS, settings=settings) as built:
         yield built
 
 

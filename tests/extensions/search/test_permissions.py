@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tests.core.support import Answer, FakeClock
-from tests.extensions.access.support import User, World, populate, world
+from tests.extensions.access.support import User, World, peopled
 from tests.extensions.kinds.support import BASE, push
 from tests.extensions.search.support import EXTENSIONS, indexed
 
@@ -29,8 +29,9 @@ pytestmark = pytest.mark.anyio
 @pytest.fixture
 async def site(folder: Path, clock: FakeClock) -> AsyncIterator[World]:
     """A registry with search in it."""
-    async with world(folder, clock, extensions=f"{EXTENSIONS},resolve") as built:
-        await populate(built, "alice", "bob", "carol", "dave", "erin")
+    async with peopled(
+        folder, clock, "alice", "bob", "carol", "dave", "erin", extensions=f"{EXTENSIONS},resolve"
+    ) as built:
         yield built
 
 

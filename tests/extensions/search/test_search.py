@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gati_registry.extension import ENABLED_FACT
 from tests.core.support import FakeClock
-from tests.extensions.access.support import World, populate, world
+from tests.extensions.access.support import User, World
 from tests.extensions.search.support import EXTENSIONS, indexed, job, names, publish, search
 
 pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def site(folder: Path, clock: FakeClock) -> AsyncIterator[World]:
-    """A registry with alice, bob and carol."""
-    async with world(folder, clock, extensions=EXTENSIONS) as built:
-        await populate(built, "alice", "bob", "carol")
-        yield built
+def extensions() -> str:
+    """Search too."""
+    return EXTENSIONS
 
 
 async def test_what_is_pushed_is_found_by_its_words(site: World) -> None:
@@ -75,7 +72,56 @@ async def test_one_sees_what_one_may_pull_in_hits_counts_facets_and_suggestions(
     await indexed(site)
     assert set(await names(carol, "speech")) == everything
     await alice.done("PUT", "namespaces/orgs/acme", {"visibility": "private"})
-    assert set(await names(carol, "speech")) == everything - {"orgs/acme/secret-speech"}
+    await hidden(carol, "orgs/acme/secret-speech", everything)
+
+
+async def hidden(user: User, name: str, everything: set[str]) -> None:
+    """Somebody does not find an artifact, nor is it counted."""
+    page = await search(user, "speech")
+    assert {item["repository"] for item in page["items"]} == everything - {name}
+    assert page["total"] == len(everything) - 1
+    assert name.rpartition("/")[0] not in {value["value"] for value in page["facets"]["namespace"]}
+    assert name not in {item["repository"] for item in (await user.done("GET", "search/suggest?q=secr"))["items"]}
+
+
+async def test_what_a_recount_makes_private_is_gone_at_once(site: World) -> None:
+    alice, bob, carol = (site.user(name) for name in ("alice", "bob", "carol"))
+    everything = {"users/alice/speech", "users/bob/secret-speech"}
+    await publish(alice, "users/alice/speech")
+    await publish(bob, "users/bob/secret-speech")
+    await indexed(site)
+    assert set(await names(carol, "speech")) == everything
+    await site.admin.done("PATCH", "identity/users/bob", {"active": False})
+    await job(site, "namespaces.recount").run()  # a namespace whose owner is gone is private
+    await hidden(carol, "users/bob/secret-speech", everything)
+    await indexed(site)
+    await hidden(carol, "users/bob/secret-speech", everything)
+
+
+async def test_what_changed_while_search_was_not_enabled(site: World) -> None:
+    alice, carol = site.user("alice"), site.user("carol")
+    everything = {"users/alice/speech", "orgs/acme/secret-speech", "users/carol/speech"}
+    for name in sorted(everything):
+        await publish(site.user("carol") if "carol" in name else alice, name)
+    await alice.done("PUT", "namespaces/orgs/acme", {"visibility": "public"})
+    await indexed(site)
+    assert set(await names(carol, "speech")) == everything
+    database = site.registry.metadata
+
+    async def without_search(tx: Any) -> None:
+        await tx.leases.set_fact(ENABLED_FACT, "access identity kinds namespaces")
+        sql = "UPDATE namespaces_repository SET visibility = 'private' WHERE name = :name"
+        await tx.run(sql, name="orgs/acme/secret-speech")
+        await tx.run("DELETE FROM kinds_repository WHERE name = :name", name="users/carol/speech")
+
+    await database.write(without_search)
+    (prepare,) = [part.prepare for one, part in site.registry.extensions.parts if one.name == "search"]
+    assert prepare is not None
+    await prepare()
+    await hidden(carol, "orgs/acme/secret-speech", everything)
+    await indexed(site)
+    assert await names(carol, "speech") == ["users/alice/speech"]
+    assert set(await names(alice, "speech")) == {"users/alice/speech", "orgs/acme/secret-speech"}
 
 
 async def test_a_scoped_token_finds_what_it_reaches(site: World) -> None:
@@ -228,6 +274,30 @@ async def test_a_misspelt_word_is_mended_and_told(site: World) -> None:
     assert page["corrected"] == {"trasncriber": ["transcriber"]}
     (highlight,) = [one for one in page["items"][0]["highlights"] if one["field"] == "name"]
     assert [highlight["text"][start:end] for start, end in highlight["ranges"]] == ["transcriber"]
+
+
+async def test_where_nothing_has_all_words_some_are_enough_and_that_is_told(site: World) -> None:
+    alice = site.user("alice")
+    for name, description in (
+        ("transcriber", "Turns speech into text."), ("speaker", "Turns text into speech, in German."),
+        ("printer", "Prints text."), ("clock", "Tells the time."),
+    ):  # fmt: skip
+        await publish(alice, f"users/alice/{name}", description=description)
+    await indexed(site)
+    page = await search(alice, "german speech from a text file")
+    assert [item["repository"].rpartition("/")[2] for item in page["items"]] == ["speaker", "transcriber", "printer"]
+    assert (page["relaxed"], page["corrected"], page["total"]) == (True, {}, 3)
+    first = await search(alice, "german speech from a text file", limit=1)
+    second = await search(alice, "german speech from a text file", limit=1, cursor=first["next"])
+    assert [first["items"], second["items"]] == [page["items"][:1], page["items"][1:2]]
+    page = await search(alice, "gemran piano")
+    assert [item["repository"] for item in page["items"]] == ["users/alice/speaker"]
+    assert (page["relaxed"], page["corrected"]) == (True, {"gemran": ["german"]})
+    # What else is asked for is wanted all the same; and so is every word where something has them all.
+    for q in ('german text "speech into"', "german piano kind:model", "german piano -text", "piano"):
+        assert (await search(alice, q))["items"] == [] or q.endswith('into"')
+    page = await search(alice, "german text")
+    assert ([item["repository"] for item in page["items"]], page["relaxed"]) == (["users/alice/speaker"], False)
 
 
 async def test_downloads_count_once_a_client_and_hour(site: World, clock: FakeClock) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,8 +12,7 @@ from hypothesis import strategies as st
 from gati_extensions.kinds.gtypes.normalising import normalise
 from gati_extensions.kinds.gtypes.reading import Budget
 from gati_extensions.kinds.gtypes.subtyping import fits
-from tests.core.support import FakeClock
-from tests.extensions.access.support import User, World, populate, world
+from tests.extensions.access.support import User, World
 from tests.extensions.kinds.gtypes import CLOSED, T, contracts, runtime, shorthand
 from tests.extensions.kinds.support import BASE, push
 from tests.extensions.search.support import EXTENSIONS, indexed
@@ -24,11 +21,9 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.fixture
-async def site(folder: Path, clock: FakeClock) -> AsyncIterator[World]:
-    """A registry with search in it."""
-    async with world(folder, clock, extensions=f"{EXTENSIONS},resolve") as built:
-        await populate(built, "alice", "bob", "carol")
-        yield built
+def extensions() -> str:
+    """Search too."""
+    return f"{EXTENSIONS},resolve"
 
 
 LOGIN = {"fields": {"email": "string", "password": "string"}}

@@ -2,11 +2,14 @@
 
 What is made of words and marks alone goes into the full text. All else is a condition, and narrows the full text by the
 marks of its magnitude where that can be.
+
+Filters that very many artifacts fit can be asked of the rows that words have found instead: a full text goes through
+all that bear a mark, which takes longer than to look at a few thousand rows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -25,7 +28,7 @@ from gati_extensions.search.expression import (
     walk,
 )
 from gati_extensions.search.ports import Reach
-from gati_extensions.search.store import marks
+from gati_extensions.search.store import documents, marks
 
 _COLUMNS = {"created": "d.created_at", "updated": "d.updated_at", "stars": "d.stars", "downloads": "d.downloads"}
 
@@ -54,26 +57,43 @@ class Dialect(Protocol):
     def holds(self, slot: int, parameter: str) -> str:
         """A condition on the row `d`: its text fits the expression in a parameter."""
 
+    def contains(self, column: str, parameter: str) -> str:
+        """A condition: a column's text has that of a parameter in it."""
+
 
 @dataclass(slots=True)
 class Compiled:
     """`match` is the expression, `ranked` the part that words are ranked by ("" where there are none), `conditions` are
-    on the document `d`. `words` are those that every hit has."""
+    on the document `d`. `words` are those that every hit has, each with the others that would do as well."""
 
     match: str
     ranked: str
     conditions: list[str]
     values: dict[str, Any] = field(default_factory=dict)
-    words: tuple[Word, ...] = ()
+    words: tuple[tuple[Word, ...], ...] = ()
 
 
 class Compiler:
-    """Compiles one tree, for the tables of a slot."""
+    """Compiles one tree, for the tables of a slot.
 
-    def __init__(self, dialect: Dialect, slot: int, now: float) -> None:
+    `completions` are the words that stand for an unfinished one; one that is not there stands for all that begin so.
+    With `by_rows`, filters that rows tell are conditions.
+    """
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        slot: int,
+        now: float,
+        completions: Mapping[str, Sequence[str]],
+        *,
+        by_rows: bool = False,
+    ) -> None:
         self._dialect = dialect
         self._slot = slot
         self._now = now
+        self._completions = completions
+        self._by_rows = by_rows
         self._values: dict[str, Any] = {}
 
     def compile(self, node: Node) -> Compiled:
@@ -86,7 +106,9 @@ class Compiler:
         for part in parts:
             if isinstance(part, Everything):
                 continue
-            if isinstance(part, Not) and _of_text(part.part):
+            if self._by_rows and told_by_rows(part):
+                conditions.append(self._condition(part))
+            elif isinstance(part, Not) and _of_text(part.part):
                 excluded.append(self._text(part.part))
             elif _of_text(part):
                 text = self._text(part)
@@ -100,7 +122,7 @@ class Compiler:
         match = self._dialect.all_of(texts or [self._dialect.mark(marks.ALL)])
         for text in excluded:
             match = self._dialect.without(match, text)
-        words = [one for part in parts for one in _words(part)]
+        words = [self._alternatives(one) for part in parts for one in _words(part)]
         return Compiled(
             match, self._dialect.all_of(ranked) if ranked else "", conditions, self._values, tuple(dict.fromkeys(words))
         )
@@ -108,7 +130,7 @@ class Compiler:
     def _text(self, node: Node) -> str:
         dialect = self._dialect
         if isinstance(node, Word):
-            return dialect.word(node.text, prefix=node.prefix)
+            return dialect.one_of([dialect.word(one.text, prefix=one.prefix) for one in self._alternatives(node)])
         if isinstance(node, Phrase):
             return dialect.phrase(node.words)
         if isinstance(node, Has):
@@ -121,8 +143,14 @@ class Compiler:
         combine: Callable[[Sequence[str]], str] = dialect.all_of if isinstance(node, And) else dialect.one_of
         return combine([self._text(part) for part in node.parts])
 
+    def _alternatives(self, word: Word) -> tuple[Word, ...]:
+        found = self._completions.get(word.text, ()) if word.prefix else ()
+        return tuple(Word(text) for text in found) or (word,)
+
     def _condition(self, node: Node) -> str:
-        if _of_text(node):
+        if self._by_rows and isinstance(node, Has):
+            return self._dialect.contains("d.facets", self._value("h", documents.facet(node.field, node.value)))
+        if _of_text(node) and not (self._by_rows and told_by_rows(node)):
             return self._dialect.holds(self._slot, self._value("m", self._text(node)))
         if isinstance(node, Not):
             return f"NOT ({self._condition(node.part)})"
@@ -161,6 +189,13 @@ def _words(node: Node) -> Sequence[Word]:
     if isinstance(node, Word):
         return [node]
     return [Word(word) for word in node.words] if isinstance(node, Phrase) else []
+
+
+def told_by_rows(node: Node) -> bool:
+    """Whether a document's row says it."""
+    return all(
+        isinstance(one, And | Or | Not) or (isinstance(one, Has) and one.field in documents.TOLD) for one in walk(node)
+    )
 
 
 def _of_text(node: Node) -> bool:

@@ -13,8 +13,8 @@ from typing import Any
 from gati_extensions.search import words
 from gati_extensions.search.ports import FACETS, Document
 
-MAX_FACET = 20
-"""Values of one field of one artifact that are counted."""
+TOLD = tuple(field for field in FACETS if field != "namespace")
+"""Fields of which a row has all values; of namespaces it has the first one."""
 
 SHOWN = 30
 """Values of a field that an answer counts."""
@@ -26,6 +26,7 @@ TIER_BITS = 40
 """Bits of an id within its tier."""
 
 _TIER = 1 << TIER_BITS
+_SPACED = dict.fromkeys(range(32), " ")
 _FIELDS = tuple(field.name for field in dataclasses.fields(Document) if field.name not in ("readme", "text"))
 
 
@@ -65,23 +66,35 @@ def decoded(text: str) -> Document:
 
 
 def facets(document: Document) -> str:
-    """The values that are counted, a line each."""
-    lines = []
-    for number, field in enumerate(FACETS):
+    """The values that are counted, a line each, between line feeds; and the visibility, which is not counted."""
+    lines = [of_level(document.level)]
+    for field in FACETS:
         values = document.words.get(field, ())
-        lines += [f"{number} {value}" for value in (values[:1] if field == "namespace" else values[:MAX_FACET])]
-    return "\n".join(line.replace("\n", " ").strip() for line in lines)
+        lines += [facet(field, value) for value in (values[:1] if field == "namespace" else values)]
+    return "".join(lines).replace("\n\n", "\n")
+
+
+def of_level(level: str) -> str:
+    """The line of a visibility."""
+    return f"\n{len(FACETS)} {level}\n"
+
+
+def facet(field: str, value: str) -> str:
+    """One of these lines."""
+    return f"\n{FACETS.index(field)} {value.translate(_SPACED).strip()}\n"
 
 
 def counted(rows: Sequence[str]) -> Mapping[str, Mapping[str, int]]:
     """Counts by field and value, the most frequent first."""
     found: dict[str, dict[str, int]] = {field: {} for field in FACETS}
-    lines = Counter("\n".join(rows).split("\n"))
+    lines = Counter("".join(rows).split("\n"))
     lines.pop("", None)
     items = sorted(lines.items())
     items.sort(key=itemgetter(1), reverse=True)  # keeps the order of equal ones
     for line, number in items:
         field, _, value = line.partition(" ")
+        if int(field) == len(FACETS):
+            continue
         values = found[FACETS[int(field)]]
         if len(values) < SHOWN:
             values[value] = number

@@ -13,13 +13,15 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from operator import itemgetter
 from typing import Any, Protocol
 
 from gati_extensions.search import spelling
+from gati_extensions.search.expression import And, Node, Or, Word, both, walk
 from gati_extensions.search.ports import Document, Found, Hit, Query, Reach
-from gati_extensions.search.store import documents
-from gati_extensions.search.store.compiling import Compiled, Compiler, Dialect, within
+from gati_extensions.search.store import documents, vocabulary
+from gati_extensions.search.store.compiling import Compiled, Compiler, Dialect, told_by_rows, within
 from gati_registry.errors import Code, RegistryError
 from gati_registry.extension import Clock, Database, Transaction, Visible
 
@@ -34,6 +36,12 @@ SORTED = 20_000
 
 SUGGESTED = 40
 """The same for what is suggested."""
+
+COMPLETED, SUGGESTED_COMPLETED = 5, 500
+"""Times as many artifacts as are ranked, or suggested, up to which an unfinished word stands for all that begin so."""
+
+COMPLETIONS, COMPLETIONS_LOOKED = 16, 4_000
+"""Otherwise for so many words, the most frequent of so many."""
 
 SAME = 50
 """Artifacts of exactly the name that was asked for."""
@@ -68,9 +76,11 @@ class Text(Dialect, Protocol):
         """Forget those of some."""
 
     async def hits(
-        self, tx: Transaction, slot: int, compiled: Compiled, conditions: str, ranked: int, looked: int
-    ) -> tuple[list[tuple[Any, ...]], bool]:
-        """(id, score, name, base, facets) of visible hits, from the highest id; whether these are all."""
+        self, tx: Transaction, slot: int, compiled: Compiled, conditions: str, ranked: int, looked: int,
+        *, thorough: bool = True,
+    ) -> tuple[list[tuple[Any, ...]], bool]:  # fmt: skip
+        """(id, score, name, base, facets) of visible hits, from the highest id; whether these are all. Not `thorough`:
+        fewer will do where more would take long."""
 
     async def count(self, tx: Transaction, slot: int, match: str, most: int) -> int:
         """Hits, visible or not, as far as `most`."""
@@ -80,8 +90,11 @@ class Text(Dialect, Protocol):
     ) -> list[tuple[Any, ...]]:
         """(value, name) of visible hits in an order, all of them sorted."""
 
-    def begun(self, word: str) -> str:
-        """An expression: names, titles and keywords in which a word begins so."""
+    def begun(self, words: Sequence[str], *, prefix: bool) -> str:
+        """An expression: names, titles and keywords in which one of the words is, or with `prefix` begins."""
+
+    async def completions(self, tx: Transaction, slot: int, word: str, looked: int, most: int) -> tuple[int, list[str]]:
+        """How often the words that begin so are in artifacts (of the first `looked` words), and the most frequent."""
 
     async def near(self, tx: Transaction, slot: int, word: str, limit: int) -> list[str]:
         """Words that resemble one, by the engine's own means and any number of edits."""
@@ -180,7 +193,7 @@ class TableIndex:
         for number, document in placed:
             await self._keep(tx, slot, number, document)
             await self._text.put(tx, slot, number, document)
-        await _count_words(tx, slot, words)
+        await vocabulary.count(tx, slot, words)
 
     async def _keep(self, tx: Transaction, slot: int, number: int, document: Document) -> None:
         columns = {
@@ -232,12 +245,22 @@ class TableIndex:
 
     async def _search(self, tx: Transaction, query: Query) -> Found:
         slot = await _serving(tx)
-        compiled = Compiler(self._text, slot, self._clock.now()).compile(query.expression)
-        visible, values = query.visible.where("d.name")
-        compiled.values |= values
-        conditions = " AND ".join(f"({one})" for one in (*compiled.conditions, visible))
+        if query.loose:
+            query = replace(query, expression=await self._thinned(tx, slot, query.expression, query.ranked))
+        completions = {}
+        for one in walk(query.expression):
+            if isinstance(one, Word) and one.prefix:
+                completions[one.text] = await self._completions(tx, slot, one.text, COMPLETED * query.ranked)
+        visible = self._visible(query.visible)
         looked = query.ranked * LOOKED
-        rows, all_ = await self._text.hits(tx, slot, compiled, conditions, query.ranked, looked)
+        rows: list[tuple[Any, ...]] = []
+        all_ = False
+        compiled, conditions = self._compiled(slot, query, completions, visible, by_rows=False)
+        if compiled.ranked and any(told_by_rows(one) for one in _parts(query.expression)):
+            first = self._compiled(slot, query, completions, visible, by_rows=True)
+            rows, all_ = await self._text.hits(tx, slot, *first, query.ranked, looked, thorough=False)
+        if not all_ and len(rows) < query.ranked:
+            rows, all_ = await self._text.hits(tx, slot, compiled, conditions, query.ranked, looked)
         if not all_ and len(rows) < query.ranked and query.reach is not None:
             narrow = within(self._text, query.reach)
             if not narrow:
@@ -260,7 +283,7 @@ class TableIndex:
             page: list[tuple[float | str, str]] = [(-score, name) for score, name in best]
         else:
             page = await self._sorted(tx, slot, query, compiled, conditions)
-        shown = await _bodies(tx, slot, [name for _, name in page[: query.limit]])
+        shown = await _bodies(tx, slot, [name for _, name in page[: query.limit]], query.visible)
         return Found(
             [Hit(shown[name], (value, name)) for value, name in page[: query.limit] if name in shown],
             len(page) > query.limit,
@@ -268,6 +291,50 @@ class TableIndex:
             exact,
             documents.counted([row[4] for row in found.values()]) if query.facets else {},
         )
+
+    def _visible(self, visible: Visible) -> tuple[str, dict[str, Any]]:
+        """The condition on `d`. That a row says `public` is taken for true where no change is waiting to be indexed:
+        every change of a visibility is noted in its transaction. Of all else, and of what is shown, the database is
+        asked, which for a thousand rows takes longer than all else."""
+        condition, values = visible.where(
+            "d.name",
+            f"CASE WHEN {self._text.contains('d.facets', 'visible_public')} AND d.name NOT IN (SELECT name FROM"
+            " search_dirty) AND NOT EXISTS (SELECT 1 FROM search_dirty WHERE below = 1) THEN 'public'"
+            " ELSE {level} END",
+        )
+        return condition, {**values, "visible_public": documents.of_level("public")} if visible.level else values
+
+    def _compiled(
+        self, slot: int, query: Query, completions: Mapping[str, Sequence[str]], visible: tuple[str, dict[str, Any]],
+        *, by_rows: bool,
+    ) -> tuple[Compiled, str]:  # fmt: skip
+        """The expression, and all conditions on documents."""
+        compiled = Compiler(self._text, slot, self._clock.now(), completions, by_rows=by_rows).compile(query.expression)
+        compiled.values |= visible[1]
+        return compiled, " AND ".join(f"({one})" for one in (*compiled.conditions, visible[0]))
+
+    async def _thinned(self, tx: Transaction, slot: int, node: Node, most: int) -> Node:
+        """The rarest of the words one of which is wanted: no more than can be weighed one by one."""
+        parts: list[Node] = []
+        for part in _parts(node):
+            words = [one for one in part.parts if isinstance(one, Word)] if isinstance(part, Or) else []
+            if len(words) < 2:
+                parts.append(part)
+                continue
+            # Those that are too short to be counted tell little.
+            counted = await vocabulary.numbers(tx, slot, [word.text for word in words if len(word.text) > 2])
+            kept: list[Word] = []
+            for word in sorted(words, key=lambda word: counted.get(word.text, most)):
+                if not kept or sum(counted.get(one.text, most) for one in (*kept, word)) <= most:
+                    kept.append(word)
+            parts.append(kept[0] if len(kept) == 1 else Or(tuple(kept)))
+        return both(*parts)
+
+    async def _completions(self, tx: Transaction, slot: int, word: str, few: int) -> Sequence[str]:
+        """What stands for a word that is not finished: itself and the most frequent ones that begin so. Nothing where
+        all of them are `few`: engines merge all that begin so before they give the first hit."""
+        number, found = await self._text.completions(tx, slot, word, COMPLETIONS_LOOKED, COMPLETIONS)
+        return tuple(dict.fromkeys([word, *found])) if number > few else ()
 
     async def _same(
         self, tx: Transaction, slot: int, compiled: Compiled, conditions: str, whole: str
@@ -319,15 +386,23 @@ class TableIndex:
         slot = await _serving(tx)
         *before, last = prefix.split(" ")
         texts = [self._text.word(word, prefix=False) for word in before]
-        texts.append(self._text.begun(last) if len(last) > 1 else self._text.word(last, prefix=False))
+        if len(last) == 1:
+            texts.append(self._text.word(last, prefix=False))
+            wanted = [Word(last)]
+        else:
+            found = await self._completions(tx, slot, last, SUGGESTED_COMPLETED * limit)
+            texts.append(self._text.begun(found or [last], prefix=not found))
+            wanted = [Word(one) for one in found] or [Word(last, prefix=True)]
         condition, values = visible.where("d.name")
         narrow = within(self._text, reach) if reach is not None else ""
         if narrow:
             texts.append(narrow)
-        compiled = Compiled(self._text.all_of(texts), "", [], values)
+        compiled = Compiled(
+            self._text.all_of(texts), "", [], values, (*((Word(one),) for one in before), tuple(wanted))
+        )
         rows, _ = await self._text.hits(tx, slot, compiled, f"({condition})", limit, SUGGESTED * limit)
         names = [row[2] for row in sorted(rows, reverse=True)[:limit]]
-        shown = await _bodies(tx, slot, names)
+        shown = await _bodies(tx, slot, names, visible)
         return [shown[name] for name in names if name in shown]
 
     async def near(self, word: str, limit: int) -> Sequence[str]:
@@ -382,31 +457,17 @@ async def _row(tx: Transaction, slot: int, name: str) -> tuple[int, str] | None:
     return (row[0], row[1]) if row is not None else None
 
 
-async def _bodies(tx: Transaction, slot: int, names: Sequence[str]) -> Mapping[str, Document]:
+async def _bodies(tx: Transaction, slot: int, names: Sequence[str], visible: Visible) -> Mapping[str, Document]:
     given = {f"n{number}": name for number, name in enumerate(names)}
     if not given:
         return {}
+    condition, values = visible.where("d.name")
     marks_ = ", ".join(f":{name}" for name in given)
     rows = await tx.all(
         f"SELECT d.name, b.body FROM search_index_document{slot} AS d JOIN search_index_body{slot} AS b ON b.id = d.id"
-        f" WHERE d.name IN ({marks_})", **given,
+        f" WHERE d.name IN ({marks_}) AND {condition}", **given, **values,
     )  # fmt: skip
     return {row[0]: documents.decoded(row[1]) for row in rows}
-
-
-async def _count_words(tx: Transaction, slot: int, words: Mapping[str, int]) -> None:
-    """How many artifacts have these words changes by so much."""
-    table = f"search_index_word{slot}"
-    for word, by in sorted(words.items()):
-        if by > 0:
-            await tx.run(
-                f"INSERT INTO {table} (word, initial, length, number) VALUES (:word, :initial, :length, :by)"
-                f" ON CONFLICT (word) DO UPDATE SET number = {table}.number + :by",
-                word=word, initial=word[0], length=len(word), by=by,
-            )  # fmt: skip
-        elif by < 0:
-            await tx.run(f"UPDATE {table} SET number = number + :by WHERE word = :word", word=word, by=by)
-            await tx.run(f"DELETE FROM {table} WHERE word = :word AND number <= 0", word=word)
 
 
 def _keys(rows: Iterable[Sequence[Any]], whole: str) -> list[tuple[float, str]]:
@@ -426,6 +487,10 @@ def _keys(rows: Iterable[Sequence[Any]], whole: str) -> list[tuple[float, str]]:
         )
         for number, rank, name, base, _ in rows
     ]
+
+
+def _parts(node: Node) -> Sequence[Node]:
+    return node.parts if isinstance(node, And) else (node,)
 
 
 def _relevance(after: tuple[float | str, str]) -> tuple[float, str]:
