@@ -209,6 +209,21 @@ async def test_one_is_built_beside_the_one_that_serves(opensearch_node: OpenSear
         assert await find(index, EVERYTHING) == []
 
 
+async def test_an_index_of_an_older_registry_is_replaced(opensearch_node: OpenSearchNode) -> None:
+    prefix = f"t{uuid.uuid4().hex}"
+    index = OpenSearchIndex(Server.parse(f"opensearch+{opensearch_node.url}", timeout=30), Truth(), prefix=prefix)
+    try:
+        await index.client.indices.create(index=f"{prefix}-old", body={"aliases": {prefix: {}}})
+        assert not await index.built()
+        await index.begin()
+        await index.switch()
+        assert await index.built()
+        assert not await index.client.indices.exists(index=f"{prefix}-old")
+        await index.client.indices.delete(index=f"{prefix}-*")
+    finally:
+        await index.close()
+
+
 async def test_what_cannot_be_indexed_holds_up_nobody(opensearch_node: OpenSearchNode) -> None:
     async with tried(opensearch_node) as (index, _):
         bad = artifact("a/bad", numbers={"huge": float("inf")})
