@@ -25,6 +25,7 @@ from bench.push import push_all, push_blob, push_manifest
 from bench.rows.growth import UNDERSTOOD, command, database
 from bench.searching import WORDS, fill, fill_outside
 from bench.stacks import BASIC, Searched, Server, Shared
+from gati_registry.extension import ENABLED_FACT
 
 _PLACES = {"rare": 59_900, "medium": 250, "common": 0}
 """Where words begin in the vocabulary that about every thirty-thousandth, hundredth, fifth document holds."""
@@ -69,7 +70,8 @@ def _prepare(server: Server, scale: Scale, *, kept: Path | None) -> None:
         else:
             fill(target, scale.many, postgresql=url is not None)
         target.run("UPDATE namespaces_revision SET number = 0 WHERE name = 'uncounted'")  # nor counted at the start
-        target.write({"fact": list(UNDERSTOOD.items())}, {"fact": ("name", "value")})
+        # Filled as if search had been there all the time: otherwise a start would index anew what `kinds` does not have.
+        target.write({"fact": [*UNDERSTOOD.items(), (ENABLED_FACT, "search")]}, {"fact": ("name", "value")})
         target.close()
     (home / "filled").touch()
 
