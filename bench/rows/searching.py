@@ -70,7 +70,7 @@ def _prepare(server: Server, scale: Scale, *, kept: Path | None) -> None:
         else:
             fill(target, scale.many, postgresql=url is not None)
         target.run("UPDATE namespaces_revision SET number = 0 WHERE name = 'uncounted'")  # nor counted at the start
-        # Filled as if search had been there all the time: otherwise a start would index anew what `kinds` does not have.
+        # As if search had been there all the time: otherwise a start would index anew what `kinds` does not have.
         target.write({"fact": [*UNDERSTOOD.items(), (ENABLED_FACT, "search")]}, {"fact": ("name", "value")})
         target.close()
     (home / "filled").touch()
