@@ -53,6 +53,7 @@ class Hanging:
     sent: bytes
     extra: bytes
     digest: str | None
+    kept: bool  # what came of it, if it breaks off: it said where it belongs
 
 
 chunks = st.one_of(
@@ -219,7 +220,7 @@ class UploadMachine(RuleBasedStateMachine):
             await call.taken()
             return call
 
-        session.holder = Hanging(self.runner.run(begin()), session, sent, extra, digest)
+        session.holder = Hanging(self.runner.run(begin()), session, sent, extra, digest, declared and not closing)
         self.claimed(session)
         self.hanging.append(session.holder)
 
@@ -249,7 +250,7 @@ class UploadMachine(RuleBasedStateMachine):
         assert not self.runner.run(held.call.finished())
         if held.session.holder is held:
             held.session.holder = None
-            if held.digest is None and len(held.sent) > INLINE:
+            if held.kept and len(held.sent) > INLINE:
                 self.append(held.session, held.sent)  # what came of a large chunk is kept
 
     @rule(data=chunks, repository=st.sampled_from(REPOSITORIES), worker=workers, hashing=hashes, wrong=st.booleans())

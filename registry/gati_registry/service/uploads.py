@@ -8,7 +8,8 @@ row committed, then answer.
 
 Crash points of a staged chunk: (1) session claimed, (2) bytes written, (3) bytes synced, (4) offset committed. Before
 (4) a restart finds the old offset and the client sends the chunk again. Where the client's connection breaks, what came
-of the chunk goes through (3) and (4) as well, with nobody to answer: the session's status tells how far it came.
+of a chunk with a Content-Range goes through (3) and (4) as well, with nobody to answer: the session's status tells how
+far it came.
 Of a close: (1) published under its stored name, (2) blob, link and end of the session committed in one transaction,
 (3) staged name dropped. Before (2) the session is as it was and the stored name a stray; after it the staged name is
 one. The collector removes strays.
@@ -127,7 +128,8 @@ class UploadService:
     ) -> Upload:
         """Add a chunk; returns the session after it, durable.
 
-        What came of a staged chunk whose connection broke is kept: large chunks would else be sent again and again.
+        What came of a staged chunk whose connection broke is kept, if it said where it belongs: large chunks would else
+        be sent again and again.
 
         Raises:
             ClientDisconnected: the client went away.
@@ -155,8 +157,10 @@ class UploadService:
             try:
                 await staging.take(head, rest)
             except ClientDisconnected:
-                with contextlib.suppress(RegistryError):  # nobody is there to be told
-                    await self._advance(upload, staging)
+                # Without its place a chunk that comes late would be taken for another one.
+                if declared is not None:
+                    with contextlib.suppress(RegistryError):  # nobody is there to be told
+                        await self._advance(upload, staging)
                 raise
             if declared is not None and staging.received - upload.received != declared.length:
                 raise rules.size_mismatch(declared.length, staging.received - upload.received)
