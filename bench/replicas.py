@@ -1,7 +1,7 @@
-"""`python -m bench.replicas`: the registry past one machine, as one process tree that starts and ends together.
+"""`python -m bench.replicas`: the registry with other servers, as one process tree that starts and ends together.
 
-PostgreSQL, MinIO where asked for, the replicas, and nginx before them where there are several. What it costs is what
-all of them cost.
+PostgreSQL, MinIO and OpenSearch where asked for, the replicas, and nginx before them where there are several. What it
+costs is what all of them cost.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.backends import CREDENTIALS, blobs_url, database_url, minio, postgresql
+from bench.backends import CREDENTIALS, blobs_url, database_url, minio, opensearch, postgresql, search_url
 
 
 def _end(_signum: int, _frame: object) -> None:
@@ -27,8 +27,9 @@ def _end(_signum: int, _frame: object) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench.replicas", description=__doc__)
     parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--settings", type=Path, required=True, metavar="FILE", help="PostgreSQL's")
-    parser.add_argument("--postgresql", type=int, required=True, metavar="PORT")
+    parser.add_argument("--settings", type=Path, metavar="FILE", help="PostgreSQL's")
+    parser.add_argument("--postgresql", type=int, metavar="PORT", help="absent: SQLite, for one replica")
+    parser.add_argument("--opensearch", type=int, metavar="PORT", help="absent: the search index is in the database")
     parser.add_argument("--minio", type=int, metavar="PORT", help="absent: blobs are files")
     parser.add_argument("--replica", type=int, action="append", required=True, metavar="PORT")
     parser.add_argument("--nginx", metavar="COMMAND", help="the load balancer, if there is one")
@@ -61,15 +62,22 @@ def main() -> int:
     options = _parser().parse_args()
     signal.signal(signal.SIGTERM, _end)
     with contextlib.ExitStack() as stack:
-        stack.enter_context(postgresql(options.data / "postgresql", options.postgresql, options.settings.read_text()))
-        environment = {**os.environ, **CREDENTIALS, "GATI_METADATA_URL": database_url(options.postgresql)}
+        environment = {**os.environ, **CREDENTIALS}
+        if options.postgresql is not None:
+            settings = options.settings.read_text()
+            stack.enter_context(postgresql(options.data / "postgresql", options.postgresql, settings))
+            environment["GATI_METADATA_URL"] = database_url(options.postgresql)
+        if options.opensearch is not None:
+            stack.enter_context(opensearch(options.data / "opensearch", options.opensearch))
+            environment["GATI_SEARCH_URL"] = search_url(options.opensearch)
         if options.minio is not None:
             stack.enter_context(minio(options.data / "minio", options.minio))
             environment["GATI_BLOBS_URL"] = blobs_url(options.minio)
         parts = []
         for port in options.replica:
             command = [sys.executable, "-m", "gati_registry", "serve", "--listen", f"127.0.0.1:{port}"]
-            command += ["--data", str(options.data / f"replica-{port}"), *options.serve]
+            own = "registry" if options.postgresql is None else f"replica-{port}"  # with SQLite it holds what is stored
+            command += ["--data", str(options.data / own), *options.serve]
             parts.append(subprocess.Popen(command, env=environment))
             stack.enter_context(_ended(parts[-1]))
         while options.nginx is not None and not all(map(_answers, options.replica)):

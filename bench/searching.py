@@ -5,17 +5,19 @@ Words follow Zipf's law, as texts' words do; what a document is follows from its
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import multiprocessing
 import random
 import time
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from operator import itemgetter
 
 from bench.filling import Row, Target
+from gati_extensions.search.opensearch import OpenSearchIndex, Server
 from gati_extensions.search.ports import Document
 from gati_extensions.search.store import documents as rows
 from gati_extensions.search.store.fts5 import COLUMNS as FTS5
@@ -151,6 +153,54 @@ def fill(target: Target, count: int, *, postgresql: bool, now: int | None = None
     target.write(last, columns)
     target.run(definitions)  # made at once they take a fraction of the time
     target.finish()
+
+
+OUTSIDE: Mapping[str, Sequence[str]] = {
+    "repository": ("id", "name", "created_at"),
+    "namespaces_repository": ("name", "visibility", "bytes", "manifests"),
+    "kinds_repository": ("name", "kind", "latest", "digest", "title", "description", "created_at", "updated_at"),
+}
+"""What the registry's database is asked of candidates that an index elsewhere has found."""
+
+
+def fill_outside(target: Target, url: str, count: int, now: int | None = None) -> None:
+    """The same in an OpenSearch that has no index yet, filled as a build of the registry's would; `url` is the
+    registry's setting."""
+    now = now if now is not None else time.time_ns() // 1_000_000
+    asyncio.run(_indexing(url, OpenSearchIndex.begin))
+    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
+        sent = [pool.submit(_send, url, start, max(start - _AT_ONCE, 0), now) for start in range(count, 0, -_AT_ONCE)]
+        for one in sent:
+            target.write(one.result(), OUTSIDE)
+    asyncio.run(_indexing(url, OpenSearchIndex.switch))
+    target.finish()
+
+
+def _send(url: str, start: int, stop: int, now: int) -> dict[str, list[Row]]:
+    """Put documents into the index that is being built; their rows in the database."""
+    made = [document(number, now) for number in range(start, stop, -1)]
+    asyncio.run(_indexing(url, lambda index: index.put(made, [], building=True)))
+    return {
+        "repository": [(1_000_000 + start - place, one.name, one.created_at) for place, one in enumerate(made)],
+        "namespaces_repository": [(one.name, one.level, 0, 1) for one in made],
+        "kinds_repository": [
+            (one.name, one.kind, "1.0.0", one.digest, one.title, one.description, one.created_at, one.updated_at)
+            for one in made
+        ],
+    }
+
+
+async def _indexing(url: str, work: Callable[[OpenSearchIndex], Awaitable[None]]) -> None:
+    index = OpenSearchIndex(Server.parse(url, timeout=120), _unasked)
+    try:
+        await work(index)
+    finally:
+        await index.close()
+
+
+async def _unasked(*_: object) -> Sequence[str]:
+    """What a caller may see matters to nobody who fills."""
+    return []
 
 
 @dataclass(frozen=True, slots=True)

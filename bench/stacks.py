@@ -214,6 +214,39 @@ class Shared:
             yield database, store
 
 
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """This registry on SQLite and files, its search index in OpenSearch."""
+
+    name: str = "opensearch-1"
+    kind: str = "ours"
+
+    def version(self) -> str:
+        from bench.backends import opensearch_libraries
+
+        core = next(opensearch_libraries().glob("opensearch-core-*.jar"))
+        java = subprocess.run(["java", "-version"], capture_output=True, text=True).stderr.partition("\n")[0]
+        return f"gati-registry {metadata.version('gati-registry')}, OpenSearch {core.stem.rpartition('-')[2]}, {java}"
+
+    def launch(self, port: int, data: Path, folder: Path, secured: bool) -> Launch:
+        command = [sys.executable, "-m", "bench.replicas", "--data", str(data), "--opensearch", str(free_port())]
+        command += ["--replica", str(port)]
+        environment = {"GATI_LOG__LEVEL": "error"}
+        if not secured:
+            return Launch([*command, "--", "--open"], environment)
+        environment["GATI_ADMIN_PASSWORD_FILE"] = str(folder / "password")
+        return Launch(command, environment, {"password": PASSWORD})
+
+    @contextlib.contextmanager
+    def index(self, data: Path) -> Iterator[str]:
+        """Its OpenSearch alone, on what it stores in a folder; gives the URL."""
+        from bench.backends import opensearch, search_url
+
+        port = free_port()
+        with opensearch(data / "opensearch", port):
+            yield search_url(port)
+
+
 _DISTRIBUTION_CONFIG = """\
 version: 0.1
 log:
@@ -386,11 +419,11 @@ class Peer:
         return Launch(shlex.split(filled))
 
 
-def cached(name: str, binary: str) -> str | None:
-    """A program that `make real-clients` has built, else one of this name on PATH."""
+def cached(name: str, binary: str, mode: int = os.X_OK) -> str | None:
+    """A program (or with `os.R_OK` a file) that `make real-clients` has built, else one of this name on PATH."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     folder = Path(os.environ.get("GATI_TEST_CLIENTS") or Path(base) / "gati-registry" / "clients")
-    built = sorted(path for path in folder.glob(f"{name}/*/{binary}") if os.access(path, os.X_OK))
+    built = sorted(path for path in folder.glob(f"{name}/*/{binary}") if os.access(path, mode))
     return str(built[-1]) if built else shutil.which(binary)
 
 
@@ -422,7 +455,7 @@ class Server:
         assert self._process is not None, "the server is not running"
         return self._process.pid
 
-    def start(self, timeout: float = 120) -> float:
+    def start(self, timeout: float = 300) -> float:
         """Start it; the seconds from there to its first answer to GET /v2/.
 
         Raises:

@@ -21,7 +21,7 @@ from bench.load import Client, Rate, percentile, request, wrk
 from bench.model import Metric, Row, Scale, Target, Values
 from bench.processes import measured, surroundings
 from bench.push import Journal, push_all, push_artifact, push_for, push_manifest
-from bench.stacks import Gati, Server, Shared, Stack, Unsupported
+from bench.stacks import Gati, Searched, Server, Shared, Stack, Unsupported
 
 _CONNECTIONS = 8
 _TARGETS = 50_000
@@ -34,7 +34,7 @@ _COUNT = 200
 """Pushes and deletions that are measured."""
 
 
-_UNDERSTOOD = {"kinds.built.2": "all"}
+UNDERSTOOD = {"kinds.built.2": "all"}
 """What the job of kinds notes when it has gone through all manifests, whose rows are filled in too."""
 
 _SETTLING = 900.0
@@ -64,6 +64,9 @@ def database(stack: Stack, home: Path) -> Iterator[tuple[Mapping[str, str], Path
     elif isinstance(stack, Shared):
         with stack.database(data) as url:
             yield {"GATI_METADATA_URL": url}, data
+    elif isinstance(stack, Searched):
+        with stack.index(data) as url:
+            yield {"GATI_SEARCH_URL": url}, data / "registry"
     else:
         raise Unsupported("cannot be filled")
 
@@ -81,7 +84,7 @@ def _fill(stack: Stack, stock: Stock) -> None:
         url = environment.get("GATI_METADATA_URL")
         target = PostgresTarget(url) if url else SqliteTarget(next(data.glob("*.sqlite")))
         Filler(target, kinds=True).fill(even(range(stock.repositories), stock.held))
-        target.write({"fact": list(_UNDERSTOOD.items())}, {"fact": ("name", "value")})
+        target.write({"fact": list(UNDERSTOOD.items())}, {"fact": ("name", "value")})
         target.close()
     _settle(stack, stock)
     (stock.home / "filled").touch()

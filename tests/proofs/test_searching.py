@@ -1,5 +1,6 @@
-"""Search among a million artifacts: rare, medium and very common words with filters and facets, on both engines, quiet
-and beside pushes. These print times and assert none; that everything is found and nothing is refused is asserted.
+"""Search among a million artifacts: rare, medium and very common words with filters and facets, in both databases and
+in OpenSearch, quiet and beside pushes. These print times and assert none; that everything is found and nothing is
+refused is asserted.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import pytest
-from bench.backends import database_url, postgresql
+from bench.backends import database_url, opensearch, postgresql, search_url
 from bench.filling import PostgresTarget, SqliteTarget, Target
-from bench.searching import WORD, fill
+from bench.searching import WORD, fill, fill_outside
 
+from tests.clients.programs import require
 from tests.proofs.sizes import size
 from tests.support.postgresql import binaries
 from tests.support.server import RegistryProcess, free_port, running
@@ -209,6 +211,10 @@ def _filled(engine: str, documents: int, folder: Path) -> Iterator[tuple[Path, d
             port = free_port()
             stack.enter_context(postgresql(folder / "postgresql", port, SETTINGS))
             environment["GATI_METADATA_URL"] = database_url(port)
+        if engine == "opensearch":
+            port = free_port()
+            stack.enter_context(opensearch(folder / "opensearch", port))
+            environment |= {"GATI_SEARCH_URL": search_url(port), "GATI_SEARCH__OPENSEARCH_TIMEOUT": "60"}
         data = folder / "data"
         with running(data, args=(), env=environment):
             pass  # what is done once at the first start is done while there is nothing
@@ -218,16 +224,21 @@ def _filled(engine: str, documents: int, folder: Path) -> Iterator[tuple[Path, d
             target = PostgresTarget(environment["GATI_METADATA_URL"])
         else:
             target = SqliteTarget(data / "metadata.sqlite")
-        fill(target, documents, postgresql=engine == "postgresql")
+        if engine == "opensearch":
+            fill_outside(target, environment["GATI_SEARCH_URL"], documents)
+        else:
+            fill(target, documents, postgresql=engine == "postgresql")
         target.close()
         print(f"\n{engine}: {documents:,} documents in {time.perf_counter() - began:.0f} s")
         yield data, environment
 
 
-@pytest.mark.parametrize("engine", ["sqlite", "postgresql"])
+@pytest.mark.parametrize("engine", ["sqlite", "postgresql", "opensearch"])
 def test_searching(engine: str) -> None:
     if engine == "postgresql":
         binaries()
+    if engine == "opensearch":
+        require("opensearch", "java")
     documents, times = size("SEARCH_DOCUMENTS", 1_000_000), size("SEARCH_TIMES", 40)
     with tempfile.TemporaryDirectory(prefix="gati-search-") as name:
         folder = Path(name)

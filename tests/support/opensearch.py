@@ -11,11 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
+from bench.backends import opensearch_command
 
 from tests.clients.programs import require
 from tests.support.server import free_port
-
-_MAIN = Path(__file__).with_name("OpenSearchNode.java")
 
 
 class OpenSearchNode:
@@ -31,12 +30,12 @@ class OpenSearchNode:
 
     def start(self) -> None:
         """Start it and wait until it is green, which takes some 15 seconds of an idle machine."""
-        java = ["java", "-Xms256m", "-Xmx384m", "-XX:TieredStopAtLevel=1", "-cp", f"{self._libraries}/*"]
+        # Half of a run would go into compiling for speed what runs once.
+        options = ("-Xms256m", "-Xmx384m", "-XX:TieredStopAtLevel=1")
+        command = opensearch_command(self._libraries, self._folder / "node", self.port, options)
         log = self._folder / "log"
         with log.open("ab") as output:
-            self._process = subprocess.Popen(
-                [*java, str(_MAIN), str(self._folder / "node"), str(self.port)], stdout=output, stderr=output
-            )
+            self._process = subprocess.Popen(command, stdout=output, stderr=output)
         deadline = time.monotonic() + 240
         while True:
             assert self._process.poll() is None, log.read_text(errors="replace")[-4000:]

@@ -90,7 +90,8 @@ def understood_of(change: Change) -> Understood | None:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """A version of an artifact, with what it wants. `state` as the versions' endpoint tells it; `time` is its push."""
+    """A version of an artifact, with what it wants. `state` as the versions' endpoint tells it; `time` is its push.
+    `label` is `orgs/acme/x@1.2.3`."""
 
     repository: str
     tag: str
@@ -102,6 +103,10 @@ class Release:
     gati: str
     time: int
     dependencies: tuple[Dependency, ...]
+    label: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "label", f"{self.repository}@{self.version}")
 
 
 @dataclass(frozen=True, slots=True)

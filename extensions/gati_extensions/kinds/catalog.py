@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from gati_extensions.kinds import downloads, semver, store
@@ -23,6 +24,9 @@ from gati_extensions.kinds.lines import Lines
 from gati_extensions.kinds.understanding import checked
 from gati_extensions.namespaces.api import Namespaces
 from gati_registry.extension import Transaction, Visible
+
+KEPT = 4096
+"""Characters of facts up to which a release made of them is kept."""
 
 
 class Catalog:
@@ -127,6 +131,10 @@ def _described(
 
 
 def _release(row: tuple[Any, ...]) -> Release | None:
+    return _kept(row) if len(row[5]) <= KEPT else _made(row)
+
+
+def _made(row: tuple[Any, ...]) -> Release | None:
     version = semver.parse(row[1])
     if version is None:
         return None
@@ -136,3 +144,7 @@ def _release(row: tuple[Any, ...]) -> Release | None:
     reason = json.loads(yanked or deprecated or "{}").get("reason", "")
     wanted = tuple(Dependency(**one) for one in facts.get("dependencies", ()))
     return Release(row[0], row[1], version, row[2], row[4], state, str(reason), facts.get("gati", ""), row[6], wanted)
+
+
+_kept = lru_cache(maxsize=8192)(_made)
+"""What many want is asked for again and again, and a row says all that there is to know."""

@@ -9,7 +9,9 @@ Source: github.com/npm/node-semver, "Ranges" and "Prerelease Tags".
 
 from __future__ import annotations
 
+import operator
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -22,6 +24,15 @@ MAX_LENGTH = 2048
 MAX_ALTERNATIVES = 64
 MAX_COMPARATORS = 64
 """Of one alternative."""
+
+
+_HOLDS: Mapping[str, Callable[[str, str], bool]] = {
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "=": operator.eq,
+}
 
 
 class BadRange(ValueError):
@@ -37,8 +48,7 @@ class Comparator:
 
     def admits(self, key: str) -> bool:
         """Whether a version of this key (without build metadata) is within the bound."""
-        own = _key(self.version)
-        return {"<": key < own, "<=": key <= own, ">": key > own, ">=": key >= own, "=": key == own}[self.operator]
+        return _HOLDS[self.operator](key, _key(self.version))
 
     def __str__(self) -> str:
         return f"{'' if self.operator == '=' else self.operator}{self.version}"
@@ -52,6 +62,9 @@ class Range:
     alternatives: tuple[tuple[Comparator, ...], ...] = ()
     digest: str = ""
     channel: str = ""
+
+    def __hash__(self) -> int:
+        return hash(self.text)  # the rest is made of it; resolutions look ranges up very often
 
     def admits(self, version: Version) -> bool:
         """Whether a version is in the range. Build metadata do not count."""
@@ -76,6 +89,7 @@ def _prerelease_wanted(alternative: tuple[Comparator, ...], version: Version) ->
     )
 
 
+@lru_cache(maxsize=16384)
 def _key(version: Version) -> str:
     return Version(version.major, version.minor, version.patch, version.prerelease).key
 

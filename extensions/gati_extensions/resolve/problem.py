@@ -104,4 +104,4 @@ class Solution:
 
 def label(release: Release) -> str:
     """`orgs/acme/x@1.2.3`."""
-    return f"{release.repository}@{release.version}"
+    return release.label

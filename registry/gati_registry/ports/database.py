@@ -76,6 +76,9 @@ class Transaction(Protocol):
     async def run(self, sql: str, **values: Any) -> int:
         """Execute it; the number of rows changed."""
 
+    def items(self, parameter: str) -> str:
+        """A table expression `item` with the column `value`: the strings of a parameter that is a JSON array."""
+
 
 Work = Callable[[Transaction], Coroutine[Any, Any, T]]
 

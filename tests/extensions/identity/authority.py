@@ -1,4 +1,4 @@
-"""An authority of client certificates, and what it issues; made with `cryptography`."""
+"""An authority of certificates, and what it issues; made with `cryptography`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 @dataclass(frozen=True)
 class Issued:
-    """A client's certificate and key, in one PEM file."""
+    """A certificate and its key, in one PEM file."""
 
     file: Path
     certificate: x509.Certificate
@@ -54,8 +54,11 @@ class Authority:
         self.file = folder / f"{name}.pem"
         self.file.write_bytes(self._certificate.public_bytes(Encoding.PEM))
 
-    def issue(self, name: str, *, uri: str | None = None, dns: str | None = None, days: float = 1) -> Issued:
-        """A client's certificate; with less than no days it has expired."""
+    def issue(
+        self, name: str, *, uri: str | None = None, dns: str | None = None, days: float = 1, server: bool = False
+    ) -> Issued:
+        """A client's certificate, or a server's; with less than no days it has expired."""
+        usage = ExtendedKeyUsageOID.SERVER_AUTH if server else ExtendedKeyUsageOID.CLIENT_AUTH
         key = ec.generate_private_key(ec.SECP256R1())
         builder = self._builder(_name(name), key.public_key(), days=days)
         names: list[x509.GeneralName] = []
@@ -64,7 +67,7 @@ class Authority:
         if names:
             builder = builder.add_extension(x509.SubjectAlternativeName(names), False)
         certificate = (
-            builder.add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False)
+            builder.add_extension(x509.ExtendedKeyUsage([usage]), False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), True)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), False)
             .sign(self._key, hashes.SHA256())

@@ -163,6 +163,24 @@ async def test_the_database_has_the_last_word(opensearch_node: OpenSearchNode) -
         assert len(await find(index, Word("speech"), raw=True, limit=100)) == 60
 
 
+async def test_the_best_known_come_first_where_they_are_enough(opensearch_node: OpenSearchNode) -> None:
+    async with tried(opensearch_node) as (index, truth):
+        known = [artifact(f"k/x{number:03}", "common", downloads=100) for number in range(600)]
+        unknown = [artifact(f"u/x{number:03}", "common", title="common things") for number in range(40)]
+        await index.put([*known, *unknown, artifact("u/common"), artifact("u/rare", "seldom")], [])
+        query = Query(Word("common"), whole="common", limit=70, ranked=10)
+        first = await index.search(query)
+        assert [name[0] for name in names(first)] == ["u", *"k" * 69], "exactly that name, then those that are known"
+        assert (first.total, first.exact, first.facets["namespace"]) == (10, False, {"k": 9, "u": 1})
+        everything = await pages(index, query)
+        assert sorted(everything) == sorted(one.name for one in [*known, *unknown, artifact("u/common")])
+        assert len(everything) == len(set(everything))
+        # Where they are too few all are looked at, and the better text comes first.
+        truth.hidden = {one.name for one in known[5:]}
+        assert await find(index, Word("seldom"), ranked=10) == ["u/rare"]
+        assert len(await pages(index, query)) == 46
+
+
 async def test_what_certainly_nobody_of_a_reach_sees_is_left_out(opensearch_node: OpenSearchNode) -> None:
     async with tried(opensearch_node) as (index, _):
         await index.put(
@@ -189,6 +207,21 @@ async def test_one_is_built_beside_the_one_that_serves(opensearch_node: OpenSear
         await index.begin()  # a build that was stopped begins anew
         await index.switch()
         assert await find(index, EVERYTHING) == []
+
+
+async def test_an_index_of_an_older_registry_is_replaced(opensearch_node: OpenSearchNode) -> None:
+    prefix = f"t{uuid.uuid4().hex}"
+    index = OpenSearchIndex(Server.parse(f"opensearch+{opensearch_node.url}", timeout=30), Truth(), prefix=prefix)
+    try:
+        await index.client.indices.create(index=f"{prefix}-old", body={"aliases": {prefix: {}}})
+        assert not await index.built()
+        await index.begin()
+        await index.switch()
+        assert await index.built()
+        assert not await index.client.indices.exists(index=f"{prefix}-old")
+        await index.client.indices.delete(index=f"{prefix}-*")
+    finally:
+        await index.close()
 
 
 async def test_what_cannot_be_indexed_holds_up_nobody(opensearch_node: OpenSearchNode) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,15 +18,12 @@ _AT_ONCE = 400
 async def existing(tx: Transaction, names: Sequence[str], visible: Visible) -> Sequence[str]:
     """Those of the names that are artifacts which a caller may see."""
     condition, values = visible.where("kinds_repository.name")
-    found: list[str] = []
-    for start in range(0, len(names), _AT_ONCE):
-        listed_ = {f"n{number}": name for number, name in enumerate(names[start : start + _AT_ONCE])}
-        marks = ", ".join(f":{name}" for name in listed_)
-        rows = await tx.all(
-            f"SELECT name FROM kinds_repository WHERE name IN ({marks}) AND ({condition})", **listed_, **values
-        )
-        found += [row[0] for row in rows]
-    return found
+    rows = await tx.all(
+        f"SELECT name FROM kinds_repository WHERE name IN (SELECT item.value FROM {tx.items('names')})"
+        f" AND ({condition})",
+        names=json.dumps(names), **values,
+    )  # fmt: skip
+    return [row[0] for row in rows]
 
 
 async def names(tx: Transaction, path: str, after: str, limit: int) -> Sequence[str]:

@@ -24,6 +24,12 @@ Asked = dict[str, Any]
 WEIGHTS = {"name": 6.0, "title": 6.0, "keywords": 4.0, "description": 2.0, "more": 2.0, "readme": 0.7}
 """What a word counts for, by where it stands."""
 
+CALLED = 100.0
+"""What it counts for to be called exactly as was asked: more than all words."""
+
+FIRST = 1000.0
+"""What it counts for to be among the best known, where those come first: more than all else."""
+
 _BEGINNINGS = ("name", "title", "keywords", "description")
 _OPERATORS = {"<": "lt", "<=": "lte", ">": "gt", ">=": "gte"}
 
@@ -33,16 +39,21 @@ _ORDERS: dict[str, list[Asked]] = {
 }
 
 
-def asked(query: Query) -> Asked:
-    """What a query is looked for by. Scores count only where it is sorted by relevance."""
-    found: Asked = {"bool": {"must": [_node(query.expression)], "filter": reached(query.reach)}}
+def asked(query: Query, least: int = 0, *, alone: bool = False) -> Asked:
+    """What a query is looked for by. Scores count only where it is sorted by relevance: then artifacts that are at
+    least so well known come before all others, or come `alone` (with those that are called exactly so)."""
+    filters = reached(query.reach)
+    found: Asked = {"bool": {"must": [_node(query.expression)], "filter": filters}}
     if query.sort == "relevance":
-        found["bool"]["should"] = [
-            # The well-known before the unknown, where both are about as good.
-            {"rank_feature": {"field": "popularity", "log": {"scaling_factor": 1}, "boost": 0.3}},
-            # What is called exactly so comes before everything else.
-            *([{"constant_score": {"filter": {"term": {"called": query.whole}}, "boost": 100}}] if query.whole else ()),
-        ]
+        # The well-known before the unknown, where both are about as good.
+        popular: Asked = {"rank_feature": {"field": "popularity", "log": {"scaling_factor": 1}, "boost": 0.3}}
+        called = [{"term": {"called": query.whole}}] if query.whole else []
+        found["bool"]["should"] = [popular, *(_worth(one, CALLED + 2 * FIRST * bool(least)) for one in called)]
+        if least:
+            best: Asked = {"range": {"known": {"gte": least}}}
+            found["bool"]["should"].append(_worth(best, FIRST))
+            if alone:
+                filters.append(_any([best, *called]))
     return found
 
 
@@ -120,6 +131,10 @@ def _any(parts: list[Asked]) -> Asked:
 def _best(parts: list[Asked]) -> Asked:
     """The best place where a word stands counts, and the others a little."""
     return {"dis_max": {"queries": parts, "tie_breaker": 0.2}}
+
+
+def _worth(part: Asked, score: float) -> Asked:
+    return {"constant_score": {"filter": part, "boost": score}}
 
 
 def _filter(part: Asked) -> Asked:

@@ -3,9 +3,9 @@
 Two aliases say which index serves and which is being built; whoever writes goes by them, so that all processes agree at
 once. A document carries its revision as an external version: what comes late changes nothing.
 
-    search ──1──▶ OpenSearch: names in their order, at most `ranked` at a time
-           ──2──▶ database: which of them the caller may see, now
-           ──3──▶ OpenSearch: counts of exactly those, and the documents of the page
+    search ──1──▶ OpenSearch: names in their order with what facets count of them, at most `ranked` at a time
+           ──2──▶ database: which of them the caller may see, now; exactly those are counted
+           ──3──▶ OpenSearch: the documents of the page
 
 An index lags and knows no conditions of roles, so it is never asked what a caller may see: it only leaves out what
 certainly nobody of that reach sees.
@@ -15,13 +15,14 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from gati_extensions.search.opensearch.asking import asked, beginning, order
-from gati_extensions.search.opensearch.mapping import REFRESH, mapping, settings, shown, stored
+from gati_extensions.search.opensearch.asking import Asked, asked, beginning, order
+from gati_extensions.search.opensearch.mapping import FORMAT, REFRESH, counts, mapping, settings, shown, stored
 from gati_extensions.search.opensearch.server import Server, answering, log
-from gati_extensions.search.ports import FACETS, Document, Found, Hit, Query, Reach
+from gati_extensions.search.ports import Document, Found, Hit, Query, Reach
 from gati_extensions.search.spelling import nearest
 from gati_registry.errors import Unavailable
 from gati_registry.extension import Visible
@@ -32,23 +33,28 @@ if TYPE_CHECKING:
 Existing = Callable[[Sequence[str], Visible], Awaitable[Sequence[str]]]
 """Asks the database which artifacts are there and visible to a caller."""
 
-VALUES = 50
-"""Values of a facet that are counted, the commonest first."""
-
 LOOKED = 50
 """Words of which the likeliest that a misspelt one was meant to be are chosen."""
+
+KNOWN = 50
+"""Times as many artifacts as are ranked, the best known: a search that finds enough among those ranks them alone. So a
+word of every fifth artifact costs no more than one of every fiftieth."""
+
+BELIEVED = 60.0
+"""Seconds for which it is believed how well known those are."""
+
+_STEPS = [1 << power for power in range(40)]
 
 SENT = 500
 """Documents of one request; their texts are bounded, so it stays within some megabytes."""
 
-_SOURCE = ["document"]
-
 
 class _Candidate(NamedTuple):
-    """What OpenSearch found: a name, and its place in the order."""
+    """What OpenSearch found: a name, its place in the order, and what facets count of it."""
 
     name: str
     place: list[Any]
+    counted: str
 
 
 class OpenSearchIndex:
@@ -59,7 +65,9 @@ class OpenSearchIndex:
         self._existing = existing
         self._serving = prefix
         self._building = f"{prefix}-building"
+        self._own = f"{prefix}-v{FORMAT}-"
         self._client: AsyncOpenSearch | None = None
+        self._known: tuple[float, list[tuple[int, int]]] = (0.0, [])
 
     @property
     def client(self) -> AsyncOpenSearch:
@@ -110,42 +118,69 @@ class OpenSearchIndex:
 
     async def search(self, query: Query) -> Found:
         with answering():
-            first = await self._candidates(query, None)
+            first, least = await self._first(query)
             seen = await self._visible(first, query)
             page = [one for one in seen if query.after is None or _follows(one, query)]
             if len(first) == query.ranked and len(page) <= query.limit:
-                async for more in self._beyond(query, first[-1]):
+                async for more in self._beyond(query, first[-1], least):
                     page += more
                     if len(page) > query.limit:
                         break
-            documents, facets = await self._details(
-                [one.name for one in page[: query.limit]], [one.name for one in seen] if query.facets else []
-            )
+            documents = await self._documents([one.name for one in page[: query.limit]])
+        facets = counts(one.counted for one in seen) if query.facets else {}
         hits = [
             Hit(documents[one.name], (one.place[0], one.name)) for one in page[: query.limit] if one.name in documents
         ]
         return Found(hits, len(page) > query.limit, len(seen), len(first) < query.ranked, facets)
 
-    async def _candidates(self, query: Query, after: list[Any] | None) -> list[_Candidate]:
+    async def _first(self, query: Query) -> tuple[list[_Candidate], int]:
+        """Those that are counted, and how well known all of them are. 0: they were looked for among all."""
+        if query.sort == "relevance" and (least := await self._least(KNOWN * query.ranked)):
+            found = await self._candidates(asked(query, least, alone=True), query)
+            if len(found) == query.ranked:
+                return found, least
+        return await self._candidates(asked(query), query), 0
+
+    async def _least(self, number: int) -> int:
+        """How well known the best known are, about so many or more; 0: there are not so many that are known at all."""
+        until, found = self._known
+        if time.monotonic() >= until:
+            ranges = {"field": "known", "ranges": [{"from": step} for step in _STEPS]}
+            body = {"size": 0, "track_total_hits": False, "aggs": {"known": {"range": ranges}}}
+            answer = await self._ask(body, "aggregations.known.buckets")
+            buckets = answer["aggregations"]["known"]["buckets"]
+            found = [(int(bucket["from"]), bucket["doc_count"]) for bucket in buckets]
+            self._known = time.monotonic() + BELIEVED, found
+        return max((step for step, count in found if count >= number), default=0)
+
+    async def _candidates(self, wanted: Asked, query: Query, after: list[Any] | None = None) -> list[_Candidate]:
+        # Nothing is read but what is kept by columns: the order has the name in it.
         body: dict[str, Any] = {
-            "query": asked(query),
+            "query": wanted,
             "sort": order(query.sort),
             "size": query.ranked,
-            "_source": False,
+            "stored_fields": "_none_",
             "track_total_hits": False,
         }
+        told = "hits.hits.sort"
+        if query.facets and after is None:
+            body["docvalue_fields"] = ["counted"]
+            told += ",hits.hits.fields"
         if after is not None:
             body["search_after"] = after
-        answer = await self._ask(body, "hits.hits._id,hits.hits.sort")
-        return [_Candidate(hit["_id"], hit["sort"]) for hit in answer.get("hits", {}).get("hits", ())]
+        answer = await self._ask(body, told)
+        return [
+            _Candidate(hit["sort"][-1], hit["sort"], *hit["fields"]["counted"] if "fields" in hit else ("",))
+            for hit in answer.get("hits", {}).get("hits", ())
+        ]
 
-    async def _beyond(self, query: Query, last: _Candidate) -> AsyncIterator[list[_Candidate]]:
+    async def _beyond(self, query: Query, last: _Candidate, least: int) -> AsyncIterator[list[_Candidate]]:
         """Visible candidates after those that are counted."""
         after = last.place
         if query.after is not None and not _follows(last, query):  # the page before ended behind it
             after = [query.after[1]] if query.sort == "name" else list(query.after)
         while True:
-            found = await self._candidates(query, after)
+            found = await self._candidates(asked(query, least), query, after)
             yield await self._visible(found, query)
             if len(found) < query.ranked:
                 return
@@ -157,27 +192,16 @@ class OpenSearchIndex:
         names = frozenset(await self._existing([one.name for one in found], query.visible))
         return [one for one in found if one.name in names]
 
-    async def _details(
-        self, names: Sequence[str], counted: Sequence[str]
-    ) -> tuple[Mapping[str, Document], dict[str, dict[str, int]]]:
-        """Documents by name, and how many of those counted have each value."""
-        facets: dict[str, dict[str, int]] = {name: {} for name in FACETS} if counted else {}
-        if not names and not counted:
-            return {}, facets
-        body: dict[str, Any] = {
-            "query": {"bool": {"filter": [{"ids": {"values": list(dict.fromkeys([*counted, *names]))}}]}},
-            "post_filter": {"ids": {"values": list(names)}},
-            "size": len(names),
-            "_source": _SOURCE,
-            "track_total_hits": False,
-        }
-        if counted:
-            body["aggs"] = {name: {"terms": {"field": f"facet.{name}", "size": VALUES}} for name in FACETS}
-        answer = await self._ask(body, "hits.hits._id,hits.hits._source,aggregations.*.buckets")
-        for name, found in answer.get("aggregations", {}).items():
-            facets[name] = {bucket["key"]: bucket["doc_count"] for bucket in found["buckets"]}
-        hits = answer.get("hits", {}).get("hits", ())
-        return {hit["_id"]: shown(hit["_source"]) for hit in hits}, facets
+    async def _documents(self, names: Sequence[str]) -> Mapping[str, Document]:
+        """Documents by name; without those that went a moment ago."""
+        if not names:
+            return {}
+        answer = await self.client.mget(
+            index=self._serving,
+            body={"ids": list(names)},
+            params={"realtime": "false", "filter_path": "docs._id,docs._source,docs.error"},
+        )
+        return {one["_id"]: shown(one["_source"]) for one in answer["docs"] if "_source" in one}
 
     async def suggest(self, prefix: str, limit: int, visible: Visible, reach: Reach | None) -> Sequence[Document]:
         texts = prefix.split()
@@ -188,21 +212,21 @@ class OpenSearchIndex:
             "query": beginning(texts, reach),
             "sort": [{"known": "desc"}, {"repository": "asc"}],
             "size": looked,
-            "_source": False,
+            "stored_fields": "_none_",
             "track_total_hits": False,
         }
         found: list[str] = []
         with answering():
             while len(found) < limit:
-                answer = await self._ask(body, "hits.hits._id,hits.hits.sort")
+                answer = await self._ask(body, "hits.hits.sort")
                 hits = answer.get("hits", {}).get("hits", ())
-                names = [hit["_id"] for hit in hits]
+                names = [hit["sort"][-1] for hit in hits]
                 seen = frozenset(await self._existing(names, visible)) if names else frozenset()
                 found += [name for name in names if name in seen]
                 if len(hits) < looked:
                     break
                 body["search_after"] = hits[-1]["sort"]
-            documents, _ = await self._details(found[:limit], [])
+            documents = await self._documents(found[:limit])
         return [documents[name] for name in found[:limit] if name in documents]
 
     async def near(self, word: str, limit: int) -> Sequence[str]:
@@ -228,10 +252,10 @@ class OpenSearchIndex:
     # --- built beside what serves ---------------------------------------------------------------------------------
 
     async def built(self) -> bool:
-        return bool(await self._there(self._serving))
+        return any(name.startswith(self._own) for name in await self._there(self._serving))
 
     async def begin(self) -> None:
-        name = f"{self._serving}-{secrets.token_hex(8)}"
+        name = f"{self._own}{secrets.token_hex(8)}"
         with answering():
             earlier = await self._behind(self._building)
             await self.client.indices.create(index=name, body={"settings": settings(), "mappings": mapping()})

@@ -7,20 +7,24 @@ for a mapping does not bear thousands of names.
     name, title, keywords, description, more, readme   folded words; .prefix of the first four: beginnings of words
     any        the words of those four, for misspellings
     called     what an artifact is called exactly
-    has        field=value of all fields of words          facet.<field>  those that are counted
+    has        field=value of all fields of words          counted  those of `FACETS`, a line each (`facets`)
     numbers    nested {field, value}                       gati           nested {low, high}
     within     every path at or above it                   level          see `ports.Reach`
-    document   what hits show; not indexed
+    document   what hits show; all that is kept beside what is indexed
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from gati_extensions.search.ports import FACETS, Document
 from gati_extensions.search.words import words
+
+FORMAT = 2
+"""Of what an index holds; one of another format is built anew."""
 
 REFRESH = "300ms"
 """What was put is found after so long: within a second of the push, its way through the outbox included."""
@@ -39,6 +43,9 @@ _OWN = {"stars": "stars", "downloads": "downloads", "created": "created_at", "up
 
 MAX_FACET = 20
 """Values of one field of one artifact that are counted."""
+
+VALUES = 50
+"""Values of a facet that are told, the commonest first."""
 
 _COUNTED = {"namespace": 1}
 """Of the namespaces above an artifact the one that is owned."""
@@ -74,6 +81,8 @@ def mapping() -> dict[str, Any]:
     number = {"type": "double"}
     return {
         "dynamic": "strict",
+        # What is sent anew is sent whole: the rest would double what a node stores, reads and merges.
+        "_source": {"includes": ["document"]},
         "properties": {
             "repository": keyword,
             "name": both,
@@ -85,7 +94,7 @@ def mapping() -> dict[str, Any]:
             "any": {"type": "text", "analyzer": "folded", "norms": False},
             "called": keyword,
             "has": keyword,
-            "facet": {"properties": dict.fromkeys(FACETS, keyword)},
+            "counted": {"type": "keyword", "index": False, "ignore_above": LONGEST_VALUE},
             "numbers": {"type": "nested", "properties": {"field": keyword, "value": number}},
             "gati": {"type": "nested", "properties": {"low": keyword, "high": keyword}},
             "version_key": keyword,
@@ -119,7 +128,7 @@ def stored(document: Document) -> dict[str, Any]:
         "readme": _folded(document.readme),
         "called": sorted({_folded(text) for text in (document.name, leaf, document.title) if text}),
         "has": sorted(f"{field}={value}" for field, values in document.words.items() for value in values),
-        "facet": {name: list(document.words.get(name, ())[: _COUNTED.get(name, MAX_FACET)]) for name in FACETS},
+        "counted": facets(document),
         "numbers": [{"field": name, "value": value} for name, value in document.numbers.items()],
         "gati": [{"low": low, "high": high} for low, high in document.gati_spans],
         "version_key": document.version_key,
@@ -143,6 +152,32 @@ def shown(source: Mapping[str, Any]) -> Document:
     found["words"] = {field: tuple(values) for field, values in found["words"].items()}
     found["gati_spans"] = tuple((low, high) for low, high in found["gati_spans"])
     return Document(**found)
+
+
+def facets(document: Document) -> str:
+    """The values that are counted, a line each: the place of its field in `FACETS` and the value."""
+    lines: list[str] = []
+    room = LONGEST_VALUE
+    for number, field in enumerate(FACETS):
+        for value in document.words.get(field, ())[: _COUNTED.get(field, MAX_FACET)]:
+            line = f"{number} {value.replace(chr(10), ' ')}"
+            room -= len(line) + 1
+            if room >= 0:
+                lines.append(line)
+    return "\n".join(lines)
+
+
+def counts(found: Iterable[str]) -> dict[str, dict[str, int]]:
+    """How many of those documents have each value, the commonest first; of as many with the same, by their names."""
+    lines = Counter(line for text in found for line in text.split("\n"))
+    lines.pop("", None)
+    counted: dict[str, dict[str, int]] = {field: {} for field in FACETS}
+    for line, number in sorted(lines.items(), key=lambda item: (-item[1], item[0])):
+        field, _, value = line.partition(" ")
+        values = counted[FACETS[int(field)]]
+        if len(values) < VALUES:
+            values[value] = number
+    return counted
 
 
 def _folded(text: str) -> str:

@@ -60,7 +60,9 @@ class Server:
             http_auth=(self.user, self.password) if self.user else None,
             use_ssl=self.tls,
             ca_certs=str(self.ca_file) if self.ca_file else None,
-            http_compress=True,
+            # Thousands of candidates are read sooner than they are packed and unpacked.
+            http_compress=False,
+            headers={"accept-encoding": "identity"},
             timeout=self.timeout,
             max_retries=1,
             retry_on_timeout=False,
