@@ -60,7 +60,7 @@ class Nginx:
         """SIGTERM, and wait for the end."""
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
-            self._process.wait(20)
+            self._process.wait(60)
             self._process = None
 
     def errors(self) -> str:

@@ -365,7 +365,7 @@ class Worker(Speaker):
                         raise
 
     def _vanish(self, repository: Repository) -> None:
-        """Go away in the middle of a chunk: the session stands where it stood."""
+        """Go away in the middle of a chunk: the session holds what it held, and perhaps what came."""
         if not repository.sessions:
             return
         session = self.chance.choice(repository.sessions)
@@ -376,7 +376,22 @@ class Worker(Speaker):
             self.note(f"vanish {session.path} {len(data)}")
             if self.say.odds(2):
                 wire.abort()
-        self._check_session(session)
+        self._take_over(session, data)
+
+    def _take_over(self, session: Session, data: bytes) -> None:
+        """Go on where the session is now; from then on what came of `data` before cannot grow any more."""
+        for _ in range(100):
+            answer = self.ask("GET", session.path)
+            kept = int((answer.header("range") or "").removeprefix("0-"))
+            kept += kept > 0 or len(session.data) == 1
+            self.expect(answer.status == 204 and (session.data + data)[:kept].startswith(session.data), "kept", answer)
+            answer = self.ask("PATCH", session.path, {"Content-Range": f"{kept}-{kept + 1}"}, b"on")
+            if answer.status == 202:
+                session.data = (session.data + data)[:kept] + b"on"
+                self._check_session(session)
+                return
+            self.expect(answer.status == 416, "taken over", answer)
+        self.expect(False, "a session that goes on and on", answer)
 
     def _pipeline(self, repository: Repository) -> None:
         """Several reads at once: answered in their order."""

@@ -68,7 +68,8 @@ def test_close_without_digest(registry: RegistryProcess) -> None:
 @pytest.mark.parametrize("sent", [0, 1, 100, 70_000, 3_000_000])
 @pytest.mark.parametrize("method", ["POST", "PATCH", "PUT", "PUT manifest"])
 def test_client_vanishes(registry: RegistryProcess, method: str, sent: int) -> None:
-    """At every stage of a body. An open session stays where it was acknowledged; cancelled, all of it is gone."""
+    """At every stage of a body. An open session holds what was acknowledged, and of a chunk what came; cancelled, all
+    of it is gone."""
     with no_trace(registry):
         session = start_upload(registry, SEED.repository)
         assert ask(registry, "PATCH", session, body=LARGE).status == 202
@@ -85,7 +86,9 @@ def test_client_vanishes(registry: RegistryProcess, method: str, sent: int) -> N
                 if reset:
                     wire.abort()
         state = ask(registry, "GET", session)
-        assert (state.status, state.header("range")) == (204, f"0-{len(LARGE) - 1}")
+        kept = int((state.header("range") or "").removeprefix("0-")) + 1 - len(LARGE)
+        assert state.status == 204
+        assert 0 <= kept <= (2 * sent if method == "PATCH" else 0)
         assert ask(registry, "DELETE", session).status == 204
 
 

@@ -27,6 +27,7 @@ _EARLY = 64 << 20  # bytes from which on a blob is sent while its digest is stil
 _LIMITED = 16 << 20  # the chunk that is tried where a larger one was refused for its size
 _PARALLEL = 8  # blobs at a time
 _LATE = 40  # times to ask how far a chunk came before it broke: a registry may still be making it durable
+_FAREWELL = 5.0  # seconds to end an upload that nobody wants any more
 _BREAKS = 20  # of one blob, without a chunk getting through in between
 _OCTETS = {"Content-Type": "application/octet-stream"}
 
@@ -53,7 +54,7 @@ class Uploads:
     ) -> list[Descriptor]:
         """Send what is not there yet, several at a time; their descriptors in the same order."""
         gate = asyncio.Semaphore(_PARALLEL)
-        begun: dict[str, asyncio.Task[None] | None] = {}
+        begun: dict[str, asyncio.Task[Any] | None] = {}
         digests: dict[int, str] = {}
 
         async def one(number: int, layer: Layer) -> None:
@@ -64,8 +65,10 @@ class Uploads:
                     sending = asyncio.create_task(self._early(repository, layer, hashing, progress))
                 try:
                     digest = digests[number] = await hashing
-                    first = begun.setdefault(digest, asyncio.current_task())  # the same bytes twice are sent once
-                    if first is not None and first is not asyncio.current_task():
+                    me = asyncio.current_task()
+                    first = begun.setdefault(digest, me)
+                    if first is not None and first is not me:  # the same bytes twice are sent once
+                        await _ended(sending)
                         await first
                     elif sending is None or await self._is_or_mounts(repository, digest, sending, mount_from):
                         title = layer.title or digest
@@ -90,22 +93,14 @@ class Uploads:
         self, repository: str, layers: dict[int, Layer], digests: dict[int, str], progress: Progress | None
     ) -> None:
         """Small blobs, a request each."""
-        begun: set[str] = set()
         told = Relay(progress)
 
         def whole(ask: Ask, number: int) -> bool:
             layer = layers[number]
             data = _small(layer.source)
             digest = digests[number] = layer.source.digest or digest_of(data)
-            if digest not in begun and repository not in self._there.get(digest, ()):
-                begun.add(digest)
-                done = False
-                try:
-                    done = ask(f"/v2/{repository}/blobs/uploads/?digest={digest}", data, _created)
-                finally:
-                    if not done:
-                        begun.discard(digest)
-                if not done:
+            if repository not in self._there.get(digest, ()):
+                if not ask(f"/v2/{repository}/blobs/uploads/?digest={digest}", data, _created):
                     return False
                 self._there.setdefault(digest, []).append(repository)
             told(layer.title or digest, len(data), len(data))
@@ -134,7 +129,9 @@ class Uploads:
         try:
             await self._send(repository, layer.source, hashing, layer.title or "a blob", progress, session)
         except asyncio.CancelledError:
-            await self._cancel(repository, session)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_FAREWELL):
+                    await self._cancel(repository, session)
             raise
 
     async def _is_or_mounts(

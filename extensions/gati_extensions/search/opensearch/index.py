@@ -199,7 +199,7 @@ class OpenSearchIndex:
         answer = await self.client.mget(
             index=self._serving,
             body={"ids": list(names)},
-            params={"realtime": "false", "filter_path": "docs._id,docs._source,docs.error"},
+            params={"realtime": "false", "filter_path": "docs._id,docs._source"},
         )
         return {one["_id"]: shown(one["_source"]) for one in answer["docs"] if "_source" in one}
 

@@ -115,18 +115,18 @@ def own_number(field: str) -> bool:
 
 def stored(document: Document) -> dict[str, Any]:
     """A document as it is sent."""
-    leaf = document.name.rsplit("/", 1)[-1]
     parts = document.name.split("/")
+    name, title = _folded(document.name), _folded(document.title)
     known = document.downloads + 10 * document.stars
     return {
         "repository": document.name,
-        "name": _folded(document.name),
-        "title": _folded(document.title),
+        "name": name,
+        "title": title,
         "keywords": _folded(" ".join(document.keywords)),
         "description": _folded(document.description),
         "more": _folded(document.text),
         "readme": _folded(document.readme),
-        "called": sorted({_folded(text) for text in (document.name, leaf, document.title) if text}),
+        "called": sorted({name, _folded(parts[-1]), title} - {""}),
         "has": sorted(f"{field}={value}" for field, values in document.words.items() for value in values),
         "counted": facets(document),
         "numbers": [{"field": name, "value": value} for name, value in document.numbers.items()],
