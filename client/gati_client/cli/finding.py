@@ -118,10 +118,10 @@ async def search(
             found["next"] = page["next"]
         for word, instead in found["corrected"].items():
             say(f"nothing has {word}; looked for {', '.join(instead)}")
-        if found["relaxed"]:
+        if found.get("relaxed"):
             say("nothing has all of these words; these have some of them")
         if context.output in ("json", "yaml"):
-            emit({name: found[name] for name in _FOUND})
+            emit({name: found.get(name) for name in _FOUND})
             return
         if facets:
             rows = [{"facet": name, **value} for name, values in found["facets"].items() for value in values]

@@ -129,7 +129,7 @@ def test_every_kind(gati: Client, site: Registry, user: str, tmp_path: Path) -> 
     # Search follows the push within a moment.
     wait_for(lambda: len(json.loads(found("--limit", "100"))["items"]) == len(KINDS) + 1, timeout=60, interval=0.5)
     both = json.loads(found())
-    assert set(both) == {"items", "next", "facets", "total", "total_exact", "ranking", "corrected"}
+    assert set(both) == {"items", "next", "facets", "total", "total_exact", "ranking", "corrected", "relaxed"}
     assert {value["value"]: value["count"] for value in both["facets"]["kind"]}["theme"] == 1
     (item,) = json.loads(gati("theme", "search", "thing", "--namespace", f"users/{user}", "-o", "json"))["items"]
     assert {"repository", "kind", "name", "version", "description", "digest", "downloads", "stars", "publisher"} <= set(
