@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 
 import pytest
@@ -19,6 +21,17 @@ sys.dont_write_bytecode = False
 # On a busy machine an example may take any time: that says nothing of what is tested.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """With `-n`, folders of our own: each further run of pytest, and tests make such, removes older numbered ones, and
+    nothing tells it that workers are in them."""
+    if getattr(config.option, "numprocesses", None) and config.option.basetemp is None:
+        folder = tempfile.mkdtemp(prefix="gati-tests-")
+        os.chmod(folder, 0o711)  # PostgreSQL's account may pass
+        config.option.basetemp = os.path.join(folder, "t")
+        config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
 
 
 @pytest.fixture(scope="session")
