@@ -25,9 +25,7 @@ from gati_registry.service.core import Deciding
 from gati_registry.settings import Settings, load
 from tests.core.support import Answer, Client, image
 from tests.extensions.identity.rules.gati_rules import Rules
-from tests.support.passwords import lighten
 from tests.support.server import RegistryProcess, running
-from tests.support.templates import copied_folder
 
 ADMIN_PASSWORD = "correct horse battery"
 PASSWORD = "a fine password"
@@ -205,17 +203,8 @@ async def worker(settings: Settings, clock: Clock) -> AsyncIterator[Site]:
         yield Site(registry, app, part.api)
 
 
-async def _started(folder: Path) -> None:
-    settings = configured(folder)
-    await prepare(settings)
-    async with build(settings) as registry:
-        await lighten(registry, ADMIN_PASSWORD)
-
-
 async def prepared(folder: Path, metadata_url: str | None = None, **identity: Any) -> Settings:
     """Settings of a registry that was started once."""
-    if metadata_url is None:
-        await copied_folder("identity", folder, _started)
     settings = configured(folder, metadata_url, **identity)
     assert await prepare(settings) == []
     return settings
