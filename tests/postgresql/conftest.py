@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import uuid
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -29,13 +30,14 @@ def server(postgresql: PostgresServer) -> PostgresServer:
 @pytest.fixture(scope="session")
 def template(server: PostgresServer) -> str:
     """A database with the schema and nothing else, to copy."""
-    server.execute("CREATE DATABASE migrated TEMPLATE template0")
+    name = f"migrated_{uuid.uuid4().hex}"  # others that import this fixture make their own on the same server
+    server.execute(f"CREATE DATABASE {name} TEMPLATE template0")
 
     async def migrate() -> None:
-        await (await PostgresMetadata.open(Server.parse(server.url("migrated"), LIMITS))).close()
+        await (await PostgresMetadata.open(Server.parse(server.url(name), LIMITS))).close()
 
     asyncio.run(migrate())
-    return "migrated"
+    return name
 
 
 @pytest.fixture
