@@ -37,6 +37,9 @@ _QUERIES = 20
 _PUSHES = 50
 """A second, of all connections together."""
 
+_PUSHED = 200
+"""Artifacts that they are versions of: `library` has a quota, and filled databases are measured again and again."""
+
 _SECONDS = 5
 """By the scale's `seconds`: for how long."""
 
@@ -115,13 +118,13 @@ class _Connection:
         self.ask("GET", target)
         return (time.perf_counter() - start) * 1000
 
-    def push(self, name: str, words: str) -> None:
-        config = json.dumps({"name": name.rpartition("/")[2], "version": "1.0.0", "description": words}).encode()
+    def push(self, name: str, words: str, version: str = "1.0.0") -> None:
+        config = json.dumps({"name": name.rpartition("/")[2], "version": version, "description": words}).encode()
         blob = Blob.of(config, _CONFIG)
         manifest = image_manifest(blob, [], artifact_type=_TYPE)
         self.ask("POST", f"/v2/{name}/blobs/uploads/?digest={blob.digest}", blob.data, _KNOWN)
         headers = {**_KNOWN, "Content-Type": manifest.media_type}
-        self.ask("PUT", f"/v2/{name}/manifests/1.0.0", manifest.data, headers)
+        self.ask("PUT", f"/v2/{name}/manifests/{version}", manifest.data, headers)
 
     def close(self) -> None:
         self._connection.close()
@@ -143,7 +146,7 @@ def _beside(server: Server, scale: Scale, seconds: float) -> Mapping[str, Sequen
     """Times of queries by frequency, over all connections together, while artifacts are pushed. Each counts from when
     it was due."""
     found: dict[str, list[float]] = defaultdict(list)
-    run = uuid.uuid4().hex[:8]
+    run = int(time.time())
     with contextlib.ExitStack() as exits:
         connections = [exits.enter_context(contextlib.closing(_Connection(server.address)))
                        for _ in range(scale.connections)]  # fmt: skip
@@ -158,7 +161,8 @@ def _beside(server: Server, scale: Scale, seconds: float) -> Mapping[str, Sequen
 
         def push(number: int) -> None:
             words = " ".join(WORDS[(number * step) % len(WORDS)] for step in (1, 7, 31, 101))
-            pushing[number % len(pushing)].push(f"library/searching/p{run}-{number}", words)
+            name = f"library/searching/p{number % _PUSHED}"
+            pushing[number % len(pushing)].push(name, words, f"1.{run}.{number}")
 
         with ThreadPoolExecutor(1) as aside:
             pushes = aside.submit(_paced, _PUSHES, seconds, push, threads=len(pushing))
@@ -170,15 +174,12 @@ def _beside(server: Server, scale: Scale, seconds: float) -> Mapping[str, Sequen
 def _quiet(
     connection: _Connection, targets: Iterator[tuple[str, str]], seconds: float
 ) -> Mapping[str, Sequence[float]]:
-    """Times of queries by frequency, one after the other, after as long of the same: what they read is in memory then,
-    and what they run is compiled, for which Java takes thousands of calls."""
-    found: dict[str, list[float]] = {}
-    for _ in range(2):
-        found = defaultdict(list)
-        end = time.perf_counter() + seconds
-        while time.perf_counter() < end or len(found) < len(_PLACES):
-            for frequency, target in itertools.islice(targets, len(_PLACES)):
-                found[frequency].append(connection.timed(target))
+    """Times of queries by frequency, one after the other."""
+    found: dict[str, list[float]] = defaultdict(list)
+    end = time.perf_counter() + seconds
+    while time.perf_counter() < end or len(found) < len(_PLACES):
+        for frequency, target in itertools.islice(targets, len(_PLACES)):
+            found[frequency].append(connection.timed(target))
     return found
 
 
@@ -212,7 +213,11 @@ def _measure(server: Server, scale: Scale, _round: int, *, kept: Path | None) ->
                 manifest()
                 gets.append((time.perf_counter() - start) * 1000)
             values["get"] = percentile(gets, 50)
+            # Each after as long of the same: what they read is in memory then, and what they run is compiled, for
+            # which Java takes thousands of calls.
+            _quiet(connection, _targets(alone=True), seconds / 2)
             alone = _quiet(connection, _targets(alone=True), seconds / 2)
+            _quiet(connection, _targets(), seconds)
             with measured(secured.pid) as usage:
                 quiet = _quiet(connection, _targets(), seconds)
             values["cpu"] = usage.server / sum(map(len, quiet.values())) * 1000

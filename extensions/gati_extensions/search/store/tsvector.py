@@ -25,8 +25,8 @@ BLOCK = 14
 STEPS = (2, 16)
 """Blocks that are asked first, before all are, where nobody knows how many hits there are."""
 
-FEW = 3
-"""Times as many hits as are looked at that are asked for at once."""
+FEW = 12
+"""Times as many hits as are ranked that are asked for at once."""
 
 ENOUGH, FILTERED = 1.5, 3.0
 """Times as many hits as are ranked that the first blocks should hold, as far as is known; with conditions on rows."""
@@ -126,7 +126,7 @@ class TsVector:
             + (f" JOIN search_index_text{slot} AS t ON t.id = seen.id" if compiled.ranked else "")
         )
         rows: list[tuple[Any, ...]] = []
-        steps = await self._steps(tx, slot, compiled, ranked, most)
+        steps = await self._steps(tx, slot, compiled, ranked)
         for blocks in steps:
             if blocks is None and len(steps) > 1 and not thorough:
                 return rows, False
@@ -139,16 +139,14 @@ class TsVector:
         all_ = len(rows) < ranked and (free or await self.count(tx, slot, compiled.match, looked) < looked)
         return rows, all_
 
-    async def _steps(
-        self, tx: Transaction, slot: int, compiled: Compiled, ranked: int, looked: int
-    ) -> list[list[int] | None]:
+    async def _steps(self, tx: Transaction, slot: int, compiled: Compiled, ranked: int) -> list[list[int] | None]:
         """Blocks to ask one after the other until enough is found; None: all of them."""
         blocks, artifacts = await self._highest(tx, slot)
         among = [number for number, _ in blocks]
         share = await self._share(tx, slot, compiled, artifacts)
         if share is None:
             return [*(among[:number] for number in STEPS if len(among) >= number), None]
-        if share * artifacts <= FEW * looked:
+        if share * artifacts <= FEW * ranked:
             return [None]
         wanted = ranked * (FILTERED if compiled.conditions else ENOUGH)
         held = list(itertools.accumulate(share * number for _, number in blocks))

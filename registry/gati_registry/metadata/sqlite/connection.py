@@ -122,8 +122,8 @@ def check_version(version: str) -> None:
         raise Unavailable(f"SQLite {version} is too old; {'.'.join(map(str, OLDEST))} or newer is needed")
 
 
-def connect(path: Path, *, writer: bool) -> apsw.Connection:
-    """Open the database; with `writer`, make it where it does not exist.
+def connect(path: Path, *, writer: bool, cache: int | None = None) -> apsw.Connection:
+    """Open the database; with `writer`, make it where it does not exist. `cache` is how many KiB of pages it may keep.
 
     Raises:
         Unavailable: it cannot be opened.
@@ -138,7 +138,7 @@ def connect(path: Path, *, writer: bool) -> apsw.Connection:
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         connection.execute(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA mmap_size = 0; PRAGMA foreign_keys = ON;"
-            f"PRAGMA cache_size = {-16384 if writer else -8192}; PRAGMA temp_store = MEMORY;"
+            f"PRAGMA cache_size = {-(cache or (16384 if writer else 8192))}; PRAGMA temp_store = MEMORY;"
             "PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 2000"
         ).fetchall()  # a row that nobody takes would stop at its statement
         if not writer:

@@ -43,6 +43,10 @@ MAX_BATCH = 256
 SCANNERS = 2
 """Threads for reads of many rows."""
 
+SCANNED = 65_536
+"""KiB of pages that each of them may keep: a search among a million artifacts looks at thousands of rows all over a
+table, for which 8 MiB are too few. Of a small database they keep little."""
+
 OWN_ERRORS = (
     apsw.BindingsError,
     apsw.ConstraintError,
@@ -182,7 +186,7 @@ class SqliteMetadata:
         try:
             tx = getattr(self._scanning, "tx", None)
             if tx is None:
-                connection = connect(self._path, writer=False)
+                connection = connect(self._path, writer=False, cache=SCANNED)
                 self._scan_connections.append(connection)
                 tx = self._scanning.tx = SqliteTransaction(connection)
             with tx._connection:  # a savepoint: one snapshot for all statements
