@@ -162,12 +162,12 @@ class Builder:
         """Where there is nothing yet, an empty index serves from the first moment on. What changed while this extension
         was not enabled was not noted: then all is indexed anew."""
         enabled = await self._database.read(lambda tx: tx.leases.get_fact(ENABLED_FACT))
-        if "search" not in (enabled or "").split():
-            await self._database.write(lambda tx: queue.note(tx, "", True))
-        if self._outside:
-            return ()  # a start does not wait for a server elsewhere
         empty = not await self._database.scan(lambda tx: self._catalogue.names(tx, "", "", 1))
-        if empty and not await self._index.built():
+        # A start does not wait for a server elsewhere. What is not there yet is built of everything anyway.
+        there = not empty if self._outside else await self._index.built()
+        if there and "search" not in (enabled or "").split():
+            await self._database.write(lambda tx: queue.note(tx, "", True))
+        if empty and not there and not self._outside:
             await self()
         return ()
 
