@@ -81,7 +81,7 @@ class Fts5:
         if compiled.ranked and await self.count(tx, slot, compiled.ranked, ranked) < ranked:
             return await self._weighed(tx, slot, compiled, conditions, ranked)
         rows, all_ = await self._first(tx, slot, compiled.match, ANYWHERE, compiled, conditions, ranked, looked)
-        if not compiled.words or len(rows) < ranked:
+        if not compiled.words or all_:
             return rows, all_
         # Very many have these words. Of those that are less known and older, the ones that are called so.
         found = {row[0]: row for row in rows}
@@ -92,7 +92,7 @@ class Fts5:
             ]
             match = self.all_of([*words, compiled.match])
             some = ranked // 4
-            better, _ = await self._first(tx, slot, match, worth, compiled, conditions, some, 4 * some)
+            better, _ = await self._first(tx, slot, match, worth, compiled, conditions, some, 3 * some)
             found |= {row[0]: row for row in better}
         return list(found.values()), all_
 

@@ -29,10 +29,10 @@ LOOKED = 4
 """Times as many hits as are ranked are looked at before the search is narrowed."""
 
 NARROWED = 20
-"""The same for a narrowed one, and for one whose filters are asked of rows."""
+"""The same for a narrowed one, and for one whose filters are asked of all rows."""
 
-FILTERED = 8
-"""The same for one whose filters are asked of rows, before it is told whether more rows promise enough."""
+SIFTED, ENOUGH = 3, 4
+"""The same where filters are asked of rows; and of how many that could be ranked one is enough then."""
 
 SORTED = 20_000
 """Hits up to which a list is sorted as a whole; where there are more, it goes along the order and looks for hits."""
@@ -255,16 +255,15 @@ class TableIndex:
             if isinstance(one, Word) and one.prefix:
                 completions[one.text] = await self._completions(tx, slot, one.text, COMPLETED * query.ranked)
         visible = self._visible(query.visible)
-        looked = query.ranked * LOOKED
-        rows: list[tuple[Any, ...]] = []
-        all_ = False
         compiled, conditions = self._compiled(slot, query, completions, visible, by_rows=False)
+        sifted = None
         if compiled.ranked and any(told_by_rows(one) for one in _parts(query.expression)):
             first = self._compiled(slot, query, completions, visible, by_rows=True)
-            rows, all_ = await self._by_rows(tx, slot, first, query.ranked)
-        if not all_ and len(rows) < query.ranked:
-            rows, all_ = await self._text.hits(tx, slot, compiled, conditions, query.ranked, looked)
-        if not all_ and len(rows) < query.ranked and query.reach is not None:
+            sifted = await self._by_rows(tx, slot, first, query.ranked)
+        rows, all_ = sifted or await self._text.hits(
+            tx, slot, compiled, conditions, query.ranked, LOOKED * query.ranked
+        )
+        if sifted is None and not all_ and len(rows) < query.ranked and query.reach is not None:
             narrow = within(self._text, query.reach)
             if not narrow:
                 rows, all_ = [], True
@@ -297,15 +296,15 @@ class TableIndex:
 
     async def _by_rows(
         self, tx: Transaction, slot: int, first: tuple[Compiled, str], ranked: int
-    ) -> tuple[list[tuple[Any, ...]], bool]:
-        """Hits of words whose rows fit the filters: among some, and among more where these promise enough, or where
-        there are no more. Else the full text is to narrow them: where few fit it is faster."""
+    ) -> tuple[list[tuple[Any, ...]], bool] | None:
+        """Hits of words whose rows fit the filters: among the first ones where enough of these do, else among all
+        where these are not very many. None: the full text is to narrow them, which is faster where few fit."""
+        rows, all_ = await self._text.hits(tx, slot, *first, ranked, SIFTED * ranked, thorough=False)
+        if all_ or len(rows) * ENOUGH >= ranked:
+            return rows, all_
         most = NARROWED * ranked
         if await self._text.count(tx, slot, first[0].match, most) == most:
-            looked = FILTERED * ranked
-            rows, _ = await self._text.hits(tx, slot, *first, ranked, looked, thorough=False)
-            if len(rows) >= ranked or len(rows) * most < ranked * looked:
-                return rows, False
+            return None
         return await self._text.hits(tx, slot, *first, ranked, most, thorough=False)
 
     def _visible(self, visible: Visible) -> tuple[str, dict[str, Any]]:
