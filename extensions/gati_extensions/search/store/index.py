@@ -480,7 +480,7 @@ async def _bodies(tx: Transaction, slot: int, names: Sequence[str], visible: Vis
     marks_ = ", ".join(f":{name}" for name in given)
     rows = await tx.all(
         f"SELECT d.name, b.body FROM search_index_document{slot} AS d JOIN search_index_body{slot} AS b ON b.id = d.id"
-        f" WHERE d.name IN ({marks_}) AND {condition}", **given, **values,
+        f" WHERE d.name IN ({marks_}) AND ({condition})", **given, **values,
     )  # fmt: skip
     return {row[0]: documents.decoded(row[1]) for row in rows}
 
