@@ -53,10 +53,9 @@ def _class(node: ast.ClassDef) -> str:
 
 def _method(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str:
     """The same signature; what iterates asynchronously is an iterator, and a client may be either."""
+    assert node.returns is not None, f"{node.name} has no annotation of what it returns"
     parts = _Blocking().visit(
-        ast.parse(
-            f"def {node.name}({ast.unparse(node.args)}) -> {ast.unparse(node.returns)}: ..."  # type: ignore[arg-type]  # all of ours are annotated
-        )
+        ast.parse(f"def {node.name}({ast.unparse(node.args)}) -> {ast.unparse(node.returns)}: ...")
     )
     return "    " + ast.unparse(parts).replace("\n    ...", " ...")
 
