@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from gati_registry.errors import ClientDisconnected, Code, RegistryError
-from gati_registry.http.exchange import Message, Receive, Scope, Send
+from gati_registry.http.exchange import RECEIVE_INTO, Message, Receive, ReceiveInto, Scope, Send
 from gati_registry.http.memo import MEMO, Memo
 from gati_registry.http.observe.labels import method_of, route_of
 from gati_registry.http.observe.logs import Access, AccessLog, request_id
@@ -241,7 +241,7 @@ class _Exchange:
     """One request and its answer, seen from outside."""
 
     __slots__ = (
-        "_edge", "_receive", "_send", "about", "bytes_in", "bytes_out", "closing", "complete", "gone", "headers", "id",
+        "_edge", "_receive", "_receive_into", "_send", "about", "bytes_in", "bytes_out", "closing", "complete", "gone", "headers", "id",
         "scope", "stalled", "start", "started", "status", "task", "unread", "waiting",
     )  # fmt: skip
 
@@ -260,6 +260,9 @@ class _Exchange:
         self.bytes_in = self.bytes_out = 0
         self.waiting = 0.0  # since when a transfer waits for the client; 0: it does not
         self.unread = not about.bodiless
+        if self.unread and RECEIVE_INTO in scope.get("extensions", ()):
+            self._receive_into: ReceiveInto = scope["extensions"][RECEIVE_INTO]
+            scope["extensions"][RECEIVE_INTO] = self.receive_into
         self.closing = False  # the connection ends after the answer
         self.started = self.complete = self.gone = self.stalled = False
 
@@ -276,14 +279,24 @@ class _Exchange:
             return await self._receive()
         self.waiting = self._edge.now
         message = await self._receive()
+        self._came(message, len(message.get("body", b"")))
+        return message
+
+    async def receive_into(self, view: memoryview) -> Message:
+        """The application's `exchange.RECEIVE_INTO`."""
+        self.waiting = self._edge.now
+        message = await self._receive_into(view)
+        self._came(message, message.get("size", 0))
+        return message
+
+    def _came(self, message: Message, size: int) -> None:
         self.waiting = 0.0
         if message["type"] == "http.request":
-            self.bytes_in += len(message.get("body", b""))
+            self.bytes_in += size
             self.unread = message.get("more_body", False)
         else:
             self.gone = True
             self.unread = False
-        return message
 
     async def send(self, message: Message) -> None:
         """The application's `send`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gati_registry.values.digest import Digest
 
@@ -28,6 +28,17 @@ class StagedWriter(Protocol):
 
     async def close(self) -> None:
         """Let go; bytes not synced may be lost."""
+
+
+@runtime_checkable
+class Fillable(Protocol):
+    """A `StagedWriter` whose next bytes may be put where it says, in place of `write`."""
+
+    async def room(self) -> memoryview:
+        """Where they go, one at least. Nothing may be put there any more once this is called again, or `close` is."""
+
+    def fill(self, size: int) -> None:
+        """So many were put there, from its first byte on."""
 
 
 class BlobReader(Protocol):
