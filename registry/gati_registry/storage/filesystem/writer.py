@@ -67,7 +67,7 @@ class FileWriter:
         self._remember = remember
         self._lent: list[mmap.mmap] = []  # by the pool, while writing directly
         self._buffers: list[memoryview] = []  # two once the way is chosen; the first is being filled
-        self._writing: asyncio.Future[list[None]] | None = None
+        self._writing: asyncio.Future[None] | None = None
         self._given_up = False
         self._closed = False
 
@@ -120,7 +120,7 @@ class FileWriter:
                 self._writing.exception()  # seen: the caller was told
             self._begin(self._shrink)
             with contextlib.suppress(OSError):
-                await asyncio.shield(cast("asyncio.Future[list[None]]", self._writing))
+                await asyncio.shield(cast("asyncio.Future[None]", self._writing))
         if self._writing is not None and not self._writing.done():
             # The caller was cancelled while threads use the buffer and the descriptors: these are let go after them.
             self._writing.add_done_callback(self._release)
@@ -158,8 +158,31 @@ class FileWriter:
         self._filled = 0
 
     def _begin(self, *work: Callable[[], None]) -> None:
+        """Have a thread do each; `_writing` is done when all are. `run_in_executor` for each would cost five times that."""
         loop = asyncio.get_running_loop()
-        self._writing = asyncio.gather(*(loop.run_in_executor(self._executor, function) for function in work))
+        self._writing = writing = loop.create_future()
+        left = list(work)
+        errors: list[BaseException] = []
+
+        def run(function: Callable[[], None]) -> None:
+            try:
+                function()
+            except BaseException as error:
+                errors.append(error)
+            left.pop()
+            if not left:  # two threads that end together may both see it
+                loop.call_soon_threadsafe(finish)
+
+        def finish() -> None:
+            if writing.done():
+                return
+            if errors:
+                writing.set_exception(errors[0])
+            else:
+                writing.set_result(None)
+
+        for function in work:
+            self._executor.submit(run, function)
 
     async def _settled(self) -> None:
         if self._writing is None:
@@ -170,7 +193,7 @@ class FileWriter:
             raise disk_trouble(error) from error
         self._writing = None
 
-    def _release(self, finished: asyncio.Future[list[None]] | None) -> None:
+    def _release(self, finished: asyncio.Future[None] | None) -> None:
         if finished is not None and not finished.cancelled():
             finished.exception()  # seen; whoever was to be told has gone
         self._pool.give_back(self._lent)
