@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from gati_registry.errors import ClientDisconnected, Code, RegistryError
-from gati_registry.http.exchange import RECEIVE_INTO, Message, Receive, ReceiveInto, Scope, Send
+from gati_registry.http.exchange import FILL_TIME, RECEIVE_INTO, Message, Receive, ReceiveInto, Scope, Send
 from gati_registry.http.memo import MEMO, Memo
 from gati_registry.http.observe.labels import method_of, route_of
 from gati_registry.http.observe.logs import Access, AccessLog, request_id
@@ -195,7 +195,8 @@ class Edge:
             await asyncio.sleep(TICK)
 
     def _end_stalled(self) -> None:
-        oldest = self.now - self.settings.http.idle_timeout - TICK  # `waiting` may be almost a TICK too old
+        # `waiting` may be almost a TICK too old, and bytes may have come since within FILL_TIME.
+        oldest = self.now - self.settings.http.idle_timeout - TICK - FILL_TIME
         for exchange in self.requests:
             if 0 < exchange.waiting < oldest and not exchange.stalled:
                 exchange.stalled = True
@@ -241,8 +242,8 @@ class _Exchange:
     """One request and its answer, seen from outside."""
 
     __slots__ = (
-        "_edge", "_receive", "_receive_into", "_send", "about", "bytes_in", "bytes_out", "closing", "complete", "gone", "headers", "id",
-        "scope", "stalled", "start", "started", "status", "task", "unread", "waiting",
+        "_edge", "_receive", "_receive_into", "_send", "about", "bytes_in", "bytes_out", "closing", "complete", "gone",
+        "headers", "id", "scope", "stalled", "start", "started", "status", "task", "unread", "waiting",
     )  # fmt: skip
 
     def __init__(self, edge: Edge, scope: Scope, receive: Receive, send: Send) -> None:

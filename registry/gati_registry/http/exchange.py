@@ -31,10 +31,13 @@ RECEIVE_INTO = "gati.receive_into"
 """What a server offers in a scope's `extensions` where a body's bytes can go straight into the application's buffer.
 
 Called with a view of at least one byte, it fills that with the body's next bytes and returns when it is full, at the
-body's end, or with what came where nothing more came for a second or the client is gone. Its message is that of
-`receive`, with the number of bytes under `size` in place of `body`. It may take turns with `receive`; whoever cancels it
-has the view back as soon as it has raised.
+body's end, with the first bytes that come after `FILL_TIME`, or with what came until the client went away. Its message
+is that of `receive`, with the number of bytes under `size` in place of `body`. It may take turns with `receive`.
+Whoever cancels it has the view back as soon as it has raised.
 """
+
+FILL_TIME = 0.25
+"""Seconds; a large buffer is filled in many steps by a slow client, lest it looks like one that has stopped."""
 
 CERTIFICATE = "gati.certificate"
 """Where servers put a connection's client certificate (DER) in a request's scope, once TLS has checked it."""

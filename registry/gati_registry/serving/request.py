@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from gati_registry.http.edge import GONE
-from gati_registry.http.exchange import CERTIFICATE, RECEIVE_INTO, Message, Scope
+from gati_registry.http.exchange import CERTIFICATE, FILL_TIME, RECEIVE_INTO, Message, Scope
 from gati_registry.serving.framing import CHUNKED, CONTINUE, CRLF, UNTIL_CLOSE, AnswerHead, Chunks, answer_head
 
 if TYPE_CHECKING:
@@ -18,8 +18,6 @@ logger = logging.getLogger(__name__)
 
 # Bytes of a body that is offered to go straight into the application's buffer; for fewer it is not worth it.
 LARGE = 64 * 1024
-# Seconds after which a buffer is given back with what came, lest a slow client looks like one that has stopped.
-FILL_TIME = 1.0
 
 _BODILESS = frozenset({204, 304})
 

@@ -1,8 +1,8 @@
 """Appending to a staged file: hash and write side by side, off the event loop.
 
-Two buffers, one filling while the other is hashed and written by two threads. Those from the pool have 2 MiB and go past
-the page cache (O_DIRECT); without them it is 256 KiB at a time through the cache. `sync` writes the unaligned rest through
-the cache and syncs the file; only then may the offset be acknowledged.
+Two buffers, one filling while the other is hashed and written by two threads. Those from the pool have 2 MiB and go
+past the page cache (O_DIRECT); without them it is 256 KiB at a time through the cache. `sync` writes the unaligned rest
+through the cache and syncs the file; only then may the offset be acknowledged.
 
 `room` lends the free part of the buffer that is filling. That is safe for the bytes of others: the buffers go back to
 the pool in `close` alone, and whoever fills has to have let go of the view by then (`exchange.RECEIVE_INTO`).
@@ -158,7 +158,7 @@ class FileWriter:
         self._filled = 0
 
     def _begin(self, *work: Callable[[], None]) -> None:
-        """Have a thread do each; `_writing` is done when all are. `run_in_executor` for each would cost five times that."""
+        """Have a thread do each; `_writing` is done when all are. A future for each would cost several times that."""
         loop = asyncio.get_running_loop()
         self._writing = writing = loop.create_future()
         left = list(work)
