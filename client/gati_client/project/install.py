@@ -18,10 +18,10 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from gati_client.cache import Cache, Fetch
 from gati_client.client import Client
@@ -30,6 +30,7 @@ from gati_client.locks import locked
 from gati_client.pack.extract import Unpacking
 from gati_client.project import files, ranges
 from gati_client.project.lock import Lock, Package, nested
+from gati_client.together import together
 from gati_client.transfer import Descriptor, Manifest, Progress
 
 FOLDER = "gati_modules"
@@ -37,7 +38,6 @@ MAX_MANIFEST = 4 * 1024 * 1024
 AT_ONCE = 8
 """Packages that are worked on at a time, and blobs that are fetched."""
 _OURS = re.compile(r"application/vnd\.gati\.([a-z]+)\.config\.v1\+json")
-T = TypeVar("T")
 Connect = Callable[[str], Client]
 """A client, not yet entered, for the registry of a package; of the empty text, for the default one."""
 
@@ -159,7 +159,7 @@ class _Work:
             async with turn, once.setdefault(package.digest, asyncio.Lock()):
                 await self._one(key, package)
 
-        await _together(one(key, package) for key, package in wanted.items())
+        await together(one(key, package) for key, package in wanted.items())
 
     async def _one(self, key: str, package: Package) -> None:
         repository, _, version = key.rpartition("@")
@@ -205,7 +205,7 @@ class _Work:
             async with self.blobs:
                 return await self._blob(descriptor.digest, self._download(repository, package, descriptor))
 
-        paths = await _together(blob(each) for each in [*([config] if config else []), *manifest.layers])
+        paths = await together(blob(each) for each in [*([config] if config else []), *manifest.layers])
         data = b""
         if config:
             if config.size > MAX_MANIFEST:
@@ -263,18 +263,6 @@ class _Work:
         if not self.way.force:
             raise Conflict(text, remedy="take another version of it, or say --force")
         self.warnings.append(text)
-
-
-async def _together(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
-    """What all come to; the first failure ends the others."""
-    tasks = [asyncio.create_task(each) for each in work]
-    try:
-        return await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
 
 
 def _hex(digest: str) -> str:

@@ -24,6 +24,7 @@ from pathlib import Path
 from gati_client.errors import Conflict, GatiError, Integrity, Network
 from gati_client.lanes import Reply
 from gati_client.quick import httpx
+from gati_client.together import first
 from gati_client.transfer.hashing import NOTHING, Following, check, digest_of, sync_folder
 from gati_client.transfer.model import Descriptor, Progress
 from gati_client.transfer.relay import Relay
@@ -133,7 +134,7 @@ class Downloads:
                 ):
                     group.create_task(one(*item))
         except ExceptionGroup as failures:
-            raise next(_leaves(failures)) from None
+            raise first(failures) from None
 
     async def _fill(
         self, repository: str, descriptor: Descriptor, state: _State, progress: Progress | None, what: str
@@ -144,7 +145,7 @@ class Downloads:
                     filling = _Filling(self._transport, repository, descriptor, state, following, progress, what, group)
                     filling.begin()
             except ExceptionGroup as failures:
-                raise next(_leaves(failures)) from None
+                raise first(failures) from None
             found = await following.digest()
         if found != descriptor.digest:
             raise _Wrong(f"what the registry gave has digest {found} and not {descriptor.digest}")
@@ -479,11 +480,3 @@ def _write(partial: str, path: Path, data: bytes, durable: bool) -> None:
     os.replace(partial, path)
     if durable:
         sync_folder(path.parent)
-
-
-def _leaves(failures: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for failure in failures.exceptions:
-        if isinstance(failure, BaseExceptionGroup):
-            yield from _leaves(failure)
-        else:
-            yield failure

@@ -11,6 +11,7 @@ from typing import Any
 from gati_client.answers import Answer
 from gati_client.errors import Conflict, GatiError, Integrity, Network, NotFound
 from gati_client.lanes import Part, Reply
+from gati_client.together import first
 from gati_client.transfer.hashing import PIECE, digest_of, digest_of_source
 from gati_client.transfer.model import TITLE, Descriptor, Layer, Progress
 from gati_client.transfer.relay import Relay
@@ -86,7 +87,7 @@ class Uploads:
                 for number in sorted({*range(len(layers))} - {*small}):
                     group.create_task(one(number, layers[number]))
         except ExceptionGroup as failures:
-            raise _first(failures) from None
+            raise first(failures) from None
         return [_described(layer, digests[number]) for number, layer in enumerate(layers)]
 
     async def _many(
@@ -494,11 +495,3 @@ def _received(answer: Answer) -> int:
 def _with_digest(session: str, digest: str) -> str:
     # The query of a session is the registry's: it is kept letter for letter.
     return f"{session}{'&' if '?' in session else '?'}digest={digest}"
-
-
-def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first of what several tasks raised."""
-    failure: BaseException = failures
-    while isinstance(failure, BaseExceptionGroup):
-        failure = failure.exceptions[0]
-    return failure
