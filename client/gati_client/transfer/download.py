@@ -29,7 +29,7 @@ from gati_client.transfer.hashing import NOTHING, Following, check, digest_of, s
 from gati_client.transfer.model import Descriptor, Progress
 from gati_client.transfer.relay import Relay
 from gati_client.transfer.upload import pull_scopes
-from gati_client.transport import Ask, Transport, pieces
+from gati_client.transport import Transport, pieces
 
 _SMALL = 1 << 20  # bytes that come in one request and are held in memory
 _AT_ONCE = 64 * 1024
@@ -105,11 +105,12 @@ class Downloads:
         """Blobs as files; see `Artifacts.download_all`."""
         told = Relay(progress)
 
-        def small(ask: Ask, item: tuple[Descriptor, Path]) -> bool:
+        def ask(item: tuple[Descriptor, Path]) -> tuple[str, None]:
+            return f"/v2/{repository}/blobs/{item[0].digest}", None
+
+        def take(item: tuple[Descriptor, Path], reply: Reply) -> bool:
             descriptor, path = item
-            held: list[bytes | None] = []
-            ask(f"/v2/{repository}/blobs/{descriptor.digest}", None, partial(_holds, descriptor.size, held))
-            data = held[0]
+            data = _whole(descriptor.size, reply)
             if data is None or digest_of(data, descriptor.digest.partition(":")[0]) != descriptor.digest:
                 return False
             _write(_beside(path), path, data, durable)
@@ -130,7 +131,7 @@ class Downloads:
                     if item[0].size > _AT_ONCE:
                         group.create_task(one(*item))
                 for item in await self._transport.straight_each(
-                    left, small, method="GET", scopes=scopes, allowed=seconds
+                    left, ask, take, method="GET", scopes=scopes, allowed=seconds
                 ):
                     group.create_task(one(*item))
         except ExceptionGroup as failures:
@@ -433,11 +434,6 @@ class _Filling:
 
 def _whole(size: int, reply: Reply) -> bytes | None:
     return reply.read() if reply.status == 200 and reply.length == size else None
-
-
-def _holds(size: int, held: list[bytes | None], reply: Reply) -> bool:
-    held.append(_whole(size, reply))
-    return held[0] is not None
 
 
 def _fill(reply: Reply, view: memoryview) -> int:
