@@ -106,14 +106,17 @@ class Cache:
 
     async def _fetched(self, path: Path, fetch: Fetch) -> None:
         partial = self.root / "partial" / path.name
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (partial.parent, path.parent):
+            if not folder.is_dir():  # to make one that is there takes ten times as long
+                folder.mkdir(parents=True, exist_ok=True)
         partial.unlink(missing_ok=True)  # whole, but its process died before the rename: it is asked for again
         await fetch(partial)
         partial.chmod(0o444)
         partial.replace(path)
 
     async def _sound(self, path: Path, digest: str) -> bool:
+        if not path.exists():
+            return False
         try:
             if await asyncio.to_thread(_hashed, path, digest) != digest:
                 return False
