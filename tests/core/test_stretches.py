@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from gati_registry.bootstrap import Registry
+from gati_registry.domain.events import Event
 from gati_registry.http.blobs import SMALL, STRETCH
 from gati_registry.keys import FileMasterKey
 from gati_registry.ports import FileBacked
@@ -52,6 +54,24 @@ async def test_large_blobs_are_left_to_the_kernel(site: Registry, client: Client
     assert await pull(client, BIG, Range="bytes=5-500") == (BIG[5:501], 0)
     _, kernels = await pull(client, BIG, Range="bytes=5-14,100-200099")
     assert kernels == 200_000
+
+
+async def test_observers_hear_how_much_was_sent(site: Registry, client: Client) -> None:
+    heard: list[Event] = []
+
+    async def observe(events: Sequence[Event]) -> None:
+        heard.extend(events)
+
+    site.observers.add([observe])
+    assert (await client.push_blob("a", BIG)).status == 201
+    assert (await pull(client, BIG))[0] == BIG
+    assert await pull(client, BIG) == (BIG, len(BIG))
+    assert await pull(client, BIG, Range="bytes=5-200004") == (BIG[5:200_005], 200_000)
+    broken = client.begin("GET", f"/v2/a/blobs/{sha256(BIG)}")
+    broken.feed(b"", more=False)
+    await broken.breaks_off(after=STRETCH + 1)
+    await site.observers.flush()
+    assert [event.sent for event in heard] == [len(BIG), len(BIG), 200_000, 2 * STRETCH]
 
 
 async def test_those_of_an_encrypted_store_are_not(folder: Path, clock: FakeClock) -> None:
