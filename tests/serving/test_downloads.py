@@ -12,6 +12,7 @@ import socket
 import ssl
 import struct
 import threading
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -408,6 +409,7 @@ def test_a_shutdown_waits_for_a_download(tmp_path: Path, http_server: str) -> No
         with contextlib.suppress(OSError):  # until it does not listen any more
             while True:
                 RawClient(server.host).close()
+                time.sleep(0.02)
         while len(client.buffer) < len(BLOB):
             client._read()
         assert client.buffer == BLOB
