@@ -35,7 +35,7 @@ METHODS: dict[type, str] = {
     explain logins me register sessions set_password trust_publisher trusted_publishers update user users""",
     Advisories: "decide get list put submit withdraw",
     Artifacts: """blob copy delete digest download download_all export_layout has_blob import_layout manifest
-    mount_blob push put_blob put_manifest referrers repositories tags""",
+    mount_blob push put_blob put_blobs put_manifest referrers repositories tags""",
     Audit: "checkpoint consistency entries inclusion keys",
     Capabilities: "delegate give_up issue list revoke",
     Keys: "create list revoke rotate",

@@ -13,6 +13,9 @@ import itertools
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
@@ -21,7 +24,7 @@ from starlette.routing import Route, Router
 from gati_registry.__main__ import parser
 from gati_registry.errors import ClientDisconnected, Code, RegistryError, Unavailable
 from gati_registry.http.edge import Edge
-from gati_registry.http.exchange import RECEIVE_INTO, ReceiveInto
+from gati_registry.http.exchange import RECEIVE_INTO, ZEROCOPY, Receive, ReceiveInto, Scope, Send
 from gati_registry.http.observe.health import routes
 from gati_registry.http.observe.logs import configure
 from gati_registry.http.observe.metrics import Metrics
@@ -165,6 +168,24 @@ async def _twice(part: bytes) -> AsyncIterator[bytes]:
         yield part
 
 
+class _File:
+    """Stretches of the file that `DEMO_FILE` names, sent by the kernel: `?part=OFFSET-COUNT&part=…[&length=N]`."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        query = parse_qs(scope["query_string"].decode())
+        headers = [(b"content-length", length.encode()) for length in query.get("length", ())]
+        *first, last = [[int(number) for number in part.split("-")] for part in query["part"]]
+        with self._open() as file:
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            for offset, count in first:
+                await send({"type": ZEROCOPY, "file": file, "offset": offset, "count": count, "more_body": True})
+                await send({"type": "http.response.body", "body": b"|", "more_body": True})
+            await send({"type": ZEROCOPY, "file": file, "offset": last[0], "count": last[1]})
+
+    def _open(self) -> BinaryIO:
+        return Path(os.environ["DEMO_FILE"]).open("rb")
+
+
 class Kernel:
     """The demo's answer to `health.Observed`."""
 
@@ -212,6 +233,7 @@ def create_app(settings: Settings) -> Edge:
             Route("/scope", _scope),
             Route("/stream", _stream),
             Route("/odd", _odd),
+            Route("/file", _File()),
             *routes(kernel),
         ],
         lifespan=lifespan,

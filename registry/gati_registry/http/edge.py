@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from gati_registry.errors import ClientDisconnected, Code, RegistryError
-from gati_registry.http.exchange import FILL_TIME, RECEIVE_INTO, Message, Receive, ReceiveInto, Scope, Send
+from gati_registry.http.exchange import FILL_TIME, RECEIVE_INTO, ZEROCOPY, Message, Receive, ReceiveInto, Scope, Send
 from gati_registry.http.memo import MEMO, Memo
 from gati_registry.http.observe.labels import method_of, route_of
 from gati_registry.http.observe.logs import Access, AccessLog, request_id
@@ -49,6 +49,7 @@ _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}").fullmatch
 _ORIGIN = re.compile(rb"https?://[^/]+", re.IGNORECASE)
 _READS = frozenset({"GET", "HEAD"})
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
+_BODY = frozenset({"http.response.body", ZEROCOPY})
 _ALWAYS_ANSWERED = frozenset({"/livez", "/readyz", "/metrics"})
 _flatten = itertools.chain.from_iterable
 
@@ -308,8 +309,8 @@ class _Exchange:
         if message["type"] == "http.response.start":
             await self._send_start(message)
             return
-        if message["type"] == "http.response.body":
-            self.bytes_out += len(message.get("body", b""))
+        if message["type"] in _BODY:
+            self.bytes_out += message["count"] if message["type"] == ZEROCOPY else len(message.get("body", b""))
             if not message.get("more_body", False):
                 if self.unread and self.about.http1:
                     await self._answer_early(message)
@@ -351,8 +352,8 @@ class _Exchange:
         The client has the whole answer before the rest of its body is read; a good one stops there. Closing with
         unread bytes would reset the connection, and the answer might never be seen.
         """
-        if body := message.get("body", b""):
-            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+        if message.get("body") or message["type"] == ZEROCOPY:
+            await self._send({**message, "more_body": True})
         left = self.bytes_in + (LINGER_BYTES if self.closing else KEEP_ALIVE_DRAIN)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS):

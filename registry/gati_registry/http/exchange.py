@@ -16,7 +16,7 @@ from gati_registry.domain.upload import size_mismatch
 from gati_registry.errors import ClientDisconnected, Code, RegistryError
 from gati_registry.http.memo import MEMO, Memo
 from gati_registry.http.observe.logs import request_id
-from gati_registry.ports import BlobRow, ManifestRow
+from gati_registry.ports import BlobRow, FileBacked, ManifestRow
 from gati_registry.values.reference import RepositoryName
 
 Scope = MutableMapping[str, Any]
@@ -41,6 +41,13 @@ FILL_TIME = 0.25
 
 CERTIFICATE = "gati.certificate"
 """Where servers put a connection's client certificate (DER) in a request's scope, once TLS has checked it."""
+
+ZEROCOPY = "http.response.zerocopysend"
+"""ASGI's extension and its message: a stretch of a file is the next part of the body. `offset` and `count` are not left
+out here.
+
+Source: https://asgi.readthedocs.io/en/latest/extensions.html#zero-copy-send
+"""
 
 _BODILESS = frozenset({204, 304})
 _NOTHING: Mapping[str, Any] = {}
@@ -169,6 +176,16 @@ class Exchange:
         """A piece of the body."""
         self.sent += len(body)
         await self.send({"type": "http.response.body", "body": body, "more_body": more})
+
+    @property
+    def sends_files(self) -> bool:
+        """Whether the server takes `stretch`."""
+        return ZEROCOPY in self.scope.get("extensions", ())
+
+    async def stretch(self, file: FileBacked, offset: int, count: int, *, more: bool) -> None:
+        """A piece of the body that the kernel takes out of a file."""
+        self.sent += count
+        await self.send({"type": ZEROCOPY, "file": file, "offset": offset, "count": count, "more_body": more})
 
     async def fail(self, error: RegistryError) -> None:
         """The error as the protocol writes it."""

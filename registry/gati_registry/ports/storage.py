@@ -51,6 +51,17 @@ class BlobReader(Protocol):
         """Let go."""
 
 
+@runtime_checkable
+class FileBacked(Protocol):
+    """A capability of a blob reader: the bytes are a file's as they are, at the same offsets."""
+
+    def fileno(self) -> int:
+        """The open file, until `close`; to be read by offset alone."""
+
+    def cached(self, offset: int, length: int) -> bool:
+        """Whether these bytes can be read without waiting for a disk, as far as can be told."""
+
+
 class BlobStore(Protocol):
     """Bytes by name. Names are made by the caller, used once and never again."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterable
@@ -30,6 +31,8 @@ BODY_WAITING = 256 * 1024
 REQUESTS_WAITING = 64 * 1024
 # Parts of an answer up to so many bytes are copied into one; larger ones are handed over as they are.
 SMALL = 16 * 1024
+# Bytes that show when the client has made room: see `write_file`.
+WEDGE = 16 * 1024
 # Seconds that a client gets to close its side, or to answer TLS's farewell; uvloop gives 30, and a shutdown would wait.
 FAREWELL = 2.0
 # Bytes that are dropped meanwhile; a reset for what was not read could overtake the answer.
@@ -94,6 +97,8 @@ class Http11(asyncio.Protocol):
         self.scheme = "http"
         self.certificate: bytes | None = None
         """The client's, DER; checked in the handshake."""
+        self.sends_files = False
+        """Whether `write_file` can be used."""
         self.heads = worker.heads
         self.client: Address = None
         self.server: Address = None
@@ -107,6 +112,7 @@ class Http11(asyncio.Protocol):
         self._reading_paused = False
         self._writable: asyncio.Future[None] | None = None  # while the client does not read
         self._lost = False
+        self._number = -1  # of the socket, once a file was sent; valid while the transport is not closing
 
     # --- the transport's calls ----------------------------------------------------------------------------------
 
@@ -115,6 +121,7 @@ class Http11(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         self.scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
         self.certificate = client_certificate(transport.get_extra_info("ssl_object"))
+        self.sends_files = self.scheme == "http" and hasattr(os, "sendfile")
         if self.scheme == "https":
             self.heads = Heads()  # what the client's certificate proves holds on its own connection
         self.client = _address(transport.get_extra_info("peername"))
@@ -297,6 +304,41 @@ class Http11(asyncio.Protocol):
             self.transport.write(b"".join(parts))
         else:
             self.transport.writelines(parts)
+
+    async def write_file(self, file: int, offset: int, count: int) -> None:
+        """Send a stretch of an open file without copying it; returns when the kernel has it.
+
+        Where the socket takes no more, a small piece goes the usual way: the transport sends it as soon as there is
+        room, and that is the sign to go on. So nobody but the transport waits for the socket, notices that the client
+        is gone, or holds a descriptor of it.
+
+        Raises:
+            ValueError: the file ends before.
+            OSError: it cannot be read.
+        """
+        transport = self.transport
+        if transport.is_closing():
+            return
+        if self._number < 0:
+            self._number = transport.get_extra_info("socket").fileno()
+        transport.set_write_buffer_limits(0)  # from here on `flushed` means all of it
+        try:
+            await self.flushed()
+            while count and not transport.is_closing():
+                try:
+                    sent = os.sendfile(self._number, file, offset, count)
+                except OSError:  # no room; if it is the connection's end, the transport will find out
+                    piece = os.pread(file, min(count, WEDGE), offset)
+                    transport.write(piece)
+                    await self.flushed()
+                    sent = len(piece)
+                if not sent:
+                    raise ValueError("the file is shorter than what is to be sent of it")
+                offset += sent
+                count -= sent
+        finally:
+            if not transport.is_closing():
+                transport.set_write_buffer_limits()
 
     @property
     def congested(self) -> bool:

@@ -7,8 +7,17 @@ import logging
 from typing import TYPE_CHECKING
 
 from gati_registry.http.edge import GONE
-from gati_registry.http.exchange import CERTIFICATE, FILL_TIME, RECEIVE_INTO, Message, Scope
-from gati_registry.serving.framing import CHUNKED, CONTINUE, CRLF, UNTIL_CLOSE, AnswerHead, Chunks, answer_head
+from gati_registry.http.exchange import CERTIFICATE, FILL_TIME, RECEIVE_INTO, ZEROCOPY, Message, Scope
+from gati_registry.serving.framing import (
+    CHUNKED,
+    CONTINUE,
+    CRLF,
+    LAST_CHUNK,
+    UNTIL_CLOSE,
+    AnswerHead,
+    Chunks,
+    answer_head,
+)
 
 if TYPE_CHECKING:
     from gati_registry.serving.heads import Known
@@ -20,6 +29,7 @@ logger = logging.getLogger(__name__)
 LARGE = 64 * 1024
 
 _BODILESS = frozenset({204, 304})
+_BODY = frozenset({"http.response.body", ZEROCOPY})
 
 
 class Request:
@@ -60,7 +70,7 @@ class Request:
             "client": connection.client,
             "server": connection.server,
             "state": connection.worker.state.copy(),
-            "extensions": {},
+            "extensions": {ZEROCOPY: {}} if connection.sends_files else {},
         }
         if head.length >= LARGE:
             self.scope["extensions"][RECEIVE_INTO] = self.receive_into
@@ -225,10 +235,13 @@ class Request:
             )
             self._rest = self._answer.length
             return
-        if kind != "http.response.body" or self._answer is None or self._complete:
+        if kind not in _BODY or self._answer is None or self._complete:
             raise RuntimeError(f"{kind} has no place here")
         more = message.get("more_body", False)
-        self._send(self._framed(message.get("body", b""), more))
+        if kind == ZEROCOPY:
+            await self._send_file(message["file"].fileno(), message["offset"], message["count"], more)
+        else:
+            self._send(self._framed(message.get("body", b""), more))
         if connection.congested:
             await connection.flushed()
         if not more and not self._gone:
@@ -243,15 +256,30 @@ class Request:
         if parts:
             self._connection.write(parts)
 
+    async def _send_file(self, number: int, offset: int, count: int, more: bool) -> None:
+        if self._silent or not count:
+            self._send(self._framed(b"", more))
+            return
+        chunked = self._rest == CHUNKED
+        if not chunked:
+            self._count(count, more)
+        self._send([b"%x\r\n" % count] if chunked else [])
+        await self._connection.write_file(number, offset, count)
+        if chunked and not self._gone:
+            self._send([CRLF] if more else [CRLF, LAST_CHUNK])
+
     def _framed(self, body: bytes, more: bool) -> list[bytes]:
         size = len(body)
         if self._silent:
             return []
         if self._rest == CHUNKED:
             parts = [b"%x\r\n" % size, body, CRLF] if size else []
-            return parts if more else [*parts, b"0\r\n\r\n"]
+            return parts if more else [*parts, LAST_CHUNK]
+        self._count(size, more)
+        return [body] if size else []
+
+    def _count(self, size: int, more: bool) -> None:
         if self._rest != UNTIL_CLOSE:
             if size > self._rest or (size < self._rest and not more):
                 raise ValueError("the answer's body is longer or shorter than its Content-Length")
             self._rest -= size
-        return [body] if size else []
