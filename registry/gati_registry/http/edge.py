@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from gati_registry.errors import ClientDisconnected, Code, RegistryError
-from gati_registry.http.exchange import ZEROCOPY, Message, Receive, Scope, Send
+from gati_registry.http.exchange import FILL_TIME, RECEIVE_INTO, ZEROCOPY, Message, Receive, ReceiveInto, Scope, Send
 from gati_registry.http.memo import MEMO, Memo
 from gati_registry.http.observe.labels import method_of, route_of
 from gati_registry.http.observe.logs import Access, AccessLog, request_id
@@ -196,7 +196,8 @@ class Edge:
             await asyncio.sleep(TICK)
 
     def _end_stalled(self) -> None:
-        oldest = self.now - self.settings.http.idle_timeout - TICK  # `waiting` may be almost a TICK too old
+        # `waiting` may be almost a TICK too old, and bytes may have come since within FILL_TIME.
+        oldest = self.now - self.settings.http.idle_timeout - TICK - FILL_TIME
         for exchange in self.requests:
             if 0 < exchange.waiting < oldest and not exchange.stalled:
                 exchange.stalled = True
@@ -242,8 +243,8 @@ class _Exchange:
     """One request and its answer, seen from outside."""
 
     __slots__ = (
-        "_edge", "_receive", "_send", "about", "bytes_in", "bytes_out", "closing", "complete", "gone", "headers", "id",
-        "scope", "stalled", "start", "started", "status", "task", "unread", "waiting",
+        "_edge", "_receive", "_receive_into", "_send", "about", "bytes_in", "bytes_out", "closing", "complete", "gone",
+        "headers", "id", "scope", "stalled", "start", "started", "status", "task", "unread", "waiting",
     )  # fmt: skip
 
     def __init__(self, edge: Edge, scope: Scope, receive: Receive, send: Send) -> None:
@@ -261,6 +262,9 @@ class _Exchange:
         self.bytes_in = self.bytes_out = 0
         self.waiting = 0.0  # since when a transfer waits for the client; 0: it does not
         self.unread = not about.bodiless
+        if self.unread and RECEIVE_INTO in scope.get("extensions", ()):
+            self._receive_into: ReceiveInto = scope["extensions"][RECEIVE_INTO]
+            scope["extensions"][RECEIVE_INTO] = self.receive_into
         self.closing = False  # the connection ends after the answer
         self.started = self.complete = self.gone = self.stalled = False
 
@@ -277,14 +281,24 @@ class _Exchange:
             return await self._receive()
         self.waiting = self._edge.now
         message = await self._receive()
+        self._came(message, len(message.get("body", b"")))
+        return message
+
+    async def receive_into(self, view: memoryview) -> Message:
+        """The application's `exchange.RECEIVE_INTO`."""
+        self.waiting = self._edge.now
+        message = await self._receive_into(view)
+        self._came(message, message.get("size", 0))
+        return message
+
+    def _came(self, message: Message, size: int) -> None:
         self.waiting = 0.0
         if message["type"] == "http.request":
-            self.bytes_in += len(message.get("body", b""))
+            self.bytes_in += size
             self.unread = message.get("more_body", False)
         else:
             self.gone = True
             self.unread = False
-        return message
 
     async def send(self, message: Message) -> None:
         """The application's `send`.

@@ -7,7 +7,7 @@ would be most of the cost of a small GET.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -25,6 +25,20 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
+ReceiveInto = Callable[[memoryview], Awaitable[Message]]
+
+RECEIVE_INTO = "gati.receive_into"
+"""What a server offers in a scope's `extensions` where a body's bytes can go straight into the application's buffer.
+
+Called with a view of at least one byte, it fills that with the body's next bytes and returns when it is full, at the
+body's end, with the first bytes that come after `FILL_TIME`, or with what came until the client went away. Its message
+is that of `receive`, with the number of bytes under `size` in place of `body`. It may take turns with `receive`.
+Whoever cancels it has the view back as soon as it has raised.
+"""
+
+FILL_TIME = 0.25
+"""Seconds; a large buffer is filled in many steps by a slow client, lest it looks like one that has stopped."""
+
 CERTIFICATE = "gati.certificate"
 """Where servers put a connection's client certificate (DER) in a request's scope, once TLS has checked it."""
 
@@ -36,6 +50,7 @@ Source: https://asgi.readthedocs.io/en/latest/extensions.html#zero-copy-send
 """
 
 _BODILESS = frozenset({204, 304})
+_NOTHING: Mapping[str, Any] = {}
 _NOWHERE = RepositoryName("")
 
 
@@ -184,30 +199,57 @@ class RequestBody:
 
     def __init__(self, exchange: Exchange) -> None:
         self._receive = exchange.receive
+        self._receive_into: ReceiveInto | None = exchange.scope.get("extensions", _NOTHING).get(RECEIVE_INTO)
+        self._received = 0
+        self._more = True
         self.length = _content_length(exchange)
+        self.into = None if self._receive_into is None else self._into
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The bytes as they come.
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The bytes that are still to be read, as they come.
 
         Raises:
             ClientDisconnected: the client went away.
             RegistryError: SIZE_INVALID where more or fewer bytes came than announced.
         """
-        received = 0
-        while True:
+        return self
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while self._more:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientDisconnected
             chunk: bytes = message.get("body", b"")
+            self._count(len(chunk), message)
             if chunk:
-                received += len(chunk)
-                if self.length is not None and received > self.length:
-                    raise size_mismatch(self.length, received)
-                yield chunk
-            if not message.get("more_body", False):
-                break
-        if self.length is not None and received != self.length:
-            raise size_mismatch(self.length, received)
+                return chunk
+        self._check_length()
+        raise StopAsyncIteration
+
+    async def _into(self, view: memoryview) -> int:
+        if not self._more:
+            self._check_length()
+            return 0
+        assert self._receive_into is not None
+        message = await self._receive_into(view)
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnected
+        size: int = message["size"]
+        self._count(size, message)
+        return size
+
+    def _count(self, size: int, message: Message) -> None:
+        self._received += size
+        self._more = message.get("more_body", False)
+        if self.length is not None and self._received > self.length:
+            raise size_mismatch(self.length, self._received)
+
+    def _check_length(self) -> None:
+        if self.length is not None and self._received != self.length:
+            raise size_mismatch(self.length, self._received)
 
     async def whole(self, limit: int) -> bytes:
         """All of it, if that is at most `limit` bytes.

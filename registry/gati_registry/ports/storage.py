@@ -30,6 +30,17 @@ class StagedWriter(Protocol):
         """Let go; bytes not synced may be lost."""
 
 
+@runtime_checkable
+class Fillable(Protocol):
+    """A `StagedWriter` whose next bytes may be put where it says, in place of `write`."""
+
+    async def room(self) -> memoryview:
+        """Where they go, one at least. Nothing may be put there any more once this is called again, or `close` is."""
+
+    def fill(self, size: int) -> None:
+        """So many were put there, from its first byte on."""
+
+
 class BlobReader(Protocol):
     """Reads one blob; must be closed."""
 

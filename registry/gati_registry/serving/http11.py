@@ -62,6 +62,29 @@ class Worker:
             connection.close_if_idle()
 
 
+class _Filling(asyncio.BufferedProtocol):
+    """Stands in for a connection while a request's body goes straight into the application's buffer."""
+
+    def __init__(self, connection: Http11, request: Request) -> None:
+        self._connection = connection
+        self._request = request
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._request.room()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._request.filled(nbytes)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connection.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._connection.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._connection.resume_writing()
+
+
 class Http11(asyncio.Protocol):
     """One connection."""
 
@@ -245,7 +268,9 @@ class Http11(asyncio.Protocol):
 
     def _regulate_reading(self) -> None:
         request = self._request
-        full = request is not None and (request.waiting >= BODY_WAITING or len(self._buffer) >= REQUESTS_WAITING)
+        full = request is not None and (
+            request.waiting >= BODY_WAITING or request.rests or len(self._buffer) >= REQUESTS_WAITING
+        )
         if full != self._reading_paused and not self.transport.is_closing():
             self._reading_paused = full
             if full:
@@ -256,6 +281,17 @@ class Http11(asyncio.Protocol):
     def body_taken(self) -> None:
         """The application has taken what waited of the body."""
         if self._reading_paused:
+            self._regulate_reading()
+
+    def begin_filling(self, request: Request) -> None:
+        """What comes goes into the view that the request has for it."""
+        self.transport.set_protocol(_Filling(self, request))
+        self._regulate_reading()
+
+    def end_filling(self) -> None:
+        """The view is full, or wanted back."""
+        if not self._lost:
+            self.transport.set_protocol(self)
             self._regulate_reading()
 
     def write(self, parts: list[bytes]) -> None:
