@@ -215,7 +215,8 @@ def test_what_came_of_a_broken_chunk_is_kept(registry: RegistryProcess, certific
 
     wait_for(lambda: received() > 1)
     offset = received()
-    assert offset == sent
+    # Over TLS the client leaves the server's tickets unread: the close is a reset, and takes with it what was under way.
+    assert offset == sent if registry.url.startswith("http:") else offset <= sent
     chunk = f"Content-Range: {offset}-{len(content) - 1}"
     path = _path(uploader.ask("PATCH", path, content[offset:], chunk))
     uploader.close(path, content)
