@@ -206,6 +206,7 @@ def test_what_came_of_a_broken_chunk_is_kept(registry: RegistryProcess, certific
     content, sent = _bytes(8 * MIB), 5 * MIB + 12_345
     uploader, broken = Uploader(registry, certificate), Uploader(registry, certificate)
     path = uploader.open()
+    assert broken.ask("GET", "/v2/").status == 200  # reads TLS's tickets too: unread, they would make the close a reset
     head = _head(path, len(content), f"Content-Range: 0-{len(content) - 1}", method="PATCH")
     _send_in_pieces(broken.client, head + content[:sent])
     broken.client.close()
@@ -215,7 +216,7 @@ def test_what_came_of_a_broken_chunk_is_kept(registry: RegistryProcess, certific
 
     wait_for(lambda: received() > 1)
     offset = received()
-    # Over TLS the client leaves the server's tickets unread: the close is a reset, and takes with it what was under way.
+    # Over TLS what waits undecrypted at the connection's end is lost with it.
     assert offset == sent if registry.url.startswith("http:") else offset <= sent
     chunk = f"Content-Range: {offset}-{len(content) - 1}"
     path = _path(uploader.ask("PATCH", path, content[offset:], chunk))
