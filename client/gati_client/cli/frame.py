@@ -17,7 +17,6 @@ the program with their exit code. Imports of the SDK belong into the commands: `
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 import functools
@@ -145,7 +144,7 @@ def common(function: Function) -> Function:
 
 
 class App(typer.Typer):
-    """A group of commands, each of which takes the common options."""
+    """A group of commands, `def` or `async def`, each of which takes the common options (see `tree`)."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
@@ -156,19 +155,11 @@ class App(typer.Typer):
             **options,
         )
 
-    def command(self, name: str | None = None, **options: Any) -> Callable[[Function], Function]:
-        """As Typer's, for `def` and `async def`."""
-        register = super().command(name, **options)
-
-        def decorate(function: Function) -> Function:
-            register(common(function))
-            return function
-
-        return decorate
-
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end."""
+    import asyncio
+
     return asyncio.run(work)
 
 
