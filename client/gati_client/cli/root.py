@@ -136,6 +136,7 @@ def root(
 
 def main() -> int:
     """Run; returns the exit code. Errors are one line with the remedy; a traceback comes with --debug alone."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # to look for them takes as long as a request
     if "_GATI_COMPLETE" in os.environ:
         from typer._completion_classes import completion_init
 

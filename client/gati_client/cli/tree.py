@@ -1,4 +1,4 @@
-"""How the tree of commands grows: a command is made when it is asked for, and what it is given is read without pydantic.
+"""How the tree of commands grows: a command is made when it is asked for, and reads its words without pydantic.
 
 A call needs one command of more than a hundred, each with a dozen options. Typer makes all of a group at once, and
 reads every value, defaults too, through a pydantic adapter of its own; importing pydantic takes longer than all else
