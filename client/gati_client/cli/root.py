@@ -138,9 +138,10 @@ def main() -> int:
     """Run; returns the exit code. Errors are one line with the remedy; a traceback comes with --debug alone."""
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # to look for them takes as long as a request
     if "_GATI_COMPLETE" in os.environ:
-        from typer._completion_classes import completion_init
+        from typer import _completion_classes as completion
 
-        completion_init()
+        completion._sanitize_help_text = lambda text: text  # none has rich's tags, and rich takes long to import
+        completion.completion_init()
     try:
         code = typer.main.get_group(app).main(prog_name="gati", standalone_mode=False)
         sys.stdout.flush()

@@ -44,12 +44,13 @@ def test_calls_without_a_registry(home: Path, words: list[str]) -> None:
     assert not found & OFFLINE
 
 
-def test_completion(home: Path) -> None:
-    """What the shell asks for at each press of a key."""
-    asking = {"_GATI_COMPLETE": "complete_bash", "COMP_WORDS": "gati module de", "COMP_CWORD": "2"}
+@pytest.mark.parametrize("words", ["module de", "registry "])
+def test_completion(home: Path, words: str) -> None:
+    """What a shell asks for at each press of a key."""
+    asking = {"_GATI_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": f"gati {words}"}
     found = imported(program(home, **asking))
-    assert "gati_client.cli.kinds" in found
-    assert not found & (OFFLINE - {"rich", "pygments"} | {"asyncio", "gati_client.client"})
+    assert f"gati_client.cli.{'kinds' if words.startswith('module') else 'registry'}" in found
+    assert not found & {*OFFLINE, "asyncio", "gati_client.client"}
 
 
 def test_calls_of_a_registry(site: Registry, gati: Client, user: str) -> None:
