@@ -47,8 +47,7 @@ def test_calls_without_a_registry(home: Path, words: list[str]) -> None:
 @pytest.mark.parametrize("words", ["module de", "registry "])
 def test_completion(home: Path, words: str) -> None:
     """What a shell asks for at each press of a key."""
-    asking = {"_GATI_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": f"gati {words}"}
-    found = imported(program(home, **asking))
+    found = imported(program(home, _GATI_COMPLETE="complete_zsh", _TYPER_COMPLETE_ARGS=f"gati {words}"))
     assert f"gati_client.cli.{'kinds' if words.startswith('module') else 'registry'}" in found
     assert not found & {*OFFLINE, "asyncio", "gati_client.client"}
 
