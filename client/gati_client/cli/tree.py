@@ -21,6 +21,8 @@ from typer._param_types import coerce_cli_path
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command_from_info, get_command_name
 
+from gati_client.cli.frame import common
+
 Make = Callable[[], Any]
 """Makes a command."""
 
@@ -95,8 +97,6 @@ def makers(app: typer.Typer) -> dict[str, Make]:
 
 def _command(info: Any) -> Any:
     """A command with the common options."""
-    from gati_client.cli.frame import common
-
     info = copy.copy(info)
     info.callback, info.cls = common(info.callback), Command
     return get_command_from_info(info, pretty_exceptions_short=True, rich_markup_mode="rich")
