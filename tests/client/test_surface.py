@@ -29,8 +29,8 @@ NAMES = """BytesSource Client Conflict Credential Credentials Denied Descriptor 
 Manifest Name Network NotFound Patience Progress Source StaticCredentials SyncClient Usage"""
 
 METHODS: dict[type, str] = {
-    Client: """account advisories audit capabilities close features host keys namespaces orgs resolve search
-    versions""",
+    Client: """account advisories artifacts audit capabilities close features host keys namespaces orgs resolve
+    search versions""",
     Account: """begin_device change_user delete delete_user device_token distrust_publisher end_login end_session
     explain logins me register sessions set_password trust_publisher trusted_publishers update user users""",
     Advisories: "decide get list put submit withdraw",

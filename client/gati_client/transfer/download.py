@@ -42,6 +42,7 @@ _BUFFER = 1 << 20  # bytes of one write
 _BUFFERS = 2  # of one connection: one is filled while the other is hashed
 _LITTLE = 64 * 1024  # bytes that are waited for where a buffer takes long to fill
 _PATIENT = 0.1  # seconds that are long
+_NOTED = 0.5  # seconds of work that whoever is killed loses
 _PROGRESS = 64 * 1024  # bytes after which a connection that broke counts as one that worked
 
 
@@ -166,6 +167,8 @@ class _State:
     digest: str
     size: int
     done: set[int] = field(default_factory=set)
+    noted: float = 0.0  # when
+    fresh: bool = False  # there are segments that the note does not know
 
     def load(self) -> None:
         """What an earlier try left, as far as it fits."""
@@ -180,8 +183,7 @@ class _State:
         if os.fstat(self.file).st_size != self.size:
             self.done = set()
         if not self.done:
-            os.ftruncate(self.file, 0)
-            os.ftruncate(self.file, self.size)
+            self._empty()
 
     def missing(self) -> list[int]:
         """Segments that are not there, in order."""
@@ -190,10 +192,17 @@ class _State:
     def add(self, segment: int) -> None:
         """A segment is written."""
         self.done.add(segment)
+        self.fresh = True
+        if time.monotonic() - self.noted > _NOTED:
+            self.keep()
+
+    def keep(self) -> None:
+        """Write down which segments there are, for who goes on after us."""
         document = {"digest": self.digest, "size": self.size, "segment": _SEGMENT, "done": sorted(self.done)}
         fresh = self.note.with_name(self.note.name + ".new")
         fresh.write_text(json.dumps(document))
         fresh.replace(self.note)
+        self.noted, self.fresh = time.monotonic(), False
 
     def whole(self) -> int:
         """Bytes from the beginning on that are there without a gap."""
@@ -204,15 +213,21 @@ class _State:
 
     def discard(self) -> None:
         """Forget all."""
-        self.done = set()
+        self.done, self.fresh = set(), False
         self.note.unlink(missing_ok=True)
-        os.ftruncate(self.file, 0)
+        self._empty()
+
+    def _empty(self) -> None:
+        # Not what is empty already: ext4 takes that for a file that is written anew, and allocates it all in `close`.
+        if os.fstat(self.file).st_size:
+            os.ftruncate(self.file, 0)
         os.ftruncate(self.file, self.size)
 
     def finish(self, path: Path, durable: bool) -> None:
         """Give it its name."""
         if durable:
             os.fsync(self.file)
+        self.fresh = False
         self.partial.replace(path)
         self.note.unlink(missing_ok=True)
         if durable:
@@ -236,7 +251,11 @@ def _partial(path: Path, descriptor: Descriptor) -> Iterator[_State]:
         note = partial.with_name(f"{partial.name}.json")
         state = _State(partial, note, file, descriptor.digest, descriptor.size)
         state.load()
-        yield state
+        try:
+            yield state
+        finally:
+            if state.fresh:
+                state.keep()
     finally:
         os.close(file)
 

@@ -29,8 +29,11 @@ Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 BODY_WAITING = 256 * 1024
 # Bytes of further requests that may wait for an answer to go out.
 REQUESTS_WAITING = 64 * 1024
-# Parts of an answer up to so many bytes are copied into one; larger ones are handed over as they are.
+# Parts of an answer up to so many bytes are copied into one, and so are answers to a client that asks ahead; larger
+# ones are handed over as they are.
 SMALL = 16 * 1024
+# Turns of the event loop that an answer waits for the next one to a client that has asked ahead.
+TURNS = 2
 # Bytes that show when the client has made room: see `write_file`.
 WEDGE = 16 * 1024
 # Seconds that a client gets to close its side, or to answer TLS's farewell; uvloop gives 30, and a shutdown would wait.
@@ -112,6 +115,9 @@ class Http11(asyncio.Protocol):
         self._reading_paused = False
         self._writable: asyncio.Future[None] | None = None  # while the client does not read
         self._lost = False
+        self._held: list[bytes] = []  # small answers that wait for the next
+        self._held_size = 0
+        self._looking = False  # `_look` is to be called
         self._number = -1  # of the socket, once a file was sent; valid while the transport is not closing
 
     # --- the transport's calls ----------------------------------------------------------------------------------
@@ -239,6 +245,7 @@ class Http11(asyncio.Protocol):
         """Answer with a status and nothing else; whatever follows is not taken for a request."""
         headers = [(b"content-length", b"0"), *self.worker.answer_headers()]
         self.write([framing.answer_head(status, headers, bodiless=True, old=False, closes=True).data])
+        self._flush()
         self._request = None
         self._buffer.clear()
         self._dropped = 0
@@ -256,6 +263,7 @@ class Http11(asyncio.Protocol):
             silent: nothing of what was sent would tell the client so.
         """
         self._request = None
+        self._flush()
         if silent and not self.transport.is_closing():
             with contextlib.suppress(OSError):
                 self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -298,12 +306,38 @@ class Http11(asyncio.Protocol):
         """Send; nothing on a closed connection, where uvloop would raise."""
         if self.transport.is_closing():
             return
+        size = self._held_size + sum(map(len, parts))
+        if self._held:
+            parts = [*self._held, *parts]
+        if self._buffer and size <= SMALL:
+            self._held, self._held_size = parts, size
+            if not self._looking:
+                self._looking = True
+                self.loop.call_soon(self._look, size, TURNS)
+            return
+        self._held, self._held_size = [], 0
         if len(parts) == 1:
             self.transport.write(parts[0])
-        elif sum(map(len, parts)) <= SMALL:
+        elif size <= SMALL:
             self.transport.write(b"".join(parts))
         else:
             self.transport.writelines(parts)
+
+    def _look(self, size: int, turns: int) -> None:
+        """Send what is held if nothing has joined it for some turns: the next answer takes its time."""
+        if not self._held or not turns:
+            self._looking = False
+            self._flush()
+        elif self._held_size == size:
+            self.loop.call_soon(self._look, size, turns - 1)
+        else:
+            self.loop.call_soon(self._look, self._held_size, TURNS)
+
+    def _flush(self) -> None:
+        if self._held:
+            held, self._held, self._held_size = self._held, [], 0
+            if not self.transport.is_closing():
+                self.transport.write(b"".join(held))
 
     async def write_file(self, file: int, offset: int, count: int) -> None:
         """Send a stretch of an open file without copying it; returns when the kernel has it.
@@ -321,6 +355,7 @@ class Http11(asyncio.Protocol):
             return
         if self._number < 0:
             self._number = transport.get_extra_info("socket").fileno()
+        self._flush()
         transport.set_write_buffer_limits(0)  # from here on `flushed` means all of it
         try:
             await self.flushed()
@@ -374,6 +409,7 @@ class Http11(asyncio.Protocol):
 
     def _close(self) -> None:
         if not self.transport.is_closing():
+            self._flush()
             waiting = self.transport.get_write_buffer_size() or self.scheme == "https"
             self.transport.close()
             if waiting:
