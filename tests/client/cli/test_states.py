@@ -13,7 +13,7 @@ from tests.clients.client import Client
 from tests.clients.programs import require
 from tests.clients.registry import MANIFEST, Registry, digest_of
 from tests.extensions.kinds.support import CONFIGS
-from tests.support.server import running, wait_for
+from tests.support.server import RegistryProcess, wait_for
 
 
 @pytest.fixture
@@ -153,11 +153,11 @@ def test_edit(gati: Client, name: str) -> None:
     assert gati.run("version", "edit", version)[0] == 2
 
 
-def test_copy_to_another_registry(gati: Client, site: Registry, name: str, tmp_path: Path) -> None:
-    with running(tmp_path / "other") as other:
-        copied = asked(gati, "copy", f"{name}@1.2.3", f"{other.host}/mirror/log")
-        assert copied["registry"] == other.host
-        back = asked(gati, "--registry", other.url, "info", f"{other.host}/mirror/log@1.2.3")
+def test_copy_to_another_registry(gati: Client, site: Registry, registry: RegistryProcess, name: str) -> None:
+    there = f"{registry.host}/mirror/{name}"
+    copied = asked(gati, "copy", f"{name}@1.2.3", there)
+    assert copied["registry"] == registry.host
+    back = asked(gati, "--registry", registry.url, "info", f"{there}@1.2.3")
     assert back["digest"] == copied["digest"] == site.manifest(name, "1.2.3").digest
 
 
