@@ -128,7 +128,7 @@ class Notes:
 
     async def __call__(self, tx: Transaction, change: Change) -> None:
         body = note(change, f"{self._prefix}-{next(self._numbers):x}")
-        await tx.run("INSERT INTO audit_inbox (kind, body) VALUES ('entry', :body)", body=body)
+        await tx.send("INSERT INTO audit_inbox (kind, body) VALUES ('entry', :body)", body=body)
 
 
 def note(change: Change, event: str) -> bytes:

@@ -24,7 +24,7 @@ class Dirty:
 
 async def note(tx: Transaction, name: str, below: bool) -> None:
     """It has changed. Microseconds: pushes wait for it."""
-    await tx.run(
+    await tx.send(
         "INSERT INTO search_dirty (name, below, mark) VALUES (:name, :below, :mark)"
         " ON CONFLICT (name, below) DO UPDATE SET mark = excluded.mark",
         name=name, below=int(below), mark=random.getrandbits(62),
