@@ -223,7 +223,7 @@ async def entry(leaf: int, body: bytes, persons: Persons) -> Line:
 
 async def insert(tx: Transaction, line: Line) -> None:
     """Store an entry's row."""
-    await tx.run(_INSERT, **dict(zip(COLUMNS, line, strict=False)))
+    await tx.send(_INSERT, **dict(zip(COLUMNS, line, strict=False)))
 
 
 def method_of(method: str, address: str) -> str:

@@ -45,7 +45,7 @@ async def any_(tx: Transaction) -> bool:
 async def done(tx: Transaction, found: Sequence[Dirty]) -> None:
     """These are indexed, as far as they were not noted again."""
     for one in found:
-        await tx.run(
+        await tx.send(
             "DELETE FROM search_dirty WHERE name = :name AND below = :below AND mark = :mark",
             name=one.name, below=int(one.below), mark=one.mark,
         )  # fmt: skip
