@@ -114,7 +114,10 @@ class Namespaces(Protocol):
         """The same within a transaction."""
 
     def draft(self, repository: str, digest: str) -> str:
-        """A condition in SQL: a manifest, by these columns, is a draft."""
+        """A condition in SQL: the manifest that these columns or parameters name is a draft."""
+
+    def drafted(self, repository: str) -> str:
+        """An expression in SQL: how many drafts the repository has that a column or parameter names."""
 
     async def drafts(self, tx: Transaction, repository: str) -> frozenset[str]:
         """Digests of the repository's drafts."""

@@ -24,10 +24,8 @@ MANIFESTS = (
 """A condition on manifests: it is one."""
 
 
-def condition(repository: str, digest: str) -> str:
-    """The same where very many manifests are looked at in an order: it leaves PostgreSQL no choice but one by one."""
-    found = f"SELECT 1 FROM namespaces_draft WHERE repository = {repository} AND digest = {digest} LIMIT 1"  # noqa: S608
-    return f"(({found}) IS NOT NULL)"
+NUMBER = "(SELECT count(*) FROM namespaces_draft AS draft WHERE draft.repository = {repository})"
+"""How many a repository has."""
 
 
 async def any_in(tx: Transaction, repository: str) -> bool:

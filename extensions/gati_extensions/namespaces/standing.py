@@ -90,7 +90,10 @@ class Tree:
         return next((Policy(n, p, enforcement, body) for p, n, enforcement, body in found if n == name), None)
 
     def draft(self, repository: str, digest: str) -> str:
-        return drafts.condition(repository, digest)
+        return drafts.MANIFESTS.format(repository=repository, digest=digest)
+
+    def drafted(self, repository: str) -> str:
+        return drafts.NUMBER.format(repository=repository)
 
     async def drafts(self, tx: Transaction, repository: str) -> frozenset[str]:
         return frozenset(digest for _, digest in await store.drafts_among(tx, [repository]))

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from gati_extensions.kinds.store.rows import Listed
 from gati_extensions.kinds.store.tags import chosen
+from gati_extensions.namespaces.api import Namespaces
 from gati_registry.extension import Transaction, Visible
 
 _LISTED = "name, kind, latest, digest, title, description, stars, ratings, rated, created_at, updated_at"
 
 
-Draft = Callable[[str, str], str]
-"""A condition in SQL: the manifest of these columns, repository and digest, is a draft."""
-
-
-async def refresh(tx: Transaction, repository: str, now: int, draft: Draft) -> None:
+async def refresh(tx: Transaction, repository: str, now: int, namespaces: Namespaces) -> None:
     """Write a repository's line of the lists anew: after any change of its tags, states, overlays or drafts.
 
     Where there are drafts alone there is no line: lists are for everybody.
     """
-    found = await chosen(tx, repository, _best(draft), looked=_LOOKED)
+    found = await chosen(tx, repository, _best(namespaces), looked=_LOOKED)
     if found is None:
         await tx.send("DELETE FROM kinds_repository WHERE name = :name", name=repository)
         return
@@ -47,19 +44,19 @@ _LOOKED = 50
 """Versions from the highest, drafts not counted, that are looked at for one that is neither unpublished nor yanked."""
 
 
-def _best(draft: Draft) -> str:
+def _best(namespaces: Namespaces) -> str:
     """The highest release that is neither a draft, unpublished nor yanked; else the highest version, else the newest
     tag that everybody sees."""
     # Each reads as many rows from the end of an index as there are drafts and the like, and only where the one before
-    # it found nothing.
+    # it found nothing. Nothing but the order is asked inside, so that PostgreSQL goes by the index.
+    looked = f":looked + {namespaces.drafted(':repository')}"
+    draft = namespaces.draft(":repository", "highest.digest")
     order = (("release_key", " AND yanked IS NULL"), ("version_key", " AND yanked IS NULL"), ("moved_at", ""))
     places = (
-        f"(SELECT highest.tag FROM (SELECT own.tag, own.{column} AS place, standing.unpublished, standing.yanked"
-        " FROM kinds_tag AS own"
-        " LEFT JOIN kinds_standing AS standing ON standing.repository = own.repository AND standing.tag = own.tag"
-        f" WHERE own.repository = :repository AND own.{column} IS NOT NULL"
-        f" AND NOT {draft('own.repository', 'own.digest')} ORDER BY own.{column} DESC LIMIT :looked) AS highest"
-        f" WHERE unpublished IS NULL{more} ORDER BY place DESC LIMIT 1)"
+        f"(SELECT highest.tag FROM (SELECT tag, digest, {column} AS place FROM kinds_tag"
+        f" WHERE repository = :repository AND {column} IS NOT NULL ORDER BY {column} DESC LIMIT {looked}) AS highest"
+        " LEFT JOIN kinds_standing AS own ON own.repository = :repository AND own.tag = highest.tag"
+        f" WHERE NOT {draft} AND own.unpublished IS NULL{more} ORDER BY place DESC LIMIT 1)"
         for column, more in order
     )
     return f"COALESCE({', '.join(places)})"
