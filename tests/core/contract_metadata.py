@@ -61,6 +61,36 @@ class TransactionsContract:
             await metadata.write(failing)
         assert set(await facts(metadata)) == {"a", "b"}
 
+    async def test_what_is_sent_is_done_in_its_turn(self, metadata: Metadata) -> None:
+        async def sent(tx: Transaction, name: str, value: str) -> None:
+            await tx.send("INSERT INTO fact (name, value) VALUES (:name, :value)", name=name, value=value)
+
+        async def work(tx: Transaction) -> list[tuple[Any, ...]]:
+            await sent(tx, "a", "first")
+            await tx.send("UPDATE fact SET value = value || :more WHERE name = 'a'", more=", second")
+            seen = await tx.all("SELECT value FROM fact WHERE name = 'a'")
+            await tx.send("UPDATE fact SET value = value || :more WHERE name = 'a'", more=", third")
+            await sent(tx, "b", "last")
+            return seen
+
+        assert await metadata.write(work) == [("first, second",)]
+        await metadata.write(lambda tx: sent(tx, "c", "alone"))
+        assert await facts(metadata) == {"a": "first, second, third", "b": "last", "c": "alone"}
+
+        async def refused(tx: Transaction) -> None:
+            await sent(tx, "d", "x")
+            await put("e")(tx)
+            await sent(tx, "f", "x")
+            await sent(tx, "a", "twice")
+
+        with pytest.raises(Exception, match=r"(?i)unique"):
+            await metadata.write(refused)
+        assert set(await facts(metadata)) == {"a", "b", "c"}
+        with pytest.raises(Exception, match="no_such_table"):
+            await metadata.write(lambda tx: tx.send("INSERT INTO no_such_table (name) VALUES (:name)", name="x"))
+        await metadata.write(put("g"))
+        assert set(await facts(metadata)) == {"a", "b", "c", "g"}
+
     async def test_a_units_own_error_undoes_it_alone(self, metadata: Metadata) -> None:
         async def own(tx: Transaction) -> None:
             raise ValueError("mine")

@@ -49,6 +49,10 @@ class _Stepwise:
         changed: int = await self._inner.run(sql, **values)
         return changed
 
+    async def send(self, sql: str, **values: Any) -> None:
+        await self._before(sql)
+        await self._inner.send(sql, **values)
+
     async def held(self, sql: str, strength: str, **values: Any) -> list[Row]:
         await self._before(f"{sql} FOR {strength}")
         rows: list[Row] = await self._inner.held(sql, strength, **values)

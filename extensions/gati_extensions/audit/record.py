@@ -128,7 +128,7 @@ class Notes:
 
     async def __call__(self, tx: Transaction, change: Change) -> None:
         body = note(change, f"{self._prefix}-{next(self._numbers):x}")
-        await tx.run("INSERT INTO audit_inbox (kind, body) VALUES ('entry', :body)", body=body)
+        await tx.send("INSERT INTO audit_inbox (kind, body) VALUES ('entry', :body)", body=body)
 
 
 def note(change: Change, event: str) -> bytes:
@@ -223,7 +223,7 @@ async def entry(leaf: int, body: bytes, persons: Persons) -> Line:
 
 async def insert(tx: Transaction, line: Line) -> None:
     """Store an entry's row."""
-    await tx.run(_INSERT, **dict(zip(COLUMNS, line, strict=False)))
+    await tx.send(_INSERT, **dict(zip(COLUMNS, line, strict=False)))
 
 
 def method_of(method: str, address: str) -> str:

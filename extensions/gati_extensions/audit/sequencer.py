@@ -33,7 +33,7 @@ class StoredTiles:
         return bytes(row[0]) if row else b""
 
     async def write(self, level: int, index: int, hashes: bytes) -> None:
-        await self._tx.run(
+        await self._tx.send(
             "INSERT INTO audit_tile (level, number, hashes) VALUES (:level, :number, :hashes)"
             " ON CONFLICT (level, number) DO UPDATE SET hashes = :hashes",
             level=level,
@@ -117,7 +117,7 @@ async def _entry(tx: Transaction, leaf: int, body: bytes, persons: Persons) -> b
 
 async def _segment(tx: Transaction, leaf: int, body: bytes) -> bytes:
     segment = Segment.unpacked(body)
-    await tx.run(
+    await tx.send(
         "INSERT INTO audit_segment (leaf, first_time, last_time, lines, body)"
         " VALUES (:leaf, :first, :last, :lines, :body)",
         leaf=leaf,
@@ -127,7 +127,7 @@ async def _segment(tx: Transaction, leaf: int, body: bytes) -> bytes:
         body=segment.body,
     )
     for term in segment.terms:
-        await tx.run(
+        await tx.send(
             "INSERT INTO audit_mention (term, last_time, leaf) VALUES (:term, :last, :leaf)",
             term=term,
             last=segment.last_time,

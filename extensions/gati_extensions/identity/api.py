@@ -45,6 +45,15 @@ class Team:
     name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Belonging:
+    """An account with its organizations, by name, and its teams."""
+
+    account: Account
+    memberships: Sequence[Membership]
+    teams: Sequence[Team]
+
+
 class Accounts(Protocol):
     """Questions about accounts, in the asker's transaction."""
 
@@ -62,6 +71,9 @@ class Accounts(Protocol):
 
     async def teams(self, tx: Transaction, account_id: int) -> Sequence[Team]:
         """The teams of an account."""
+
+    async def belonging(self, tx: Transaction, account: int | str) -> Belonging | None:
+        """All of these of the account of a number or name, in one look."""
 
     async def team(self, tx: Transaction, org: str, name: str) -> Team | None:
         """A team by its organization's and its own name."""

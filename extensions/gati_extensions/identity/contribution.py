@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from gati_extensions.identity.api import Account, Membership, Team
+from gati_extensions.identity.api import Account, Belonging, Membership, Team
 from gati_extensions.identity.certificates.authenticator import CertificateAuthenticator
 from gati_extensions.identity.certificates.routes import CertificateRoutes
 from gati_extensions.identity.device.routes import DeviceRoutes
@@ -47,6 +47,9 @@ class StoredAccounts:
 
     async def teams(self, tx: Transaction, account_id: int) -> Sequence[Team]:
         return await orgs.teams_of(tx, account_id)
+
+    async def belonging(self, tx: Transaction, account: int | str) -> Belonging | None:
+        return await orgs.belonging(tx, account)
 
     async def team(self, tx: Transaction, org: str, name: str) -> Team | None:
         return await orgs.team(tx, org, name)

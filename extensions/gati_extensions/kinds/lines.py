@@ -29,7 +29,7 @@ class Lines:
 
     async def refresh(self, tx: Transaction, repository: str, now: int) -> None:
         """Write a repository's line anew: its tags, states, overlays or drafts have changed."""
-        await store.refresh(tx, repository, now, await self._namespaces.drafts(tx, repository))
+        await store.refresh(tx, repository, now, self._namespaces)
         await self.tell(tx, repository)
 
     async def tell(self, tx: Transaction, name: str, *, below: bool = False) -> None:

@@ -31,17 +31,10 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """All that decides on what an account may do at a path, short of the circumstances.
-
-    `visibility` is `public`, `internal` (for all who have an account) or `private`, set at `visibility_path`;
-    `root_visibility` is that of the namespace that is owned.
-    """
+class Roles:
+    """What follows for an account at a path from its roles there."""
 
     rules: tuple[Rule, ...]
-    visibility: str
-    visibility_path: str
-    root_visibility: str
 
     @property
     def conditional(self) -> bool:
@@ -63,6 +56,19 @@ class Standing:
             if rule.effect == "allow" and hold(rule.conditions, situation):
                 found |= rule.permissions
         return found - self.denied(situation)
+
+
+@dataclass(frozen=True, slots=True)
+class Standing(Roles):
+    """All that decides on what an account may do at a path, short of the circumstances.
+
+    `visibility` is `public`, `internal` (for all who have an account) or `private`, set at `visibility_path`;
+    `root_visibility` is that of the namespace that is owned.
+    """
+
+    visibility: str
+    visibility_path: str
+    root_visibility: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +112,12 @@ class Namespaces(Protocol):
 
     async def policy_in(self, tx: Transaction, path: str, name: str) -> Policy | None:
         """The same within a transaction."""
+
+    def draft(self, repository: str, digest: str) -> str:
+        """A condition in SQL: the manifest that these columns or parameters name is a draft."""
+
+    def drafted(self, repository: str) -> str:
+        """An expression in SQL: how many drafts the repository has that a column or parameter names."""
 
     async def drafts(self, tx: Transaction, repository: str) -> frozenset[str]:
         """Digests of the repository's drafts."""

@@ -24,6 +24,10 @@ MANIFESTS = (
 """A condition on manifests: it is one."""
 
 
+NUMBER = "(SELECT count(*) FROM namespaces_draft AS draft WHERE draft.repository = {repository})"
+"""How many a repository has."""
+
+
 async def any_in(tx: Transaction, repository: str) -> bool:
     """Whether the repository has one."""
     return (

@@ -31,16 +31,15 @@ class QuotaGate:
         if not change.new:
             return None
         name, is_manifest = change.repository, change.operation is Operation.MANIFEST_PUT
-        counted = await usage.joined(tx, name)
+        counted = await usage.joined_with(tx, name, change.size, manifest=is_manifest)
         if counted is None:
             await usage.begin(tx, self._settings, root(name))
             await renames.taken(tx, name)
             await usage.add_repository(tx, name, (await self._tree.visibility(tx, name))[0])
             counted = await usage.joined(tx, name)
             assert counted is not None
-        await usage.hold(tx, name, change.size)
         first = is_manifest and not counted.artifact and await usage.becomes_artifact(tx, name)
-        exceeded = await usage.take(tx, self._settings, counted.paths, change.size, int(first))
+        exceeded = await usage.add(tx, self._settings, name, counted, change.size, int(first))
         return _refusal(exceeded) if exceeded is not None else None
 
 
@@ -118,8 +117,11 @@ class Drafts:
         # Whoever came this far without an account of the tree was allowed by other means: the server's own.
         if identity.admin or (identity.id is None and identity.name is None):
             return True
-        standing = await self._tree.standing(tx, identity, change.repository)
-        return word in standing.allowed(Situation(change.time))
+        key = ("namespaces.roles", change.repository)  # the caller is one for all of a unit's changes
+        roles = change.unit.get(key)
+        if roles is None:
+            roles = change.unit[key] = await self._tree.roles(tx, identity, change.repository)
+        return word in roles.allowed(Situation(change.time))
 
 
 class DraftsForMembers:

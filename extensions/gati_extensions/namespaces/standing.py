@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from gati_extensions.identity.api import Account, Accounts
+from gati_extensions.identity.api import Account, Accounts, Belonging
 from gati_extensions.namespaces import drafts, store
 from gati_extensions.namespaces.aliases import Aliases
-from gati_extensions.namespaces.api import Policy, Rule, Standing, Watcher
+from gati_extensions.namespaces.api import Policy, Roles, Rule, Standing, Watcher
 from gati_extensions.namespaces.conditions import Condition
 from gati_extensions.namespaces.counter import Counter
 from gati_extensions.namespaces.roles import BUILT_IN
@@ -45,24 +45,32 @@ class Tree:
         return str(await self.rules.get())
 
     async def standing(self, tx: Transaction, identity: Identity, path: str) -> Standing:
-        account = await self.account(tx, identity)
-        rules = tuple(await self._rules(tx, account, path)) if account is not None else ()
-        base = root(path)
+        roles, base = await self.roles(tx, identity, path), root(path)
         visibility, at = await self.visibility(tx, path)
         of_root = visibility if at == base or path == base else (await self.visibility(tx, base))[0]
-        return Standing(rules, visibility, at, of_root)
+        return Standing(roles.rules, visibility, at, of_root)
+
+    async def roles(self, tx: Transaction, identity: Identity, path: str) -> Roles:
+        """The part of a standing that is the identity's own."""
+        who = await self._belonging(tx, identity)
+        if who is None:
+            return Roles(())
+        rules = self._owning(who, path)
+        for member in await store.memberships(tx, who.account.id, _numbers(who), line(path)):
+            rules += await self._of_member(tx, member)
+        return Roles(tuple(rules))
 
     async def reach(self, tx: Transaction, identity: Identity) -> Sequence[Rule]:
-        account = await self.account(tx, identity)
-        if account is None:
+        who = await self._belonging(tx, identity)
+        if who is None:
             return ()
+        account = who.account
         found: list[Rule] = []
-        for member in await store.memberships(tx, account.id, await self._teams(tx, account), None):
+        for member in await store.memberships(tx, account.id, _numbers(who), None):
             found += await self._of_member(tx, member)
         owned = [f"{top}/{account.name}" for top in ("users", "local")] if account.kind == "user" else []
-        owned += [f"orgs/{m.org}" for m in await self._accounts.memberships(tx, account.id)]
-        for path in owned:
-            found += await self._owning(tx, account, path)
+        for path in [*owned, *(f"orgs/{membership.org}" for membership in who.memberships)]:
+            found += self._owning(who, path)
         return found
 
     async def exists(self, tx: Transaction, path: str) -> bool:
@@ -80,6 +88,12 @@ class Tree:
     async def policy_in(self, tx: Transaction, path: str, name: str) -> Policy | None:
         found = await store.policies(tx, line(path))
         return next((Policy(n, p, enforcement, body) for p, n, enforcement, body in found if n == name), None)
+
+    def draft(self, repository: str, digest: str) -> str:
+        return drafts.MANIFESTS.format(repository=repository, digest=digest)
+
+    def drafted(self, repository: str) -> str:
+        return drafts.NUMBER.format(repository=repository)
 
     async def drafts(self, tx: Transaction, repository: str) -> frozenset[str]:
         return frozenset(digest for _, digest in await store.drafts_among(tx, [repository]))
@@ -129,18 +143,15 @@ class Tree:
         account = await self._accounts.find(tx, name)
         return account is not None and account.kind == kind and account.active
 
-    async def _rules(self, tx: Transaction, account: Account, path: str) -> list[Rule]:
-        found = await self._owning(tx, account, path)
-        for member in await store.memberships(tx, account.id, await self._teams(tx, account), line(path)):
-            found += await self._of_member(tx, member)
-        return found
+    async def _belonging(self, tx: Transaction, identity: Identity) -> Belonging | None:
+        """The identity's account, if it has an active one, and what it belongs to."""
+        key = identity.name if identity.id is None else identity.id
+        found = await self._accounts.belonging(tx, key) if key is not None else None
+        return found if found is not None and found.account.active else None
 
-    async def _teams(self, tx: Transaction, account: Account) -> list[int]:
-        return [team.id for team in await self._accounts.teams(tx, account.id)]
-
-    async def _owning(self, tx: Transaction, account: Account, path: str) -> list[Rule]:
+    def _owning(self, who: Belonging, path: str) -> list[Rule]:
         """What follows from who owns the path's root."""
-        owning = owner(path)
+        owning, account = owner(path), who.account
         if owning is None:
             return []
         kind, name = owning
@@ -150,7 +161,7 @@ class Tree:
             if account.kind != "user" or account.name != name:
                 return []
             return [Rule(root(path), "admin", "owner", "allow", BUILT_IN["admin"])]
-        for membership in await self._accounts.memberships(tx, account.id):
+        for membership in who.memberships:
             if membership.org == name:
                 role = "admin" if membership.role == "owner" else self._settings.org_member_role
                 return [Rule(root(path), role, f"{membership.role} of {name}", "allow", BUILT_IN[role])]
@@ -161,6 +172,10 @@ class Tree:
         if member.role in BUILT_IN:
             return [Rule(member.path, member.role, via, "allow", BUILT_IN[member.role])]
         return expand(member, via, await store.roles(tx, line(member.path)))
+
+
+def _numbers(who: Belonging) -> list[int]:
+    return [team.id for team in who.teams]
 
 
 def expand(member: Member, via: str, custom: Iterable[CustomRole]) -> list[Rule]:

@@ -180,17 +180,15 @@ async def take(
 
 
 async def _take_part(tx: Transaction, path: str, size: int, artifacts: int) -> bool:
+    return await tx.run(_taking(tx), path=path, size=size, artifacts=artifacts) > 0
+
+
+def _taking(tx: Transaction) -> str:
     return (
-        await tx.run(
-            "UPDATE namespaces_spare SET bytes = bytes - :size, artifacts = artifacts - :artifacts"  # noqa: S608
-            " WHERE path = :path AND slot = (SELECT slot FROM namespaces_spare"
-            " WHERE path = :path AND bytes >= :size AND artifacts >= :artifacts"
-            f" LIMIT 1{_locked(tx, 'UPDATE SKIP LOCKED')})",
-            path=path,
-            size=size,
-            artifacts=artifacts,
-        )
-        > 0
+        "UPDATE namespaces_spare SET bytes = bytes - :size, artifacts = artifacts - :artifacts"  # noqa: S608
+        " WHERE path = :path AND slot = (SELECT slot FROM namespaces_spare"
+        " WHERE path = :path AND bytes >= :size AND artifacts >= :artifacts"
+        f" LIMIT 1{_locked(tx, 'UPDATE SKIP LOCKED')})"
     )
 
 
@@ -322,10 +320,15 @@ async def set_limits(tx: Transaction, settings: NamespacesSettings, limits: Usag
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """A repository that is counted, whether as an artifact already, and the namespaces that count it, root first."""
+    """A repository that is counted, whether as an artifact already, and the namespaces that count it, root first.
+
+    What a push adds may be `held` by the repository and `taken` from the root already.
+    """
 
     artifact: bool
     paths: Sequence[str]
+    held: bool = False
+    taken: bool = False
 
 
 async def joined(tx: Transaction, name: str) -> Counted | None:
@@ -342,6 +345,41 @@ async def joined(tx: Transaction, name: str) -> Counted | None:
     return Counted(rows[0][0] > 0, [row[1] for row in rows])
 
 
+async def joined_with(tx: Transaction, name: str, size: int, *, manifest: bool) -> Counted | None:
+    """The same for a push that adds so many bytes. Where that takes a round trip each it adds them in passing, if all
+    is as most pushes find it: there are parts, and it does not make an artifact of the repository."""
+    if not tx.concurrent:
+        return await joined(tx, name)
+    listed, values = within(line(name), "p")
+    usual = "EXISTS (SELECT 1 FROM counted WHERE path = :path AND artifact >= :artifact)"
+    rows = await tx.all(
+        "WITH counted AS (SELECT repository.artifact, namespaces_usage.path"  # noqa: S608 - parameters
+        " FROM namespaces_repository AS repository, namespaces_usage"
+        f" WHERE repository.name = :name AND namespaces_usage.path IN {listed}),"
+        f" held AS ({_holding(tx)} AND {usual} RETURNING 1), taken AS ({_taking(tx)} AND {usual} RETURNING 1)"
+        " SELECT artifact, path, (SELECT count(*) FROM held), (SELECT count(*) FROM taken) FROM counted"
+        " ORDER BY length(path)",
+        name=name,
+        path=root(name),
+        size=size,
+        artifacts=0,
+        artifact=int(manifest),
+        **values,
+    )
+    if not rows or rows[0][1] != root(name):
+        return None
+    return Counted(rows[0][0] > 0, [row[1] for row in rows], rows[0][2] > 0, rows[0][3] > 0)
+
+
+async def add(
+    tx: Transaction, settings: NamespacesSettings, name: str, counted: Counted, size: int, artifacts: int
+) -> Exceeded | None:
+    """Add to what a repository holds and, as `take` does, to the usage of the namespaces above it."""
+    if not counted.held:
+        await hold(tx, name, size)
+    return await take(tx, settings, counted.paths[1:] if counted.taken else counted.paths, size, artifacts)
+
+
 async def add_repository(tx: Transaction, name: str, visibility: str) -> None:
     """Count a repository from now on."""
     await tx.run(
@@ -354,19 +392,20 @@ async def add_repository(tx: Transaction, name: str, visibility: str) -> None:
 
 async def hold(tx: Transaction, name: str, size: int) -> None:
     """Add to what a repository holds, or take from it."""
-    done = await tx.run(
-        "UPDATE namespaces_held SET bytes = bytes + :size WHERE name = :name AND slot = (SELECT slot"  # noqa: S608
-        f" FROM namespaces_held WHERE name = :name LIMIT 1{_locked(tx, 'UPDATE SKIP LOCKED')})",
-        name=name,
-        size=size,
-    )
-    if not done:
-        await tx.run(
+    if not await tx.run(_holding(tx), name=name, size=size):
+        await tx.send(
             "INSERT INTO namespaces_held (name, slot, bytes) VALUES (:name, :slot, :size)",
             name=name,
             slot=_slot(),
             size=size,
         )
+
+
+def _holding(tx: Transaction) -> str:
+    return (
+        "UPDATE namespaces_held SET bytes = bytes + :size WHERE name = :name AND slot = (SELECT slot"  # noqa: S608
+        f" FROM namespaces_held WHERE name = :name LIMIT 1{_locked(tx, 'UPDATE SKIP LOCKED')})"
+    )
 
 
 async def holds(tx: Transaction, name: str) -> tuple[int, bool] | None:

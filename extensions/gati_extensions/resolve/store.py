@@ -37,7 +37,7 @@ class Advisory:
 
 async def add_edge(tx: Transaction, needed: Dependency, repository: str, digest: str) -> None:
     """Note a dependency."""
-    await tx.run(
+    await tx.send(
         "INSERT INTO resolve_edge (name, repository, digest, type, wanted, optional)"
         " VALUES (:name, :repository, :digest, :type, :wanted, :optional) ON CONFLICT DO NOTHING",
         name=needed.name[:512], repository=repository, digest=digest, type=needed.type, wanted=needed.constraint[:1024],

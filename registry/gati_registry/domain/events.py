@@ -48,7 +48,8 @@ class Change:
 
     `size` is in bytes, of the blob or the manifest; `previous` is what a tag named before; `new` tells whether the
     repository lacked this content until now. `facts` are what inspectors found, by extension. `subject` and `detail`
-    describe a state change: what changed and how (JSON).
+    describe a state change: what changed and how (JSON). `unit` is one dictionary for all changes of a unit of work:
+    what an extension has asked for one of them it can keep there, under a key of its own, for the next.
     """
 
     operation: Operation
@@ -65,6 +66,7 @@ class Change:
     data: bytes | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     detail: Mapping[str, Any] = field(default_factory=dict)
+    unit: dict[object, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 class Event(NamedTuple):

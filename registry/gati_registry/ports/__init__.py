@@ -22,7 +22,7 @@ from gati_registry.ports.keys import (
 )
 from gati_registry.ports.outbox import Delivery, Outbox
 from gati_registry.ports.parts import Blobs, Garbage, Inventory, Leases, Manifests, Repositories, Tags, Uploads
-from gati_registry.ports.rows import BlobRow, ManifestRow, PendingLink, StoredBlob
+from gati_registry.ports.rows import Before, BlobRow, ManifestRow, PendingLink, StoredBlob
 from gati_registry.ports.storage import (
     BlobReader,
     BlobStore,
@@ -41,6 +41,7 @@ __all__ = [
     "Alias",
     "Authenticator",
     "Authorizer",
+    "Before",
     "BlobKeys",
     "BlobReader",
     "BlobRow",

@@ -76,6 +76,13 @@ class Transaction(Protocol):
     async def run(self, sql: str, **values: Any) -> int:
         """Execute it; the number of rows changed."""
 
+    async def send(self, sql: str, **values: Any) -> None:
+        """Execute it where nothing is asked of what comes of it, in its turn.
+
+        An engine elsewhere is not waited for: it gets the statement together with the next one, at the latest with the
+        commit, and that is where a failure shows.
+        """
+
     def items(self, parameter: str) -> str:
         """A table expression `item` with the column `value`: the strings of a parameter that is a JSON array."""
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from gati_registry.domain.access import EVERYTHING, Visible
 from gati_registry.domain.manifest import Manifest
 from gati_registry.domain.upload import Upload
-from gati_registry.ports.rows import BlobRow, ManifestRow, PendingLink, StoredBlob
+from gati_registry.ports.rows import Before, BlobRow, ManifestRow, PendingLink, StoredBlob
 from gati_registry.values.digest import Digest
 from gati_registry.values.reference import RepositoryName, Tag
 
@@ -77,6 +77,9 @@ class Manifests(Protocol):
 
     async def data(self, repository: RepositoryName, digest: Digest) -> bytes | None:
         """A manifest's bytes."""
+
+    async def before(self, repository: RepositoryName, digest: Digest, tags: Sequence[Tag]) -> Before | None:
+        """What a push of the manifest under these tags finds; None where there is no such repository."""
 
     async def add(self, repository_id: int, digest: Digest, manifest: Manifest, data: bytes, now: int) -> int:
         """Store a manifest and its references, and hold the blobs it needs; its id. Again is no error."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gati_registry.values.digest import Digest
@@ -22,6 +23,15 @@ class BlobRow:
     data: bytes | None
     pending_since: int | None
     condemned: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Before:
+    """What is in a repository before a push: its id, whether it has the manifest, and what each of the tags names."""
+
+    repository_id: int
+    stored: bool
+    tags: Mapping[str, Digest]
 
 
 @dataclass(frozen=True, slots=True)

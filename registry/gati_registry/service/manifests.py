@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from gati_registry.domain import manifest as rules
@@ -126,20 +126,19 @@ class ManifestService:
         heard = self._hooks.hears(Operation.MANIFEST_PUT, Operation.TAG_MOVE)
 
         async def work(tx: Transaction) -> Sequence[Digest]:
-            repository_id = await tx.repositories.ensure(repository, now)
+            before = await tx.manifests.before(repository, digest, names)
+            repository_id = before.repository_id if before else await tx.repositories.ensure(repository, now)
             missing = await tx.blobs.missing(repository_id, manifest.required)
             if missing and not self._sparse:
                 raise _missing(missing)
-            told = _Telling(self._hooks, tx, repository, repository_id, caller, now) if heard else None
-            new = told is not None and await tx.manifests.find(repository, digest) is None
-            previous = [await tx.manifests.find(repository, name) for name in names] if told else []
             manifest_id = await tx.manifests.add(repository_id, digest, manifest, data, now)
             for name in names:
                 await tx.tags.point(repository_id, name, manifest_id, now)
-            if told is not None:
-                await told.put(digest, manifest, data, facts, new)
-                for name, before in zip(names, previous, strict=True):
-                    await told.moved(name, digest, before)
+            if heard:
+                told = _Telling(self._hooks, tx, repository, repository_id, caller, now)
+                await told.put(digest, manifest, data, facts, new=before is None or not before.stored)
+                for name in names:
+                    await told.moved(name, digest, before.tags.get(name) if before else None)
             return missing
 
         missing = await self._metadata.write(work)
@@ -184,16 +183,18 @@ class _Telling:
     repository_id: int
     caller: Caller
     now: int
+    unit: dict[object, Any] = field(default_factory=dict)
 
-    async def put(self, digest: Digest, manifest: Manifest, data: bytes, facts: Mapping[str, Any], new: bool) -> None:
+    async def put(
+        self, digest: Digest, manifest: Manifest, data: bytes, facts: Mapping[str, Any], *, new: bool
+    ) -> None:
         await self._tell(
             Operation.MANIFEST_PUT, digest=digest, size=len(data), new=new, manifest=manifest, data=data, facts=facts
         )
 
-    async def moved(self, tag: Tag, digest: Digest, before: ManifestRow | None) -> None:
-        previous = before.digest if before else None
+    async def moved(self, tag: Tag, digest: Digest, previous: Digest | None) -> None:
         if previous != digest:
-            await self._tell(Operation.TAG_MOVE, tag=tag, digest=digest, previous=previous, new=before is None)
+            await self._tell(Operation.TAG_MOVE, tag=tag, digest=digest, previous=previous, new=previous is None)
 
     async def removed(self, reference: Tag | Digest, row: ManifestRow) -> None:
         if isinstance(reference, Digest):
@@ -202,7 +203,7 @@ class _Telling:
             await self._tell(Operation.TAG_DELETE, tag=reference, previous=row.digest)
 
     async def _tell(self, operation: Operation, **parts: Any) -> None:
-        change = Change(operation, self.repository, self.repository_id, self.caller, self.now, **parts)
+        change = Change(operation, self.repository, self.repository_id, self.caller, self.now, unit=self.unit, **parts)
         await self.hooks.commit(self.tx, change)
 
 

@@ -48,6 +48,10 @@ class _Counted:
         self._count()
         return await self._tx.run(sql, **values)
 
+    async def send(self, sql: str, **values: Any) -> None:
+        self._count()
+        await self._tx.send(sql, **values)
+
 
 class Stopping:
     """A database whose transactions end after `most` statements."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gati_extensions.identity.api import Membership, Team
+from gati_extensions.identity.api import Account, Belonging, Membership, Team
 from gati_extensions.identity.store import changed
 from gati_registry.extension import Transaction
 
@@ -19,6 +19,29 @@ async def memberships(tx: Transaction, account_id: int) -> Sequence[Membership]:
         id=account_id,
     )
     return [Membership(*row) for row in rows]
+
+
+async def belonging(tx: Transaction, account: int | str) -> Belonging | None:
+    """The account of a number or name, unless it is erased, with what it belongs to."""
+    which = ":key" if isinstance(account, int) else "(SELECT id FROM identity_account WHERE name = :key)"
+    rows = await tx.all(
+        "SELECT a.id, a.name, a.kind, a.admin, a.active, a.email, a.display, a.epoch,"
+        " found.part, found.id, found.org_id, found.org, found.word FROM identity_account a LEFT JOIN"
+        " (SELECT 1 AS part, o.id AS id, o.id AS org_id, o.name AS org, m.role AS word FROM identity_member m"
+        f" JOIN identity_account o ON o.id = m.org_id WHERE m.account_id = {which} AND o.erased_at IS NULL"
+        " UNION ALL SELECT 2, t.id, t.org_id, o.name, t.name FROM identity_team_member m"
+        " JOIN identity_team t ON t.id = m.team_id JOIN identity_account o ON o.id = t.org_id"
+        f" WHERE m.account_id = {which}) AS found ON TRUE WHERE a.id = {which} AND a.erased_at IS NULL",
+        key=account,
+    )
+    if not rows:
+        return None
+    number, name, kind, admin, active, email, display, epoch = rows[0][:8]
+    return Belonging(
+        Account(number, name, kind, bool(admin), bool(active), email, display, epoch),
+        sorted((Membership(row[9], row[11], row[12]) for row in rows if row[8] == 1), key=lambda one: one.org),
+        [Team(*row[9:]) for row in rows if row[8] == 2],
+    )
 
 
 async def role(tx: Transaction, org_id: int, account_id: int) -> str | None:

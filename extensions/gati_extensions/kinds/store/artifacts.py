@@ -39,7 +39,7 @@ async def put_artifact(
     size: int, now: int, actor: str | None,
 ) -> None:  # fmt: skip
     """Keep what a manifest is."""
-    await tx.run(
+    await tx.send(
         "INSERT INTO kinds_artifact (repository, digest, kind, media_type, subject, size, content, facts, pushed_at,"
         " pushed_by) VALUES (:repository, :digest, :kind, :media_type, :subject, :size, :content, :facts, :now, :actor)"
         " ON CONFLICT (repository, digest) DO UPDATE SET kind = :kind, content = :content, facts = :facts",
@@ -48,7 +48,7 @@ async def put_artifact(
     )  # fmt: skip
     found = understood.signatures
     if found.types or found.methods:
-        await tx.run(
+        await tx.send(
             "INSERT INTO kinds_signature (repository, digest, body) VALUES (:repository, :digest, :body)"
             " ON CONFLICT (repository, digest) DO UPDATE SET body = :body",
             repository=repository, digest=digest, body=compact(found.plain()),

@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gati_extensions.kinds.store.rows import Listed, Tagged
-from gati_extensions.kinds.store.tags import tagged
+from gati_extensions.kinds.store.rows import Listed
+from gati_extensions.kinds.store.tags import chosen
+from gati_extensions.namespaces.api import Namespaces
 from gati_registry.extension import Transaction, Visible
 
 _LISTED = "name, kind, latest, digest, title, description, stars, ratings, rated, created_at, updated_at"
 
 
-async def refresh(tx: Transaction, repository: str, now: int, drafts: frozenset[str]) -> None:
+async def refresh(tx: Transaction, repository: str, now: int, namespaces: Namespaces) -> None:
     """Write a repository's line of the lists anew: after any change of its tags, states, overlays or drafts.
 
     Where there are drafts alone there is no line: lists are for everybody.
     """
-    found = await _best(tx, repository, drafts)
+    found = await chosen(tx, repository, _best(namespaces), looked=_LOOKED)
     if found is None:
-        await tx.run("DELETE FROM kinds_repository WHERE name = :name", name=repository)
+        await tx.send("DELETE FROM kinds_repository WHERE name = :name", name=repository)
         return
     facts, overlay = found.artifact.facts, found.standing.overlay
-    await tx.run(
+    await tx.send(
         "INSERT INTO kinds_repository (name, kind, latest, digest, title, description, stars, ratings, rated,"
         " created_at, updated_at) SELECT :name, :kind, :latest, :digest, :title, :description,"
         " (SELECT count(*) FROM kinds_star WHERE repository = :name),"
@@ -40,27 +41,25 @@ async def refresh(tx: Transaction, repository: str, now: int, drafts: frozenset[
 
 
 _LOOKED = 50
-"""Versions from the highest that are looked at for one that is neither unpublished nor yanked."""
+"""Versions from the highest, drafts not counted, that are looked at for one that is neither unpublished nor yanked."""
 
 
-async def _best(tx: Transaction, repository: str, drafts: frozenset[str]) -> Tagged | None:
-    """The highest release that is neither a draft, unpublished nor yanked; else the newest tag that everybody sees."""
-    # Each of these reads as many rows from the end of an index as there are drafts and the like, and one.
-    order = (("release_key", True), ("version_key", True), ("moved_at", False))
-    for column, versions_ in order:
-        rows = await tx.all(
-            "SELECT tag.tag, tag.digest, standing.unpublished, standing.yanked FROM kinds_tag AS tag"
-            " LEFT JOIN kinds_standing AS standing"
-            " ON standing.repository = tag.repository AND standing.tag = tag.tag"
-            f" WHERE tag.repository = :repository AND tag.{column} IS NOT NULL"
-            f" ORDER BY tag.{column} DESC LIMIT :limit",
-            repository=repository,
-            limit=len(drafts) + _LOOKED,
-        )
-        for tag, digest, unpublished, yanked in rows:
-            if digest not in drafts and not unpublished and not (versions_ and yanked):
-                return await tagged(tx, repository, tag)
-    return None
+def _best(namespaces: Namespaces) -> str:
+    """The highest release that is neither a draft, unpublished nor yanked; else the highest version, else the newest
+    tag that everybody sees."""
+    # Each reads as many rows from the end of an index as there are drafts and the like, and only where the one before
+    # it found nothing. Nothing but the order is asked inside, so that PostgreSQL goes by the index.
+    looked = f":looked + {namespaces.drafted(':repository')}"
+    draft = namespaces.draft(":repository", "highest.digest")
+    order = (("release_key", " AND yanked IS NULL"), ("version_key", " AND yanked IS NULL"), ("moved_at", ""))
+    places = (
+        f"(SELECT highest.tag FROM (SELECT tag, digest, {column} AS place FROM kinds_tag"
+        f" WHERE repository = :repository AND {column} IS NOT NULL ORDER BY {column} DESC LIMIT {looked}) AS highest"
+        " LEFT JOIN kinds_standing AS own ON own.repository = :repository AND own.tag = highest.tag"
+        f" WHERE NOT {draft} AND own.unpublished IS NULL{more} ORDER BY place DESC LIMIT 1)"
+        for column, more in order
+    )
+    return f"COALESCE({', '.join(places)})"
 
 
 async def listed(tx: Transaction, name: str) -> Listed | None:

@@ -38,6 +38,12 @@ async def tagged(tx: Transaction, repository: str, tag: str) -> Tagged | None:
     return _tagged(row) if row is not None else None
 
 
+async def chosen(tx: Transaction, repository: str, which: str, **values: Any) -> Tagged | None:
+    """What that tag names which an expression in SQL says; it may ask for `:repository`."""
+    row = await tx.one(f"{_TAGGED} AND tag.tag = {which}", repository=repository, **values)
+    return _tagged(row) if row is not None else None
+
+
 async def tags_of(tx: Transaction, repository: str, digest: str, limit: int) -> Sequence[str]:
     """The tags that name a manifest."""
     rows = await tx.all(
@@ -72,19 +78,19 @@ async def move(
 ) -> None:
     """Note that a tag names something else, or nothing, from now on."""
     if after is None:
-        await tx.run(
+        await tx.send(
             "DELETE FROM kinds_tag WHERE repository = :repository AND tag = :tag", repository=repository, tag=tag
         )
     else:
         version = semver.parse(tag)
-        await tx.run(
+        await tx.send(
             "INSERT INTO kinds_tag (repository, tag, digest, version_key, release_key, moved_at)"
             " VALUES (:repository, :tag, :digest, :key, :release, :now) ON CONFLICT (repository, tag)"
             " DO UPDATE SET digest = :digest, moved_at = :now",
             repository=repository, tag=tag, digest=after, key=version.key if version else None,
             release=version.key if version and not version.prerelease else None, now=now,
         )  # fmt: skip
-    await tx.run(
+    await tx.send(
         "INSERT INTO kinds_move (repository, tag, moved_at, number, before, after, actor)"
         " SELECT :repository, :tag, :now, COALESCE(max(number), 0) + 1, :before, :after, :actor"
         " FROM kinds_move WHERE repository = :repository AND tag = :tag",

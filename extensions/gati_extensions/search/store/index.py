@@ -205,26 +205,26 @@ class TableIndex:
             "created_at": document.created_at, "updated_at": document.updated_at,
             "facets": documents.facets(document),
         }  # fmt: skip
-        await tx.run(
+        await tx.send(
             f"INSERT INTO search_index_document{slot} (id, {', '.join(columns)})"
             f" VALUES (:id, {', '.join(f':{name}' for name in columns)})"
             f" ON CONFLICT (id) DO UPDATE SET {', '.join(f'{name} = :{name}' for name in columns)}",
             id=number, **columns,
         )  # fmt: skip
-        await tx.run(
+        await tx.send(
             f"INSERT INTO search_index_body{slot} (id, body) VALUES (:id, :body)"
             " ON CONFLICT (id) DO UPDATE SET body = :body",
             id=number, body=documents.encoded(document),
         )  # fmt: skip
-        await tx.run(f"DELETE FROM search_index_number{slot} WHERE document = :id", id=number)
+        await tx.send(f"DELETE FROM search_index_number{slot} WHERE document = :id", id=number)
         for field, value in document.numbers.items():
-            await tx.run(
+            await tx.send(
                 f"INSERT INTO search_index_number{slot} (document, field, number) VALUES (:id, :field, :number)",
                 id=number, field=field, number=float(value),
             )  # fmt: skip
-        await tx.run(f"DELETE FROM search_index_gati{slot} WHERE document = :id", id=number)
+        await tx.send(f"DELETE FROM search_index_gati{slot} WHERE document = :id", id=number)
         for low, high in dict(document.gati_spans).items():
-            await tx.run(
+            await tx.send(
                 f"INSERT INTO search_index_gati{slot} (document, low, high) VALUES (:id, :low, :high)",
                 id=number, low=low, high=high,
             )  # fmt: skip
@@ -239,7 +239,7 @@ class TableIndex:
     async def _remove(self, tx: Transaction, slot: int, number: int) -> None:
         await self._text.drop(tx, slot, number)
         for table, column in _ROWS:
-            await tx.run(f"DELETE FROM search_index_{table}{slot} WHERE {column} = :number", number=number)
+            await tx.send(f"DELETE FROM search_index_{table}{slot} WHERE {column} = :number", number=number)
 
     # --- searching ---------------------------------------------------------------------------------------------
 

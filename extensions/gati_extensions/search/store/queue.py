@@ -24,7 +24,7 @@ class Dirty:
 
 async def note(tx: Transaction, name: str, below: bool) -> None:
     """It has changed. Microseconds: pushes wait for it."""
-    await tx.run(
+    await tx.send(
         "INSERT INTO search_dirty (name, below, mark) VALUES (:name, :below, :mark)"
         " ON CONFLICT (name, below) DO UPDATE SET mark = excluded.mark",
         name=name, below=int(below), mark=random.getrandbits(62),
@@ -45,7 +45,7 @@ async def any_(tx: Transaction) -> bool:
 async def done(tx: Transaction, found: Sequence[Dirty]) -> None:
     """These are indexed, as far as they were not noted again."""
     for one in found:
-        await tx.run(
+        await tx.send(
             "DELETE FROM search_dirty WHERE name = :name AND below = :below AND mark = :mark",
             name=one.name, below=int(one.below), mark=one.mark,
         )  # fmt: skip

@@ -89,14 +89,14 @@ class TsVector:
     # --- rows --------------------------------------------------------------------------------------------------
 
     async def put(self, tx: Transaction, slot: int, number: int, document: Document) -> None:
-        await tx.run(
+        await tx.send(
             f"INSERT INTO search_index_text{slot} (id, words) VALUES (:number, CAST(:words AS tsvector))"
             " ON CONFLICT (id) DO UPDATE SET words = excluded.words",
             number=number, words=vector(number, document),
         )  # fmt: skip
 
     async def drop(self, tx: Transaction, slot: int, number: int) -> None:
-        await tx.run(f"DELETE FROM search_index_text{slot} WHERE id = :number", number=number)
+        await tx.send(f"DELETE FROM search_index_text{slot} WHERE id = :number", number=number)
 
     async def clear(self, tx: Transaction, slot: int, numbers: Sequence[int]) -> None:
         await tx.run(f"DELETE FROM search_index_text{slot} WHERE id <= :last", last=numbers[-1])

@@ -15,14 +15,14 @@ async def count(tx: Transaction, slot: int, words: Mapping[str, int]) -> None:
     table = f"search_index_word{slot}"
     for word, by in sorted(words.items()):
         if by > 0:
-            await tx.run(
+            await tx.send(
                 f"INSERT INTO {table} (word, initial, length, number) VALUES (:word, :initial, :length, :by)"
                 f" ON CONFLICT (word) DO UPDATE SET number = {table}.number + :by",
                 word=word, initial=word[0], length=len(word), by=by,
             )  # fmt: skip
         elif by < 0:
-            await tx.run(f"UPDATE {table} SET number = number + :by WHERE word = :word", word=word, by=by)
-            await tx.run(f"DELETE FROM {table} WHERE word = :word AND number <= 0", word=word)
+            await tx.send(f"UPDATE {table} SET number = number + :by WHERE word = :word", word=word, by=by)
+            await tx.send(f"DELETE FROM {table} WHERE word = :word AND number <= 0", word=word)
 
 
 async def numbers(tx: Transaction, slot: int, texts: Sequence[str]) -> Mapping[str, int]:

@@ -53,7 +53,7 @@ CONFLICTS = (
 PAUSE = 0.005
 """Seconds (at most, and more with each attempt) before a unit that met a conflict is run again."""
 
-WRITE = b"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
+WRITE = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE"
 
 log = logging.getLogger(__name__)
 
@@ -171,12 +171,14 @@ class PostgresMetadata:
             timer = cut_after(seconds, connection)
             try:
                 result = await Driven(work(tx), tx)
-                if connection.pgconn.transaction_status == TransactionStatus.IDLE:
+                if not tx.used:
                     return result  # there was no statement
+                if connection.pgconn.transaction_status == TransactionStatus.IDLE:
+                    await tx.flush()  # none that was waited for
                 if connection.pgconn.transaction_status != TransactionStatus.INTRANS:
                     raise RuntimeError("a unit of work went on after a statement that failed")
                 committing = True
-                await connection.execute("COMMIT")
+                await tx.commit()
             except psycopg.Error as error:
                 # A transaction that writes finds itself on what has become a standby: the primary is elsewhere now.
                 if not (lost(connection, error) or isinstance(error, errors.ReadOnlySqlTransaction)):

@@ -86,7 +86,11 @@ class Pool:
                         await connection.execute(begin.encode())
                         timer.cancel()  # the server is alive
                         timer = cut_after(seconds, connection)
-                    return await Driven(work(tx), tx)
+                    result = await Driven(work(tx), tx)
+                    if begin is not None:
+                        # Nothing was written; but with a ROLLBACK psycopg forgets all statements that it has prepared.
+                        await connection.execute("COMMIT")
+                    return result
                 except psycopg.Error as error:
                     if lost(connection, error) and loop.time() < deadline:
                         await connection.close()

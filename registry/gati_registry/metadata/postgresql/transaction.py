@@ -29,12 +29,14 @@ class PostgresTransaction:
     """`ports.Transaction` over one connection.
 
     With `begin` it changes rows, and locks those that it reads to change them; the statement is sent together with the
-    first one. Without, it only reads.
+    first one. Without, it only reads. What is not waited for goes out with the next statement that is, in one round
+    trip.
     """
 
     __slots__ = (
-        "_begin",
         "_cursor",
+        "_later",
+        "_unread",
         "asking",
         "blob_keys",
         "blobs",
@@ -49,14 +51,17 @@ class PostgresTransaction:
         "staged_keys",
         "tags",
         "uploads",
+        "used",
     )
 
-    def __init__(self, connection: Connection, begin: bytes | None = None) -> None:
+    def __init__(self, connection: Connection, begin: str | None = None) -> None:
         self._cursor: AsyncRawCursor[Row] = AsyncRawCursor(connection)
         self._cursor.format = Format.BINARY  # bytes come as they are
-        self._begin = begin
+        self._unread: AsyncRawCursor[Row] = self._cursor if begin is None else AsyncRawCursor(connection)
+        self._later: list[tuple[str, list[Any]]] = [] if begin is None else [(begin, [])]
         self.concurrent = begin is not None
         self.asking = False
+        self.used = False
         self.repositories = SqlRepositories(self)
         self.blobs = SqlBlobs(self)
         self.manifests = SqlManifests(self)
@@ -82,6 +87,14 @@ class PostgresTransaction:
         await self._execute(sql, values)
         return self._cursor.rowcount
 
+    async def send(self, sql: str, **values: Any) -> None:
+        if not self.concurrent:
+            await self._execute(sql, values)  # refused, as all that writes is here
+            return
+        text, names = compiled(sql)
+        self.used = True
+        self._later.append((text, [values[name] for name in names]))
+
     def items(self, parameter: str) -> str:
         return f"jsonb_array_elements_text(CAST(:{parameter} AS jsonb)) AS item (value)"
 
@@ -97,16 +110,28 @@ class PostgresTransaction:
         text, names = compiled(sql)
         self.asking = True
         try:
-            arguments = [self._value(values[name]) for name in names]
-            if self._begin is None:
-                await self._cursor.execute(text, arguments)
-            else:
-                begin, self._begin = self._begin, None
-                async with self._cursor.connection.pipeline():  # both in one round trip
-                    await self._cursor.connection.execute(begin)
-                    await self._cursor.execute(text, arguments)
+            await self._together(self._cursor, text, [self._value(values[name]) for name in names])
         finally:
             self.asking = False
+
+    async def flush(self) -> None:
+        """Execute what was sent last, and with it all that waits."""
+        await self._together(self._unread, *self._later.pop())
+
+    async def commit(self) -> None:
+        """The end. Where a statement fails that went out together with it, nothing is committed."""
+        await self._together(self._unread, "COMMIT", [])
+
+    async def _together(self, cursor: AsyncRawCursor[Row], text: str, arguments: list[Any]) -> None:
+        self.used = True
+        if not self._later:
+            await cursor.execute(text, arguments)
+            return
+        earlier, self._later = self._later, []
+        async with cursor.connection.pipeline():  # all in one round trip
+            for statement, its in earlier:
+                await self._unread.execute(statement, its)
+            await cursor.execute(text, arguments)
 
     def _value(self, value: Any) -> Any:
         # A client may ask for what follows "v1\0" in a list. PostgreSQL has no NUL in text; nothing that we store has

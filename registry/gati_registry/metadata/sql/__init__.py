@@ -28,6 +28,9 @@ class Executor(Protocol):
     async def run(self, sql: str, **values: Any) -> int:
         """The number of rows changed."""
 
+    async def send(self, sql: str, **values: Any) -> None:
+        """Nothing: the engine may be told together with the next statement, in its turn."""
+
     @property
     def concurrent(self) -> bool:
         """Whether other transactions change rows while this one, which changes some, runs."""

@@ -83,14 +83,20 @@ class SqlBlobs(Part):
     async def missing(self, repository_id: int, digests: Sequence[Digest]) -> Sequence[Digest]:
         # A link that is found stays until the manifest that needs it is committed: who removes one asks for manifests.
         # Looked up one by one, in both statements (see `metadata.sql`), and locked in one order.
-        await self._hold(
-            "SELECT 1 FROM (SELECT (SELECT id FROM blob WHERE digest = item.value) AS id"
-            f" FROM {self._db.items('digests')} ORDER BY id) AS wanted CROSS JOIN LATERAL"
-            " (SELECT 1 FROM link WHERE repository_id = :repository_id AND blob_id = wanted.id LIMIT 1) AS found",
-            "KEY SHARE OF found",
-            repository_id=repository_id,
-            digests=json.dumps(digests),
-        )
+        if self._db.concurrent:
+            rows = await self._db.held(
+                "SELECT wanted.value FROM (SELECT item.value, (SELECT id FROM blob WHERE digest = item.value"
+                f" AND quarantined_at IS NULL) AS id FROM {self._db.items('digests')} ORDER BY id) AS wanted"
+                " CROSS JOIN LATERAL"
+                " (SELECT 1 FROM link WHERE repository_id = :repository_id AND blob_id = wanted.id LIMIT 1) AS found",
+                "KEY SHARE OF found",
+                repository_id=repository_id,
+                digests=json.dumps(digests),
+            )
+            there = {row[0] for row in rows}
+            digests = [digest for digest in digests if digest not in there]
+        if not digests:
+            return []
         rows = await self._db.all(
             f"SELECT item.value FROM {self._db.items('digests')}"
             " WHERE (SELECT 1 FROM link WHERE repository_id = :repository_id AND blob_id ="

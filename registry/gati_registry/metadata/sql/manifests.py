@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from gati_registry.domain.manifest import Manifest
 from gati_registry.domain.referrers import MAX_BODY, encode
 from gati_registry.metadata.sql import Part
-from gati_registry.ports import ManifestRow
+from gati_registry.ports import Before, ManifestRow
 from gati_registry.values.digest import Digest
 from gati_registry.values.reference import RepositoryName, Tag
 
@@ -46,6 +46,21 @@ class SqlManifests(Part):
         )
         return bytes(row[0]) if row else None
 
+    async def before(self, repository: RepositoryName, digest: Digest, tags: Sequence[Tag]) -> Before | None:
+        rows = await self._db.all(
+            "SELECT repository.id, (SELECT 1 FROM manifest WHERE manifest.repository_id = repository.id"
+            " AND manifest.digest = :digest AND manifest.quarantined_at IS NULL) IS NOT NULL, item.value,"
+            " (SELECT manifest.digest FROM tag JOIN manifest ON manifest.id = tag.manifest_id"
+            " WHERE tag.repository_id = repository.id AND tag.name = item.value AND manifest.quarantined_at IS NULL)"
+            f" FROM repository LEFT JOIN {self._db.items('tags')} ON TRUE WHERE repository.name = :repository",
+            repository=repository,
+            digest=digest,
+            tags=json.dumps(tags),
+        )
+        if not rows:
+            return None
+        return Before(rows[0][0], bool(rows[0][1]), {row[2]: Digest(row[3]) for row in rows if row[3] is not None})
+
     async def add(self, repository_id: int, digest: Digest, manifest: Manifest, data: bytes, now: int) -> int:
         descriptor = encode(manifest.descriptor(digest, len(data))) if manifest.subject else None
         row = await self._db.one(
@@ -73,7 +88,7 @@ class SqlManifests(Part):
 
     async def _refer(self, repository_id: int, manifest_id: int, digests: str) -> None:
         """Note what a manifest refers to, and that the blobs among it are needed."""
-        await self._db.run(
+        await self._db.send(
             "INSERT INTO reference (repository_id, digest, manifest_id)"
             f" SELECT :repository_id, item.value, :manifest_id FROM {self._db.items('digests')}"
             " WHERE TRUE ON CONFLICT DO NOTHING",
@@ -81,7 +96,7 @@ class SqlManifests(Part):
             manifest_id=manifest_id,
             digests=digests,
         )
-        await self._db.run(
+        await self._db.send(
             "UPDATE link SET pending_at = NULL, condemned_at = NULL FROM reference"
             " WHERE reference.manifest_id = :manifest_id AND link.repository_id = reference.repository_id"
             " AND link.blob_id = (SELECT id FROM blob WHERE blob.digest = reference.digest)"
@@ -165,7 +180,7 @@ class SqlTags(Part):
     """`ports.Tags`."""
 
     async def point(self, repository_id: int, tag: Tag, manifest_id: int, now: int) -> None:
-        await self._db.run(
+        await self._db.send(
             "INSERT INTO tag (repository_id, name, manifest_id, moved_at)"
             " VALUES (:repository_id, :name, :manifest_id, :now) ON CONFLICT (repository_id, name)"
             " DO UPDATE SET manifest_id = :manifest_id, moved_at = :now",

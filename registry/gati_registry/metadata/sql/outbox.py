@@ -14,7 +14,7 @@ class SqlOutbox(Part):
     """`ports.Outbox`."""
 
     async def add(self, reaction: str, event: Event, now: int) -> None:
-        await self._db.run(
+        await self._db.send(
             "INSERT INTO outbox (reaction, repository, payload, due_at, created_at)"
             " VALUES (:reaction, :repository, :payload, :now, :now)",
             reaction=reaction,

@@ -85,6 +85,9 @@ class SqliteTransaction:
         changed: int = self._connection.changes()
         return changed
 
+    async def send(self, sql: str, **values: Any) -> None:
+        self._connection.execute(sql, values)
+
     def items(self, parameter: str) -> str:
         return f"json_each(:{parameter}) AS item"
 

@@ -93,14 +93,14 @@ class EncryptedMetadata:
 class _Transaction:
     """`ports.Transaction`: parts around those of another one."""
 
-    __slots__ = ("_ring", "_tx", "all", "blobs", "items", "one", "run", "uploads")
+    __slots__ = ("_ring", "_tx", "all", "blobs", "items", "one", "run", "send", "uploads")
 
     def __init__(self, tx: Transaction, ring: Keyring, encrypting: bool) -> None:
         self._tx = tx
         self._ring = ring
         self.blobs = _Blobs(tx, ring, encrypting)
         self.uploads = _Uploads(tx, ring, encrypting)
-        self.one, self.all, self.run, self.items = tx.one, tx.all, tx.run, tx.items
+        self.one, self.all, self.run, self.send, self.items = tx.one, tx.all, tx.run, tx.send, tx.items
 
     @property
     def repositories(self) -> Repositories:
