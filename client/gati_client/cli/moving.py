@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 import typer
 
 from gati_client.cli.api import reaching
-from gati_client.cli.frame import App, current, emit, say
+from gati_client.cli.frame import App, configuration, current, emit, say
 from gati_client.errors import Usage
+from gati_client.names import Name
 
 app = App()
 
@@ -23,6 +24,10 @@ async def copy(
     bare: Bare = False,
 ) -> None:
     """Copy an artifact to another repository or registry, with all that refers to it."""
+    if current().token and not current().registry and not configuration().default:
+        hosts = {Name.parse(name).registry for name in (source, target)}
+        if len(hosts - {None}) > 1:
+            raise Usage("two registries, and one token", remedy="say --registry HOST for the one that it is of")
     async with reaching(source) as (there, origin), reaching(target, publishing=True) as (here, place):
         reference = origin.reference or "latest"
         tag = place.reference or (None if origin.by_digest else reference)
