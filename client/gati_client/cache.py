@@ -4,6 +4,7 @@
         blobs/sha256/<hex>      whole and checked: they appear by a rename
         partial/<hex>           what is being fetched, by whoever holds the lock
         locks/<hex>             empty; one process at a time fetches a blob, and the kernel lets go when it dies
+        projects/<hash>         empty; one process at a time changes a project (`gati_client.project.project`)
         in-use                  shared by those who read, held alone by `prune`
 
 A process that is killed leaves at most a part under `partial/`, which the next one goes on with.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -134,6 +135,22 @@ async def test_fix_leaves_what_advisories_are_about(workshop: Workshop) -> None:
     await project.fix()
     assert set(locks.load(project.folder).packages) == {"orgs/fix/log@1.0.1", "orgs/fix/other@1.0.0"}
     assert await project.audit() == []
+
+
+async def test_changed_by_several_at_once(workshop: Workshop) -> None:
+    """What one adds is not lost where others add, update and install in the same folder meanwhile."""
+    names = {f"orgs/atonce/{letter}" for letter in "abcd"}
+    for name in ("orgs/atonce/first", *names):
+        await workshop.publish(name, "1.0.0")
+    await workshop.project("atonce").add(["orgs/atonce/first"])
+
+    def here() -> Project:
+        return workshop.project("atonce")  # as many processes would, each on its own
+
+    await asyncio.gather(*(here().add([name]) for name in names), here().update(), here().install())
+    await here().install(frozen=True)
+    assert set(asked(here())) == {"orgs/atonce/first", *names}
+    assert set(installed(here().folder)) == {"orgs/atonce/first", *names}
 
 
 def test_from_below(tmp_path: Path) -> None:
