@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,10 @@ def test_states_and_their_reverses(gati: Client, name: str) -> None:
     assert said["states"]["deprecated"]["replacement"] == "users/x/new"
     assert asked(gati, "info", version)["state"] == "deprecated"
     assert asked(gati, "undeprecate", version)["state"] == "published"
+    for day, moment in (("2040-01-31", "2040-01-31T00:00:00Z"), ("2040-01-31T12:00:00+02:00", "2040-01-31T10:00:00Z")):
+        said = asked(gati, "deprecate", version, "--removed-at", day)
+        assert datetime.fromisoformat(said["states"]["deprecated"]["removed_at"]) == datetime.fromisoformat(moment)
+        asked(gati, "undeprecate", version)
     assert asked(gati, "library", "yank", version, "--reason", "broken")["state"] == "yanked"
     assert asked(gati, "unyank", version)["state"] == "published"
     assert asked(gati, "archive", version)["state"] == "archived"
