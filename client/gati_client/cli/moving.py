@@ -54,7 +54,7 @@ async def export(
                     raise Usage("one layout takes versions of one repository", remedy="export the others apart")
                 references.append(other.reference or "latest")
         await client.artifacts.export_layout(first.repository, references, to)
-        say(f"{len(references)} of {first.repository} are in {to}")
+        emit({"registry": client.host, "repository": first.repository, "references": references, "folder": str(to)})
 
 
 @app.command("import")
@@ -77,7 +77,7 @@ async def import_(
         raise Usage("which repository shall it go into?", remedy=f"gati import {source} NAME")
     async with reaching(to, publishing=True) as (client, target):
         await client.artifacts.import_layout(folder, target.repository)
-        say(f"{folder} is in {target.repository}")
+        emit({"registry": client.host, "repository": target.repository, "folder": str(folder)})
 
 
 def _adopt(origin: Literal["npm", "git"], source: str, to: str | None, reference: str | None) -> None:

@@ -104,9 +104,13 @@ def test_copy_export_import(gati: Client, site: Registry, name: str, user: str, 
     assert site.referrers(f"users/{user}/bare", digest) == []
 
     layout = tmp_path / "layout"
-    gati("export", f"{name}@1.2.3", "--to", str(layout))
+    exported = asked(gati, "export", f"{name}@1.2.3", "--to", str(layout))
+    assert exported == {
+        "registry": site.host, "repository": name, "references": ["1.2.3"], "folder": str(layout)
+    }  # fmt: skip
     assert json.loads((layout / "oci-layout").read_text()) == {"imageLayoutVersion": "1.0.0"}
-    gati("import", str(layout), f"users/{user}/imported")
+    said = asked(gati, "import", str(layout), f"users/{user}/imported")
+    assert said == {"registry": site.host, "repository": f"users/{user}/imported", "folder": str(layout)}
     assert site.manifest(f"users/{user}/imported", "1.2.3").data == subject.data
     assert gati.run("import", str(tmp_path), f"users/{user}/imported")[0] == 2
 
