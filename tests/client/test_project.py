@@ -14,6 +14,7 @@ from gati_client.models import Osv
 from gati_client.project import foreign
 from gati_client.project import lock as locks
 from gati_client.project.project import Project, find
+from gati_client.templates import answering
 from tests.client.projects import Relay, Workshop, installed
 from tests.support.server import RegistryProcess
 
@@ -235,3 +236,12 @@ def test_foreign_locks_that_are_none(tmp_path: Path, name: str, text: str) -> No
     (tmp_path / name).write_text(text)
     with pytest.raises(Usage):
         foreign.read(tmp_path / name)
+
+
+def test_a_bomb_of_yaml(tmp_path: Path) -> None:
+    """Keys that are merged from others that are merged: each line is ten times the one before."""
+    lines = ["a0: &a0 {x: 1.0.0}", *(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}" for n in range(1, 5))]
+    for read, name in ((foreign.read, "spec-lock.yaml"), (answering.read, "answers.yaml")):
+        (tmp_path / name).write_text("\n".join([*lines, "packages: *a4"]))
+        with pytest.raises(Usage, match="aliases"):
+            read(tmp_path / name)
