@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.cli.conftest import program, pushed
+from gati_client.pack import archive
+from tests.client.cli.conftest import GATI, program, pushed
 from tests.client.cli.test_kinds import lay
 from tests.clients.client import Client
 from tests.clients.conftest import ADMIN_PASSWORD
@@ -115,11 +116,11 @@ def test_a_name_of_two_parts(site: Registry, gati: Client, tmp_path: Path, user:
     assert json.loads(gati("namespace", "get", user, "-o", "json"))["path"] == f"users/{user}"
 
 
-def test_where_nothing_was_begun(shop: Client) -> None:
+def test_where_nothing_was_begun(home: Path) -> None:
     """Commands about a project make none of a folder that is none."""
     for command in ("update", "outdated", "resolve", "install"):
-        assert "gati add NAME makes one" in refused(shop, 3, command)
-    assert not list((shop.cwd or Path()).iterdir())
+        assert "gati add NAME makes one" in refused(program(home), 3, command)
+    assert not list(home.iterdir())
 
 
 def test_odd_tokens_are_never_repeated(site: Registry, gati: Client, home: Path) -> None:
@@ -142,23 +143,19 @@ def test_no_folder_to_live_in(site: Registry, home: Path) -> None:
     assert "a folder is needed there" in refused(nowhere, 1, "registry", "add", "x", "127.0.0.1")
 
 
-def test_a_disk_that_takes_no_more(shop: Client) -> None:
+def test_a_disk_that_takes_no_more(home: Path) -> None:
     """What this machine cannot write says nothing against what was to be unpacked."""
-    folder = shop.cwd or Path()
-    (folder / "thing").mkdir()
-    (folder / "thing/big").write_bytes(bytes(1024 * 1024))
-    shop("pack", "thing", "--to", "thing.tar.gz")
-    tight = Client(
-        Path("/bin/sh"), shop.home, ("-c", 'ulimit -f 64; exec "$0" "$@"', str(shop.program)), shop.env, folder
-    )
+    (home / "thing").mkdir()
+    (home / "thing/big").write_bytes(bytes(1024 * 1024))
+    archive.build(home / "thing", home / "thing.tar.gz")
+    tight = Client(Path("/bin/sh"), home, ("-c", 'ulimit -f 64; exec "$0" "$@"', str(GATI)))
     assert "file too large; allow larger files there" in refused(tight, 1, "unpack", "thing.tar.gz", "--to", "there")
-    assert not (folder / "there").exists()
+    assert not (home / "there").exists()
 
 
-def test_nobody_reads(shop: Client) -> None:
+def test_nobody_reads(home: Path) -> None:
     """Standard output may be closed from the start, or at any moment."""
-    for end in (">&-", "| head -c 1"):
-        shell = Client(Path("/bin/sh"), shop.home, ("-c", f'"$0" "$@" {end}', str(shop.program)), shop.env, shop.cwd)
-        for words in (("registry", "list", "-o", "json"), ("man",)):
-            code, _, err = shell.run(*words)
-            assert (code, err) == (0, "")
+    for end, words in ((">&-", ("registry", "list", "-o", "json")), ("| head -c 1", ("man",))):
+        shell = Client(Path("/bin/sh"), home, ("-c", f'"$0" "$@" {end}', str(GATI)))
+        code, _, err = shell.run(*words)
+        assert (code, err) == (0, "")
