@@ -71,8 +71,10 @@ async def _looked(registry: str | None) -> AsyncIterator[Line]:
                 return
             if clock is not None:
                 yield clock
-            yield await _login(client)
-            yield await _features(client)
+            login = await _login(client)
+            yield login
+            if login.state != "failed":
+                yield await _features(client)
     except GatiError as error:
         yield Line("connection", "failed", str(error), error.remedy)
 
