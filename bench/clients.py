@@ -1,7 +1,8 @@
 """`python -m bench.clients`: the SDK beside the oras and crane commands, against one registry of ours.
 
-Each pushes and pulls one big file and many small ones, as a process of its own, start included; in turns, on the same
-machine, new bytes in each round. Writes docs/benchmarks-clients.md.
+Each pushes and pulls one big blob and many small ones, as a process of its own, start included; in turns, on the same
+machine, new bytes in each round. Once they are plain files, which crane does not push; once the layers of an image in
+an OCI layout, which names their digests. Writes docs/benchmarks-clients.md.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ _REPORT = Path(__file__).parent.parent / "docs" / "benchmarks-clients.md"
 _MOVING = Path(__file__).with_name("moving.py")
 _CONFIG = "application/vnd.oci.image.config.v1+json"
 _MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+_NAME = "org.opencontainers.image.ref.name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,36 +73,50 @@ def _make(folder: Path, name: str, count: int, size: int) -> Job:
     image = {"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": ids}}
     config = put(json.dumps(image).encode(), _CONFIG)
     manifest = {"schemaVersion": 2, "mediaType": _MANIFEST, "config": config, "layers": layers}
-    index = {"schemaVersion": 2, "manifests": [put(json.dumps(manifest).encode(), _MANIFEST)]}
+    entry = put(json.dumps(manifest).encode(), _MANIFEST) | {"annotations": {_NAME: "v1"}}
+    index = {"schemaVersion": 2, "manifests": [entry]}
     (job.layout / "index.json").write_text(json.dumps(index))
     (job.layout / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}')
     return job
 
 
-def _ours(what: str, host: str, repository: str, job: Job, out: Path) -> tuple[list[str], Path]:
-    folder = job.files if what == "push" else out
-    return [sys.executable, str(_MOVING), what, host, repository, str(folder)], job.files
+def _ours(what: str, host: str, repository: str, job: Job, out: Path) -> list[str] | None:
+    places = {"push": job.files, "pull": out, "import": job.layout, "export": out}
+    return [sys.executable, str(_MOVING), what, host, repository, str(places[what])]
 
 
-def _oras(what: str, host: str, repository: str, job: Job, out: Path) -> tuple[list[str], Path]:
-    program = [str(cached("oras", "oras")), what, "--plain-http"]
+def _oras(what: str, host: str, repository: str, job: Job, out: Path) -> list[str] | None:
+    oras, name = str(cached("oras", "oras")), f"{host}/{repository}:v1"
     if what == "pull":
-        return [*program, "-o", str(out), f"{host}/{repository}:v1"], job.files
-    names = sorted(f"{file.name}:{LAYER}" for file in job.files.iterdir())
-    return [*program, "--artifact-type", "a/b", f"{host}/{repository}:v1", *names], job.files
+        return [oras, "pull", "--plain-http", "-o", str(out), name]
+    if what == "push":
+        names = sorted(f"{file.name}:{LAYER}" for file in job.files.iterdir())
+        return [oras, "push", "--plain-http", "--artifact-type", "a/b", name, *names]
+    if what == "import":
+        return [oras, "copy", "--from-oci-layout", "--to-plain-http", f"{job.layout}:v1", name]
+    return [oras, "copy", "--from-plain-http", "--to-oci-layout", name, f"{out}:v1"]
 
 
-def _crane(what: str, host: str, repository: str, job: Job, out: Path) -> tuple[list[str], Path]:
-    program = [str(cached("crane", "crane")), what, "--insecure"]
-    if what == "pull":
-        return [*program, "--format", "oci", f"{host}/{repository}:v1", str(out / "layout")], job.files
-    return [*program, str(job.layout), f"{host}/{repository}:v1"], job.files
+def _crane(what: str, host: str, repository: str, job: Job, out: Path) -> list[str] | None:
+    crane, name = str(cached("crane", "crane")), f"{host}/{repository}:v1"
+    if what == "import":
+        return [crane, "push", "--insecure", str(job.layout), name]
+    if what == "export":
+        return [crane, "pull", "--insecure", "--format", "oci", name, str(out)]
+    return None  # it appends archives to images, which it compresses before
 
 
-_CLIENTS: dict[str, Callable[[str, str, str, Job, Path], tuple[list[str], Path]]] = {
+_CLIENTS: dict[str, Callable[[str, str, str, Job, Path], list[str] | None]] = {
     "gati_client": _ours,
     "oras": _oras,
     "crane": _crane,
+}
+_PAIR = {"push": "files", "pull": "files", "import": "layout", "export": "layout"}
+_WAYS = {
+    "push": "push, {} of files",
+    "pull": "pull, {} to files",
+    "import": "push, {} of a layout",
+    "export": "pull, {} to a layout",
 }
 
 
@@ -119,25 +135,28 @@ def _measure(options: argparse.Namespace, home: Path) -> dict[tuple[str, str], T
     server = Server(Gati("hypercorn", 1), home / "server")
     server.start()
     host = server.url.removeprefix("http://")
-    sizes = {"one big file": (1, options.size * MIB), "small files": (options.files, 2048)}
+    sizes = {"one big blob": (1, options.size * MIB), "small blobs": (options.files, 2048)}
     try:
         for round_ in range(options.rounds):
             names = list(_CLIENTS)
             for name in names[round_ % 3 :] + names[: round_ % 3]:
                 for title, (count, size) in sizes.items():
                     job = _make(home / "job", title, count, size)
-                    for what in ("push", "pull"):
-                        out = home / "out"
-                        shutil.rmtree(out, ignore_errors=True)
-                        out.mkdir()
-                        repository = f"bench/{name.replace('_', '-')}-{len(title)}-{round_}"
-                        command, folder = _CLIENTS[name](what, host, repository, job, out)
-                        seconds, cpu = _timed(command, folder)
-                        sample = taken[f"{what}, {title}", name]
+                    for what, row in _WAYS.items():
+                        if what == "import":
+                            job = _make(home / "job", title, count, size)  # the registry has the others
+                        shutil.rmtree(home / "out", ignore_errors=True)
+                        (home / "out").mkdir()
+                        repository = f"bench/{name.replace('_', '-')}-{len(title)}-{_PAIR[what]}-{round_}"
+                        command = _CLIENTS[name](what, host, repository, job, home / "out")
+                        if command is None:
+                            continue
+                        seconds, cpu = _timed(command, job.files)
+                        sample = taken[row.format(title), name]
                         sample.seconds.append(seconds)
                         sample.cpu.append(cpu)
                         figures = f"{seconds:.2f} s, {cpu:.2f} s CPU"
-                        print(f"{what} {title} {name}: {figures}", file=sys.stderr, flush=True)
+                        print(f"{row.format(title)}, {name}: {figures}", file=sys.stderr, flush=True)
     finally:
         server.stop()
     return taken
@@ -149,10 +168,10 @@ def _report(options: argparse.Namespace, taken: dict[tuple[str, str], Taken]) ->
         "# The SDK beside other clients",
         "",
         "`python -m bench.clients` pushes and pulls with each client as a process of its own, its start included,",
-        f"against one registry of ours on the same machine ({os.cpu_count()} cores). One big file has",
+        f"against one registry of ours on the same machine ({os.cpu_count()} cores). One big blob has",
         f"{options.size} MiB, the small ones are {options.files} of 2 KiB; medians of {options.rounds} round(s), new",
-        "bytes in each. crane moves the same bytes as layers of an image in a layout, which names their digests:",
-        f"pushing, it hashes nothing. The load of the machine at the end was {load[1]:.1f} (over 5 minutes).",
+        "bytes in each. Files are hashed by who pushes them, a layout names its digests; crane pushes no plain files.",
+        f"The load of the machine at the end was {load[1]:.1f} (over 5 minutes).",
         "",
         "| row | " + " | ".join(f"{name} s (CPU)" for name in _CLIENTS) + " |",
         "|---|" + "---|" * len(_CLIENTS),
@@ -160,8 +179,11 @@ def _report(options: argparse.Namespace, taken: dict[tuple[str, str], Taken]) ->
     for row in dict.fromkeys(row for row, _ in taken):
         cells = []
         for name in _CLIENTS:
-            sample = taken[row, name]
-            cells.append(f"{statistics.median(sample.seconds):.2f} ({statistics.median(sample.cpu):.2f})")
+            sample = taken.get((row, name))
+            if sample is None:
+                cells.append("-")
+            else:
+                cells.append(f"{statistics.median(sample.seconds):.2f} ({statistics.median(sample.cpu):.2f})")
         lines.append(f"| {row} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
@@ -169,7 +191,7 @@ def _report(options: argparse.Namespace, taken: dict[tuple[str, str], Taken]) ->
 def main(arguments: Sequence[str]) -> int:
     """Run it; 2 where a client is not here."""
     parser = argparse.ArgumentParser(prog="python -m bench.clients", description=__doc__)
-    parser.add_argument("--size", type=int, default=1024, metavar="MIB", help="of the big file (default 1024)")
+    parser.add_argument("--size", type=int, default=1024, metavar="MIB", help="of the big one (default 1024)")
     parser.add_argument("--files", type=int, default=2000, metavar="N", help="how many small ones (default 2000)")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--output", type=Path, default=_REPORT)

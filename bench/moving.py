@@ -1,4 +1,4 @@
-"""What `bench.clients` runs as our client: `python bench/moving.py push|pull HOST REPOSITORY FOLDER`.
+"""What `bench.clients` runs as our client: `python bench/moving.py push|pull|import|export HOST REPOSITORY FOLDER`.
 
 A program as somebody would write it with the SDK, and nothing of the bench beside.
 """
@@ -33,6 +33,20 @@ async def pull(host: str, repository: str, folder: Path) -> None:
         await client.artifacts.download_all(repository, wanted, durable=False)
 
 
+async def import_layout(host: str, repository: str, folder: Path) -> None:
+    """Push what an OCI layout has."""
+    async with Client(host) as client:
+        await client.artifacts.import_layout(folder, repository)
+
+
+async def export_layout(host: str, repository: str, folder: Path) -> None:
+    """Pull an image into an OCI layout."""
+    async with Client(host) as client:
+        await client.artifacts.export_layout(repository, ["v1"], folder)
+
+
+_WAYS = {"push": push, "pull": pull, "import": import_layout, "export": export_layout}
+
 if __name__ == "__main__":
     what, host, repository, place = sys.argv[1:]
-    asyncio.run((push if what == "push" else pull)(host, repository, Path(place)))
+    asyncio.run(_WAYS[what](host, repository, Path(place)))

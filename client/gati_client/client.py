@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from gati_client.answers import Answer
 from gati_client.auth import Credentials
 from gati_client.errors import Denied
-from gati_client.spaces.artifacts import Artifacts
 from gati_client.tokens import WrongLogin
 from gati_client.transport import Patience, Transport
 
 if TYPE_CHECKING:
     from gati_client.spaces.account import Account
     from gati_client.spaces.advisories import Advisories
+    from gati_client.spaces.artifacts import Artifacts
     from gati_client.spaces.audit import Audit
     from gati_client.spaces.capabilities import Capabilities
     from gati_client.spaces.keys import Keys
@@ -57,7 +57,6 @@ class Client:
         self.transport = Transport(
             registry, credentials=credentials, insecure=insecure, patience=patience, trusted_realms=trusted_realms
         )
-        self.artifacts = Artifacts(self.transport)
         self._features: frozenset[str] | None = None
 
     @property
@@ -79,7 +78,14 @@ class Client:
             self._features = _extensions(answer) if answer.status == 200 else frozenset()
         return self._features
 
-    # The models of extensions take a moment to import: who pushes and pulls does without.
+    # Transfers and the models of extensions take a moment to import: each call needs some of them.
+
+    @cached_property
+    def artifacts(self) -> Artifacts:
+        """Manifests, blobs and tags, at any registry."""
+        from gati_client.spaces.artifacts import Artifacts
+
+        return Artifacts(self.transport)
 
     @cached_property
     def search(self) -> Search:

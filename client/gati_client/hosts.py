@@ -43,8 +43,8 @@ class Origin:
         url = registry_url(text, insecure=insecure)
         return cls(*origin(url), url.netloc.decode())
 
-    def target(self, reference: str, what: str) -> str:
-        """Path and query of an address that may only be of the registry itself.
+    def target(self, reference: str, what: str, at: str = "/") -> str:
+        """Path and query of an address that may only be of the registry itself; `at`: where it was found.
 
         Raises:
             Integrity: it is of somebody else.
@@ -52,7 +52,7 @@ class Origin:
         path = reference.removeprefix(f"{self.scheme}://{self.name}")
         if not path.startswith("//") and _PLAIN_TARGET.fullmatch(path):
             return path
-        return same_origin(httpx.URL(f"{self.scheme}://{self.name}"), reference, what).raw_path.decode()
+        return same_origin(httpx.URL(f"{self.scheme}://{self.name}{at}"), reference, what).raw_path.decode()
 
 
 def _usual(host: str) -> bool:

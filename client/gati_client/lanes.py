@@ -18,17 +18,18 @@ import ssl
 import struct
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, Generic, TypeVar
 
 T = TypeVar("T")
 Item = TypeVar("Item")
 
 _AT_ONCE = 8  # single requests, which carry many bytes
 _SHARING = 16  # threads that share many small ones: a registry commits what comes at once together
+_AHEAD = 8  # small requests that one connection has unanswered
 _IDLE = 3.0  # seconds after which a server may have closed what nobody used
 _HEAD = 64 * 1024  # bytes of an answer's head
 _EARLY = 8  # answers of status 1xx before the one that was asked for
@@ -87,8 +88,45 @@ class Part:
 
 
 Sent = bytes | Part | None
-Work = Callable[["Lane", Item], bool]
-"""Does something about an item by a lane, in the thread; False: the item is left, and no further ones are begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class Errand(Generic[Item]):
+    """The same request about many items; both functions are called in a lane's thread."""
+
+    method: str
+    headers: Mapping[str, str]
+    ask: Callable[[Item], tuple[str, bytes | None] | None]
+    """Its target and body about an item; None: there is nothing to ask."""
+    take: Callable[[Item, Reply], bool]
+    """Reads the answer; False: it is not a usual one."""
+
+    @property
+    def ahead(self) -> int:
+        """How many may be asked before the first is answered: RFC 9112 section 9.3.2 has that for what is safe."""
+        return _AHEAD if self.method == "GET" else 1
+
+
+class Queue(Generic[Item]):
+    """Items that several lanes share; what is left when one of them met something unusual."""
+
+    def __init__(self, items: Iterable[Item]) -> None:
+        self._items = deque(items)
+        self.stopped = False
+
+    def next(self) -> Item | None:
+        """One that nobody has; None: there is none, or no further ones shall be begun."""
+        with contextlib.suppress(IndexError):
+            return None if self.stopped else self._items.popleft()
+        return None
+
+    def give_back(self, items: Iterable[Item]) -> None:
+        """Nothing was done about them."""
+        self._items.extendleft(items)
+
+    def left(self) -> list[Item]:
+        """Those that nothing was done about."""
+        return list(self._items)
 
 
 class Lanes:
@@ -113,35 +151,18 @@ class Lanes:
             lane = self._take()
             return await self._run([lane], allowed, lambda: lane.ask(method, target, headers, body, take))
 
-    async def each(self, items: Iterable[Item], work: Work[Item], allowed: float) -> list[Item]:
+    async def each(self, items: Sequence[Item], errand: Errand[Item], allowed: float) -> list[Item]:
         """Every item once, by as many threads as there are; those left after one that did not go as usual.
 
         Raises:
             TimeoutError: it took longer than `allowed` seconds.
         """
-        waiting, left = deque(items), deque[Item]()
-
-        def run(lane: Lane) -> bool:
-            while not left:
-                try:
-                    item = waiting.popleft()
-                except IndexError:
-                    return True
-                done = False
-                try:
-                    done = work(lane, item)
-                except OSError:
-                    return False
-                finally:
-                    if not done:
-                        left.append(item)
-            return True
-
+        queue = Queue(items)
         async with self._turn:
-            lanes = [self._take() for _ in range(min(_SHARING, len(waiting)))]
+            lanes = [self._take() for _ in range(min(_SHARING, len(items)))]
             if lanes:
-                await self._run(lanes, allowed, *(partial(run, lane) for lane in lanes))
-        return [*left, *waiting]
+                await self._run(lanes, allowed, *(partial(lane.run, errand, queue) for lane in lanes))
+        return queue.left()
 
     async def _run(self, lanes: list[Lane], allowed: float, *functions: Callable[[], T]) -> T:
         """The first's result, when all have ended; each works for the lane in its place."""
@@ -199,13 +220,7 @@ class Lane:
         Raises:
             OSError: it broke, or the answer is not a usual one.
         """
-        lines = [f"{method} {target} HTTP/1.1", f"Host: {self._name}"]
-        lines += [f"{name}: {value}" for name, value in headers.items()]
-        if body is not None:
-            lines.append(f"Content-Length: {len(body) if isinstance(body, bytes) else body.count}")
-        if any("\r" in line or "\n" in line for line in lines):
-            raise Odd("a header that would be two")
-        head = "\r\n".join([*lines, "\r\n"]).encode("latin-1")
+        head = self._written(method, target, headers, body)
         done = False
         try:
             sock = self._open()
@@ -222,6 +237,64 @@ class Lane:
                 self.close()
         self._used = time.monotonic()
         return result
+
+    def run(self, errand: Errand[Item], queue: Queue[Item]) -> None:
+        """Ask about items of the queue until it has no more; in a thread. What is odd stops the queue for all."""
+        asked: deque[Item] = deque()
+        ahead = 1
+        try:
+            while True:
+                if len(asked) <= ahead // 2:
+                    self._ask_ahead(errand, queue, asked, ahead)
+                if not asked:
+                    self._used = time.monotonic()
+                    return
+                reply, last = self._reply(errand.method)
+                if not errand.take(asked[0], reply) or reply.length:
+                    break
+                asked.popleft()
+                ahead = errand.ahead  # it knows what it is asked
+                if last:
+                    queue.give_back(asked)
+                    asked.clear()
+                    self.close()
+                    ahead = 1
+        except OSError:
+            pass
+        except BaseException:
+            self.close()
+            raise
+        queue.stopped = True
+        queue.give_back(asked)
+        self.close()
+
+    def _ask_ahead(self, errand: Errand[Item], queue: Queue[Item], asked: deque[Item], ahead: int) -> None:
+        """Have as many unanswered as may be."""
+        written, waiting = bytearray(), bool(asked)
+        while len(asked) < ahead and (item := queue.next()) is not None:
+            try:
+                request = errand.ask(item)
+            except BaseException:
+                queue.give_back([item])
+                raise
+            if request is not None:
+                asked.append(item)
+                target, body = request
+                written += self._written(errand.method, target, errand.headers, body) + (body or b"")
+        if written:
+            # Where answers are on their way, it is open and may be read from.
+            sock = self._sock if waiting and self._sock is not None else self._open()
+            sock.sendall(written)
+
+    def _written(self, method: str, target: str, headers: Mapping[str, str], body: Sent) -> bytes:
+        """A request's head."""
+        lines = [f"{method} {target} HTTP/1.1", f"Host: {self._name}"]
+        lines += [f"{name}: {value}" for name, value in headers.items()]
+        if body is not None:
+            lines.append(f"Content-Length: {len(body) if isinstance(body, bytes) else body.count}")
+        if any("\r" in line or "\n" in line for line in lines):
+            raise Odd("a header that would be two")
+        return "\r\n".join([*lines, "\r\n"]).encode("latin-1")
 
     def receive(self, view: memoryview) -> int:
         """Fill as much as comes without waiting long.

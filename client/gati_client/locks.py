@@ -30,8 +30,12 @@ async def locked(path: Path, *, shared: bool = False) -> AsyncIterator[None]:
 
     It is looked at again and again: a thread that waits for it could not be cancelled.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o666)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, flags, 0o666)
     try:
         wait = _FIRST_WAIT
         while True:

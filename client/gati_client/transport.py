@@ -20,7 +20,7 @@ from gati_client import hosts
 from gati_client.answers import Answer, refusal
 from gati_client.auth import Credential, Credentials
 from gati_client.errors import Denied, GatiError, Integrity, Network
-from gati_client.lanes import Item, Lane, Lanes, Reply, Sent, T, Take
+from gati_client.lanes import Errand, Item, Lanes, Reply, Sent, T, Take
 from gati_client.quick import httpx
 from gati_client.tokens import Challenge, Tokens, basic, parse_challenge
 
@@ -41,10 +41,6 @@ _HEADERS = {"User-Agent": "gati-client", "Accept-Encoding": "identity", "Accept"
 
 Body = bytes | Callable[[], AsyncIterator[bytes]]
 """What is sent: bytes, or what makes a fresh iterator for each try (with a Content-Length among the headers)."""
-
-
-Ask = Callable[[str, Sent, Callable[[Reply], bool]], bool]
-"""One request of many: target, body, and what reads the answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +250,8 @@ class Transport:
     async def straight_each(
         self,
         items: Sequence[Item],
-        work: Callable[[Ask, Item], bool],
+        ask: Callable[[Item], tuple[str, bytes | None] | None],
+        take: Callable[[Item, Reply], bool],
         *,
         method: str,
         scopes: Sequence[str],
@@ -264,20 +261,17 @@ class Transport:
         """`straight` for many small requests, which some threads share.
 
         Args:
-            work: asks for one item, in a thread; False: the answer is not what it looks for.
+            ask: the target and body of the request about an item, or None where there is nothing to ask.
+            take: reads the answer; False: it is not what it looks for. Both are called in threads.
             allowed: seconds that all may take beyond the usual.
 
         Returns: Those that are left to the careful way: all of them where this one is not open.
         """
         if not self._straight or self._proxied or not items:
             return items
-        sent = await self._lane_headers(method, frozenset(scopes), headers or {})
-
-        def one(lane: Lane, item: Item) -> bool:
-            return work(lambda path, body, take: lane.ask(method, path, sent, body, take), item)
-
+        errand = Errand(method, await self._lane_headers(method, frozenset(scopes), headers or {}), ask, take)
         try:
-            left = await self._open_lanes().each(items, one, self.patience.answer + allowed)
+            left = await self._open_lanes().each(items, errand, self.patience.answer + allowed)
         except TimeoutError as error:
             raise _network(self.host, "go on", error) from None
         self._straight = not left

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,8 @@ import pytest
 
 from gati_client import Credential, StaticCredentials
 from tests.client.projects import Workshop
+from tests.clients.conftest import ADMIN_PASSWORD
+from tests.clients.registry import Registry
 from tests.support.server import RegistryProcess, running
 
 PASSWORD = "a-password-of-tests"
@@ -44,6 +47,24 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
     password.write_text(PASSWORD)
     with running(folder / "data", args=(), env={"GATI_ADMIN_PASSWORD_FILE": str(password)}) as server:
         yield Guarded(server.host, StaticCredentials(server.host, Credential("admin", PASSWORD)))
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """One where everybody may sign up and nothing goes without a login; seen by its administrator."""
+    folder = tmp_path_factory.mktemp("site")
+    secret = folder / "password"
+    secret.write_text(ADMIN_PASSWORD)
+    env = {
+        "GATI_ADMIN_PASSWORD_FILE": str(secret),
+        "GATI_IDENTITY__LOGIN_TRIES": "1000",
+        "GATI_IDENTITY__SIGNUP": "open",
+    }
+    with (
+        running(folder / "data", args=(), env=env) as server,
+        contextlib.closing(Registry(server.url, ("admin", ADMIN_PASSWORD))) as registry,
+    ):
+        yield registry
 
 
 @pytest.fixture

@@ -1,7 +1,10 @@
-"""`python -m tests.client.generate` writes client/gati_client/models.py from the server's OpenAPI.
+"""`python -m tests.client.generate` writes the modules of client/gati_client/models from the server's OpenAPI.
 
 The client imports no server package; this is how it knows what the server speaks. Bodies that clients send keep their
 enumerations; in what servers answer these are plain text, and unknown fields are let be: a newer server says more.
+
+Each extension has a module, so that a call makes the models of what it asks and no others; what several of them use is
+in `base`. The package brings each by its name.
 """
 
 from __future__ import annotations
@@ -17,13 +20,31 @@ from typing import Any
 
 from pydantic import BaseModel
 
-TARGET = Path(__file__).parents[2] / "client" / "gati_client" / "models.py"
+TARGET = Path(__file__).parents[2] / "client" / "gati_client" / "models"
+
+BASE = "base"
 
 _PREFIX = "#/components/schemas/"
-_HEAD = '''"""What the extensions of the registry say and want to hear. Generated from its OpenAPI; do not edit:
-
-    python -m tests.client.generate
+_MADE = "Generated from its OpenAPI; do not edit:\n\npython -m tests.client.generate\n"
+_PACKAGE = f'''"""What the extensions of the registry say and want to hear. {_MADE}
+Names are imported when they are first asked for: making all models takes longer than a request.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+'''
+_GETATTR = """
+def __getattr__(name: str) -> object:
+    if name not in _PLACES:
+        raise AttributeError(name)
+    import importlib
+
+    return getattr(importlib.import_module(f"gati_client.models.{_PLACES[name]}"), name)
+"""
+_HEAD = f'''"""What {{}} and wants to hear. {_MADE}"""
 
 from __future__ import annotations
 
@@ -32,7 +53,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-
+'''
+_MODEL = '''
 class Model(BaseModel):
     """Base of all. Fields that a newer server adds are let be."""
 
@@ -59,15 +81,54 @@ def document() -> dict[str, Any]:
     return result
 
 
-def source(openapi: dict[str, Any]) -> str:
-    """The module, formatted."""
+def sources(openapi: dict[str, Any]) -> dict[str, str]:
+    """The modules, formatted, by file name."""
     schemas: dict[str, Any] = openapi["components"]["schemas"]
     sent = _sent(openapi)
-    parts = [_HEAD]
-    parts += [_model(name, schemas[name], name in sent) for name in sorted(schemas) if not name.startswith("Page_")]
-    command = [sys.executable, "-m", "ruff", "format", "--stdin-filename", str(TARGET), "-"]
+    places = _places(openapi)
+    modules = {place: sorted(name for name in places if places[name] == place) for place in sorted({*places.values()})}
+    found = {f"{place}.py": _module(place, names, schemas, sent, places) for place, names in modules.items()}
+    return {"__init__.py": _package({**places, "Model": BASE}), **found}
+
+
+def _places(openapi: dict[str, Any]) -> dict[str, str]:
+    """The module of each model."""
+    users: dict[str, set[str]] = {}
+    for operations in openapi["paths"].values():
+        for operation in operations.values():
+            for name in _reachable(operation, openapi["components"]["schemas"]):
+                users.setdefault(name, set()).update(operation["tags"])
+    return {
+        name: next(iter(tags)) if len(tags) == 1 else BASE
+        for name, tags in users.items()
+        if not name.startswith("Page_")
+    }
+
+
+def _module(place: str, names: list[str], schemas: dict[str, Any], sent: set[str], places: dict[str, str]) -> str:
+    who = "every extension says" if place == BASE else f"the extension {place} says"
+    others = _reachable([schemas[name] for name in names], schemas)
+    shared = ["Model", *sorted(other for other in others if places[other] == BASE)]
+    head = _MODEL if place == BASE else f"from gati_client.models.base import {', '.join(shared)}"
+    return _formatted(place, [_HEAD.format(who) + head, *(_model(name, schemas[name], name in sent) for name in names)])
+
+
+def _package(places: dict[str, str]) -> str:
+    modules = {place: sorted(name for name in places if places[name] == place) for place in sorted({*places.values()})}
+    imports = [f"    from gati_client.models.{place} import {', '.join(names)}" for place, names in modules.items()]
+    table = "_PLACES = {" + ", ".join(f"{name!r}: {place!r}" for name, place in sorted(places.items())) + ",}"
+    names = f"__all__ = [{', '.join(repr(name) for name in sorted(places))},]"
+    return _formatted("__init__", [_PACKAGE + "\n".join(imports), table, names, _GETATTR])
+
+
+def _formatted(place: str, parts: list[str]) -> str:
+    """As ruff has it, without the imports that it finds to be unused."""
     text = "\n\n".join(parts)
-    return subprocess.run(command, input=text, check=True, capture_output=True, text=True).stdout
+    named = ["--stdin-filename", str(TARGET / f"{place}.py"), "-"]
+    for command in (["check", "--select", "I,F401", "--fix", "--quiet"], ["format"]):
+        program = [sys.executable, "-m", "ruff", *command, *named]
+        text = subprocess.run(program, input=text, check=True, capture_output=True, text=True).stdout
+    return text
 
 
 def _sent(openapi: dict[str, Any]) -> set[str]:
@@ -174,4 +235,5 @@ def _type(schema: dict[str, Any], sent: bool) -> str:
 
 
 if __name__ == "__main__":
-    TARGET.write_text(source(document()))
+    for made, text in sources(document()).items():
+        (TARGET / made).write_text(text)

@@ -35,7 +35,7 @@ Respond = Callable[[Request], bytes | AsyncIterator[bytes]]
 
 @dataclass(slots=True)
 class Server:
-    """A server on loopback that a test writes the answers for; one request a connection."""
+    """A server on loopback that a test writes the answers for; a connection ends after what does not say otherwise."""
 
     respond: Respond | bytes
     host: str = ""
@@ -51,7 +51,8 @@ class Server:
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection."""
         try:
-            await self._serve(reader, writer)
+            while await self._serve(reader, writer):
+                pass
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
@@ -59,7 +60,7 @@ class Server:
             with contextlib.suppress(ConnectionError):
                 await writer.wait_closed()
 
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         first, *lines = head.rstrip("\r\n").split("\r\n")
         headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
@@ -75,11 +76,12 @@ class Server:
                 writer.write(piece)
                 await writer.drain()
         await writer.drain()
+        return isinstance(answered, bytes) and b"\r\nConnection: keep-alive\r\n" in answered
 
 
 def answer(status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
     """A whole answer; a Content-Length among the headers stays as it is."""
-    fields = {"Content-Length": str(len(body)), **(headers or {}), "Connection": "close"}
+    fields = {"Content-Length": str(len(body)), "Connection": "close", **(headers or {})}
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     return f"HTTP/1.1 {status} Said\r\n{lines}\r\n".encode() + body
 

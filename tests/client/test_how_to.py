@@ -9,12 +9,10 @@ from pathlib import Path
 import pytest
 
 from gati_client.cli.root import KINDS
-from tests.client.cli.conftest import GATI, PASSWORD, site
+from tests.client.cli.conftest import GATI, PASSWORD
 from tests.client.documents import DOCS, follow
 from tests.clients.client import Client
 from tests.clients.registry import Registry
-
-__all__ = ["site"]
 
 PAGES = sorted(path for path in (DOCS / "how-to").glob("*.md") if path.name != "README.md")
 

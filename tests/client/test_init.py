@@ -18,11 +18,11 @@ from gati_client.auth import Credential, StaticCredentials
 from gati_client.client import Client as Sdk
 from gati_client.pack import archive
 from gati_client.transfer import FileSource, Layer
-from tests.client.cli.conftest import GATI, PASSWORD, gati, home, site, user
+from tests.client.cli.conftest import GATI, PASSWORD, gati, home, user
 from tests.clients.client import Client
 from tests.clients.registry import Registry
 
-__all__ = ["gati", "home", "site", "user"]
+__all__ = ["gati", "home", "user"]
 
 TYPES: list[dict[str, Any]] = [
     {"name": "project", "description": "What it is called", "required": True, "pattern": "[a-z]+"},

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -209,6 +211,28 @@ async def test_layers_of_all_kinds(workshop: Workshop, tmp_path: Path) -> None:
     found = tree(tmp_path / "app/gati_modules/orgs/layers/x")
     assert found.pop("gati-module.json").startswith(b"{")
     assert found == {"index.js": b"1", "lib/a": b"a", "lib/b": b"b", "bin/x.wasm": b"\0asm", "note.txt": b"plain"}
+
+
+async def test_a_large_file_is_not_there_twice(workshop: Workshop, tmp_path: Path) -> None:
+    weights, cache = random.Random(1).randbytes(17 << 20), Cache(tmp_path / "own")
+    layer = Layer(BytesSource(weights), "application/vnd.gguf", title="w/model.gguf")
+    lock = Lock({"dependencies": {"orgs/large/x": "*"}},
+                {"orgs/large/x@1.0.0": Package(await put(workshop, "orgs/large/x", [layer]))})  # fmt: skip
+    for app in ("one", "two"):
+        await install(lock, tmp_path / app, Way(cache, workshop.connect))
+    places = [tmp_path / app / "gati_modules/orgs/large/x/w/model.gguf" for app in ("one", "two")]
+    kept = cache.path(f"sha256:{hashlib.sha256(weights).hexdigest()}")
+    assert {path.stat().st_ino for path in places} == {kept.stat().st_ino}
+    assert [path.stat().st_mode & 0o777 for path in places] == [0o444] * 2, "what all projects share is read only"
+    # Whoever changes one all the same has changed the cache: it is noticed, and the next one gets what the lock says.
+    places[0].chmod(0o644)
+    with places[0].open("r+b") as file:
+        file.write(b"edited")
+    await install(lock, tmp_path / "three", Way(cache, workshop.connect))
+    assert (tmp_path / "three/gati_modules/orgs/large/x/w/model.gguf").read_bytes() == weights
+    # And the cache may go.
+    kept.unlink()
+    assert (tmp_path / "two/gati_modules/orgs/large/x/w/model.gguf").stat().st_size == len(weights)
 
 
 async def test_hostile_packages(workshop: Workshop, tmp_path: Path) -> None:

@@ -177,9 +177,13 @@ ODD: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
+KEPT = {"Connection": "keep-alive"}
+
+
+@pytest.mark.parametrize("kept", [{}, KEPT], ids=["closing", "kept"])
 @pytest.mark.parametrize("odd", ODD)
-def test_a_server_that_is_odd_at_times(odd: str, tmp_path: Path) -> None:
-    """Whatever an answer is, each file is right in the end."""
+def test_a_server_that_is_odd_at_times(odd: str, kept: dict[str, str], tmp_path: Path) -> None:
+    """Whatever an answer is, each file is right in the end; also where others were asked for behind it."""
     seen: Counter[str] = Counter()
 
     def respond(request: Request) -> bytes:
@@ -188,7 +192,8 @@ def test_a_server_that_is_odd_at_times(odd: str, tmp_path: Path) -> None:
         if number is None:
             return answer(200, b"{}", {"Content-Type": "application/vnd.oci.image.manifest.v1+json"})
         seen[name] += 1
-        return ODD[odd](BLOBS[number]) if number == 3 and seen[name] == 1 else answer(200, BLOBS[number])
+        odd_now = number == (40 if kept else 3) and seen[name] == 1
+        return ODD[odd](BLOBS[number]) if odd_now else answer(200, BLOBS[number], kept)
 
     async def test() -> None:
         async with answering(respond) as server, Client(server.host, patience=QUICK) as client:
@@ -197,6 +202,30 @@ def test_a_server_that_is_odd_at_times(odd: str, tmp_path: Path) -> None:
             await client.artifacts.download_all("a/b", list(zip(WANTED, files, strict=True)))
             assert [file.read_bytes() for file in files] == BLOBS
             assert len(list(tmp_path.iterdir())) == len(BLOBS)
+
+    run(test)
+
+
+@pytest.mark.parametrize("each", [1, 2, 5])
+def test_a_server_that_answers_a_few_on_each_connection(each: int, tmp_path: Path) -> None:
+    """What was asked behind the last is asked again, still by the short way."""
+    answered: Counter[str] = Counter()
+
+    def respond(request: Request) -> bytes:
+        if "/manifests/" in request.path:
+            return answer(200, b"{}", {"Content-Type": "application/vnd.oci.image.manifest.v1+json"})
+        digest = request.path.rpartition("/")[2]
+        number = next(n for n, wanted in enumerate(WANTED) if wanted.digest == digest)
+        answered[digest] += 1
+        return answer(200, BLOBS[number], KEPT if answered.total() % each else {})
+
+    async def test() -> None:
+        async with answering(respond) as server, Client(server.host, patience=QUICK) as client:
+            await client.artifacts.manifest("a/b", "v1")
+            files = [tmp_path / str(number) for number in range(len(BLOBS))]
+            await client.artifacts.download_all("a/b", list(zip(WANTED, files, strict=True)))
+            assert [file.read_bytes() for file in files] == BLOBS
+            assert set(answered) == {wanted.digest for wanted in WANTED}
 
     run(test)
 

@@ -23,12 +23,12 @@ from gati_client.project.lock import Lock, Package
 from gati_client.project.project import Project
 from gati_client.publish import publish
 from gati_client.scaffold import create
-from tests.client.cli.conftest import PASSWORD, gati, home, program, sign_up, site, user
+from tests.client.cli.conftest import PASSWORD, gati, home, log_in, program, sign_up, user
 from tests.clients.client import Client
 from tests.clients.registry import Registry
 from tests.support.server import RegistryProcess
 
-__all__ = ["gati", "home", "site", "user"]
+__all__ = ["gati", "home", "user"]
 
 SHA = "sha256:" + "ab" * 32
 OTHER = "sha256:" + "cd" * 32
@@ -193,7 +193,7 @@ def test_round_trip(site: Registry, user: str, gati: Client, tmp_path: Path) -> 
     other = tmp_path / "other"
     other.mkdir()
     theirs = program(other, site)
-    theirs("login", "--username", sign_up(site), "--password-stdin", stdin=PASSWORD)
+    log_in(site, other, sign_up(site))
     for number, wanted in enumerate((url, f"users/{user}/desk", f"users/{user}/desk@1.0.0")):
         _, _, err = theirs.run("snapshot", "restore", wanted, f"copy{number}")
         copy = other / f"copy{number}"

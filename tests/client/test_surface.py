@@ -29,13 +29,13 @@ NAMES = """BytesSource Client Conflict Credential Credentials Denied Descriptor 
 Integrity Layer Manifest Name Network NotFound Patience Progress Project Source StaticCredentials SyncClient Usage"""
 
 METHODS: dict[type, str] = {
-    Client: """account advisories audit capabilities close features host keys namespaces orgs resolve search
-    versions""",
+    Client: """account advisories artifacts audit capabilities close features host keys namespaces orgs resolve
+    search versions""",
     Account: """begin_device change_user delete delete_user device_token distrust_publisher end_login end_session
     explain logins me register sessions set_password trust_publisher trusted_publishers update user users""",
     Advisories: "decide get list put submit withdraw",
     Artifacts: """blob copy delete digest download download_all export_layout has_blob import_layout manifest
-    mount_blob push put_blob put_manifest referrers repositories tags""",
+    mount_blob push put_blob put_blobs put_manifest referrers repositories tags""",
     Audit: "checkpoint consistency entries inclusion keys",
     Capabilities: "delegate give_up issue list revoke",
     Keys: "create list revoke rotate",

@@ -332,6 +332,7 @@ class Piece:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self.length: int | None = len(data)
+        self.into = None
 
     async def chunks(self) -> AsyncIterator[bytes]:
         yield self._data

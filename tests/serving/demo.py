@@ -8,17 +8,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
+import itertools
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import BinaryIO
+from urllib.parse import parse_qs
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route, Router
 
 from gati_registry.__main__ import parser
-from gati_registry.errors import Code, RegistryError, Unavailable
+from gati_registry.errors import ClientDisconnected, Code, RegistryError, Unavailable
 from gati_registry.http.edge import Edge
+from gati_registry.http.exchange import RECEIVE_INTO, ZEROCOPY, Receive, ReceiveInto, Scope, Send
 from gati_registry.http.observe.health import routes
 from gati_registry.http.observe.logs import configure
 from gati_registry.http.observe.metrics import Metrics
@@ -37,6 +43,60 @@ async def _sink(request: Request) -> Response:
     async for chunk in request.stream():
         received += len(chunk)
     return JSONResponse({"received": received, "pid": os.getpid()})
+
+
+_running = _cancelled = 0
+
+
+async def _into(request: Request) -> Response:
+    # A body that goes into views of a given size; each `turn`-th piece comes by `receive`. GET: how many run.
+    global _running
+    if request.method == "GET":
+        return JSONResponse(_running)
+    _running += 1
+    try:
+        return await _take(request)
+    finally:
+        _running -= 1
+
+
+async def _take(request: Request) -> Response:
+    view = memoryview(bytearray(int(request.query_params["view"])))
+    turn = int(request.query_params.get("turn", "0"))
+    into: ReceiveInto = request.scope["extensions"][RECEIVE_INTO]
+    hasher, received = hashlib.sha256(), 0
+    for number in itertools.count(1):
+        if turn and number % turn == 0:
+            message = await request.receive()
+            part = message.get("body", b"")
+        else:
+            message = await into(view)
+            part = view[: message.get("size", 0)]
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnected
+        hasher.update(part)
+        received += len(part)
+        if not message["more_body"]:
+            break
+        await asyncio.sleep(float(request.query_params.get("pause", "0")))
+    return JSONResponse({"received": received, "sha256": hasher.hexdigest()})
+
+
+async def _cancel(request: Request) -> Response:
+    # Takes back a view that is being filled, and looks whether anything comes into it afterwards. GET: how often.
+    global _cancelled
+    if request.method == "GET":
+        return JSONResponse(_cancelled)
+    view = memoryview(bytearray(int(request.query_params["view"])))
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await request.scope["extensions"][RECEIVE_INTO](view)
+    before = bytes(view)
+    _cancelled += 1
+    rest = 0
+    async for chunk in request.stream():
+        rest += len(chunk)
+    return JSONResponse({"came": before.count(1), "untouched": view == before, "rest": rest})
 
 
 async def _source(request: Request) -> Response:
@@ -108,6 +168,24 @@ async def _twice(part: bytes) -> AsyncIterator[bytes]:
         yield part
 
 
+class _File:
+    """Stretches of the file that `DEMO_FILE` names, sent by the kernel: `?part=OFFSET-COUNT&part=…[&length=N]`."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        query = parse_qs(scope["query_string"].decode())
+        headers = [(b"content-length", length.encode()) for length in query.get("length", ())]
+        *first, last = [[int(number) for number in part.split("-")] for part in query["part"]]
+        with self._open() as file:
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            for offset, count in first:
+                await send({"type": ZEROCOPY, "file": file, "offset": offset, "count": count, "more_body": True})
+                await send({"type": "http.response.body", "body": b"|", "more_body": True})
+            await send({"type": ZEROCOPY, "file": file, "offset": last[0], "count": last[1]})
+
+    def _open(self) -> BinaryIO:
+        return Path(os.environ["DEMO_FILE"]).open("rb")
+
+
 class Kernel:
     """The demo's answer to `health.Observed`."""
 
@@ -144,6 +222,8 @@ def create_app(settings: Settings) -> Edge:
         routes=[
             Route("/hello", _hello),
             Route("/sink", _sink, methods=["PUT", "POST"]),
+            Route("/into", _into, methods=["GET", "PUT"]),
+            Route("/cancel", _cancel, methods=["GET", "PUT"]),
             Route("/source", _source),
             Route("/refuse", _refuse, methods=["GET", "PUT"]),
             Route("/unread", _unread, methods=["PUT"]),
@@ -153,6 +233,7 @@ def create_app(settings: Settings) -> Edge:
             Route("/scope", _scope),
             Route("/stream", _stream),
             Route("/odd", _odd),
+            Route("/file", _File()),
             *routes(kernel),
         ],
         lifespan=lifespan,

@@ -262,6 +262,17 @@ def test_whoever_is_still_sending_its_head_gets_the_refusal(client: RawClient) -
     assert _everything(client) == b""
 
 
+def test_an_answer_does_not_wait_for_a_slow_one_behind_it(client: RawClient) -> None:
+    client.send(HELLO + HELLO + b"PUT /sink HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n")
+    assert [client.answer().status for _ in range(2)] == [200, 200]
+    client.send(b"x" + HELLO)
+    assert [client.answer().status for _ in range(2)] == [200, 200]
+    client.send(HELLO + b"GET /hel")
+    assert client.answer().status == 200
+    client.send(b"lo HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert client.answer().status == 200
+
+
 def test_a_pipeline_ends_at_what_is_refused(client: RawClient) -> None:
     client.send(HELLO + HELLO + b"no request\r\n\r\n" + LAST)
     assert [client.answer().status for _ in range(3)] == [200, 200, 400]

@@ -17,7 +17,6 @@ the program with their exit code. Imports of the SDK belong into the commands: `
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 import functools
@@ -33,11 +32,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 import typer
 
+from gati_client.cli.output import cell, console, show, write
 from gati_client.errors import Usage
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from gati_client.auth import Credentials
     from gati_client.client import Client
     from gati_client.config import Config
@@ -145,7 +143,7 @@ def common(function: Function) -> Function:
 
 
 class App(typer.Typer):
-    """A group of commands, each of which takes the common options."""
+    """A group of commands, `def` or `async def`, each of which takes the common options (see `tree`)."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
@@ -156,19 +154,11 @@ class App(typer.Typer):
             **options,
         )
 
-    def command(self, name: str | None = None, **options: Any) -> Callable[[Function], Function]:
-        """As Typer's, for `def` and `async def`."""
-        register = super().command(name, **options)
-
-        def decorate(function: Function) -> Function:
-            register(common(function))
-            return function
-
-        return decorate
-
 
 def run(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine to its end."""
+    import asyncio
+
     return asyncio.run(work)
 
 
@@ -225,20 +215,10 @@ def connect(
 # --- results and words ----------------------------------------------------------------------------------------------
 
 
-@functools.cache
-def console(*, error: bool = False) -> Console:
-    """Standard output or error. Colour only on terminals and without NO_COLOR; what is piped is not wrapped."""
-    from rich.console import Console
-
-    stream = sys.stderr if error else sys.stdout
-    width = None if stream.isatty() else 32_767
-    return Console(stderr=error, highlight=False, emoji=False, markup=False, soft_wrap=True, width=width)
-
-
 def say(words: str) -> None:
     """Words about a result, on standard error; nothing with --quiet."""
     if not current().quiet:
-        console(error=True).print(words, markup=False)
+        sys.stderr.write(f"{cell(words)}\n")
 
 
 def confirm(question: str) -> None:
@@ -287,7 +267,7 @@ def emit(value: Any, columns: Sequence[str] = (), *, wide: Sequence[str] = (), c
         shown = [*columns, *wide] if columns and output != "wide" else [*plain]
         _fields({name: _at(plain, name) for name in shown})
     else:
-        console().print(_cell(plain))
+        write(plain)
 
 
 def _plain(value: Any) -> Any:
@@ -311,62 +291,22 @@ def _at(row: Any, name: str) -> Any:
     return row
 
 
-def _cell(value: Any) -> str:
-    """A field as people read it; control characters, which a registry could send to a terminal, are shown as `?`."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, Mapping):
-        text = ", ".join(f"{key}={_cell(entry)}" for key, entry in value.items())
-    elif isinstance(value, (list, tuple)):
-        text = ", ".join(_cell(entry) for entry in value)
-    else:
-        text = str(value)
-    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
-
-
 def _table(rows: Sequence[Any], columns: Sequence[str], none: str) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
     if not rows:
         if none:
             say(none)
         return
     if not isinstance(rows[0], Mapping):
         for row in rows:
-            console().print(_cell(row))
+            write(row)
         return
     names = columns or list(rows[0])
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for name in names:
-        table.add_column(name.rpartition(".")[2].upper(), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(_cell(_at(row, name)).replace("\n", " ")) for name in names))
-    _print_table(table)
+    header = [name.rpartition(".")[2].upper() for name in names]
+    show([[cell(_at(row, name)).replace("\n", " ") for name in names] for row in rows], header)
 
 
 def _fields(fields: Mapping[str, Any]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column(overflow="fold")
-    for name, value in fields.items():
-        table.add_row(name.rpartition(".")[2], Text(_cell(value)))
-    _print_table(table)
-
-
-def _print_table(table: Any) -> None:
-    """Without blanks at the ends of lines where it is piped: those lines are cut and compared."""
-    if console().is_terminal:
-        console().print(table, soft_wrap=False)
-        return
-    with console().capture() as captured:
-        console().print(table, soft_wrap=False)
-    sys.stdout.write("".join(line.rstrip() + "\n" for line in captured.get().splitlines()))
+    show([[name.rpartition(".")[2], cell(value)] for name, value in fields.items()])
 
 
 def _pair(text: str, option: str) -> tuple[str, str]:
@@ -381,11 +321,11 @@ def _chosen(row: Any) -> bool:
     for text in current().filter:
         name, part = text.split("~", 1) if "~" in text.partition("=")[0] else (text, None)
         if part is not None:
-            if part.lower() not in _cell(_at(row, name)).lower():
+            if part.lower() not in cell(_at(row, name)).lower():
                 return False
             continue
         name, wanted = _pair(text, "--filter")
-        if _cell(_at(row, name)) != wanted:
+        if cell(_at(row, name)) != wanted:
             return False
     if current().selector:
         labels = _at(row, "labels")
@@ -405,11 +345,12 @@ def _selected(text: str) -> tuple[str, str]:
 @contextlib.contextmanager
 def progress() -> Iterator[Progress | None]:
     """Bars with rate and time left, on a terminal; None where nobody would see them."""
-    shown = console(error=True)
-    if current().quiet or not shown.is_terminal or os.environ.get("TERM") == "dumb":
+    if current().quiet or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield None
         return
     from rich import progress as bars
+
+    shown = console(error=True)
 
     columns = (
         bars.TextColumn("{task.description}"),

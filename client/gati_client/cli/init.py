@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gati_client.cli.frame import App, console, current, emit, progress, say
+from gati_client.cli.frame import App, current, emit, progress, say
+from gati_client.cli.output import console
 from gati_client.errors import Conflict, Usage
 
 if TYPE_CHECKING:

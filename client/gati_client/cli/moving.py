@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from gati_client.cli.api import reaching
-from gati_client.cli.frame import App, configuration, current, emit, say
+from gati_client.cli.frame import App, configuration, current, emit, progress, say
 from gati_client.errors import Usage
 from gati_client.names import Name
 
@@ -33,7 +33,10 @@ async def copy(
         tag = place.reference or (None if origin.by_digest else reference)
         if tag is None:
             raise Usage(f"under which tag shall {source} be?", remedy=f"write {target}:TAG")
-        await here.artifacts.copy(there, origin.repository, reference, place.repository, tag, referrers=not bare)
+        with progress() as report:
+            await here.artifacts.copy(
+                there, origin.repository, reference, place.repository, tag, referrers=not bare, progress=report
+            )
         found = await here.artifacts.manifest(place.repository, tag)
         emit(
             {"registry": here.host, "repository": place.repository, "tag": tag, "digest": found.digest},
@@ -53,7 +56,8 @@ async def export(
                 if other.repository != first.repository:
                     raise Usage("one layout takes versions of one repository", remedy="export the others apart")
                 references.append(other.reference or "latest")
-        await client.artifacts.export_layout(first.repository, references, to)
+        with progress() as report:
+            await client.artifacts.export_layout(first.repository, references, to, report)
         emit({"registry": client.host, "repository": first.repository, "references": references, "folder": str(to)})
 
 
@@ -76,7 +80,8 @@ async def import_(
     if to is None:
         raise Usage("which repository shall it go into?", remedy=f"gati import {source} NAME")
     async with reaching(to, publishing=True) as (client, target):
-        await client.artifacts.import_layout(folder, target.repository)
+        with progress() as report:
+            await client.artifacts.import_layout(folder, target.repository, report)
         emit({"registry": client.host, "repository": target.repository, "folder": str(folder)})
 
 

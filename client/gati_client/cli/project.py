@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from gati_client.cli.api import connect_named, reaching
-from gati_client.cli.frame import App, configuration, console, current, emit, progress, say
+from gati_client.cli.frame import App, configuration, current, emit, progress, say
+from gati_client.cli.output import write
 from gati_client.errors import NotFound, Usage
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def tree() -> None:
         return
     for node in nodes:
         marks = (" (dev)" if node.dev and not node.depth else "") + (" (see above)" if node.again else "")
-        console().print(f"{'   ' * node.depth}{'└─ ' if node.depth else ''}{node.key}{marks}")
+        write(f"{'   ' * node.depth}{'└─ ' if node.depth else ''}{node.key}{marks}")
 
 
 @app.command()

@@ -6,12 +6,14 @@ import errno
 import importlib
 import os
 import sys
+from collections.abc import Mapping
+from functools import cached_property, partial
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from gati_client.cli.frame import App, choose, common, current
+from gati_client.cli.tree import Group, Make, makers
 from gati_client.errors import GatiError
 
 MODULES: dict[str, tuple[str, ...]] = {
@@ -69,35 +71,20 @@ KINDS = (
 `create.app_for(kind)` adds the scaffolds, and `snapshot.app` what snapshots alone have."""
 
 
-def _commands(app: typer.Typer) -> dict[str, Any]:
-    return dict(typer.main.get_group(app).commands)
-
-
 def _module(name: str) -> Any:
     return importlib.import_module(f"gati_client.cli.{name}")
 
 
-class Kind(TyperGroup):
-    """The group of a kind, filled when somebody looks into it: there are many, and each has many commands."""
+class Kind(Group):
+    """The group of a kind."""
 
-    def _fill(self) -> None:
+    @cached_property
+    def makers(self) -> Mapping[str, Make]:
         """What a later module has replaces what an earlier one has."""
-        if self.commands:
-            return
-        self.commands.update(_commands(_module("kinds").app))
-        self.commands.update(_commands(_module("create").app_for(self.name)))
+        found = {**makers(_module("kinds").app), **makers(_module("create").app_for(self.name))}
         if self.name == "snapshot":
-            self.commands.update(_commands(_module("snapshot").app))
-
-    def list_commands(self, ctx: Any) -> list[str]:
-        """All that the kind has."""
-        self._fill()
-        return super().list_commands(ctx)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """One of them."""
-        self._fill()
-        return super().get_command(ctx, cmd_name)
+            found |= makers(_module("snapshot").app)
+        return found
 
     def invoke(self, ctx: Any) -> Any:
         """What follows is about this kind."""
@@ -105,30 +92,25 @@ class Kind(TyperGroup):
         return super().invoke(ctx)
 
 
-class Root(TyperGroup):
-    """Commands by the table above, imported when they are asked for."""
+class Root(Group):
+    """Commands by the table above, whose modules are imported when they are asked for."""
 
-    def list_commands(self, ctx: Any) -> list[str]:
+    @cached_property
+    def makers(self) -> Mapping[str, Make]:
         """All, in the order of the table."""
-        return [*(name for names in MODULES.values() for name in names), *KINDS]
+        return {
+            **{name: partial(_of, module, name) for module, names in MODULES.items() for name in names},
+            **{kind: partial(_kind, kind) for kind in KINDS},
+        }
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """With all commands known where none fits: one of them may be meant."""
-        if args and self.get_command(ctx, args[0]) is None:
-            for name in self.list_commands(ctx):
-                self.get_command(ctx, name)
-        return super().resolve_command(ctx, args)
 
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """One of them."""
-        if cmd_name not in self.commands:
-            if cmd_name in KINDS:
-                about = f"Publish, find and install artifacts of the kind {cmd_name}."
-                self.commands[cmd_name] = Kind(name=cmd_name, help=about, no_args_is_help=True)
-            for module, names in MODULES.items():
-                if cmd_name in names:
-                    self.commands[cmd_name] = _commands(_module(module).app)[cmd_name]
-        return self.commands.get(cmd_name)
+def _of(module: str, name: str) -> Any:
+    return makers(_module(module).app)[name]()
+
+
+def _kind(kind: str) -> Kind:
+    about = f"Publish, find and install artifacts of the kind {kind}."
+    return Kind(name=kind, help=about, no_args_is_help=True)
 
 
 def _version(wanted: bool) -> None:
@@ -154,10 +136,12 @@ def root(
 
 def main() -> int:
     """Run; returns the exit code. Errors are one line with the remedy; a traceback comes with --debug alone."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # to look for them takes as long as a request
     if "_GATI_COMPLETE" in os.environ:
-        from typer._completion_classes import completion_init
+        from typer import _completion_classes as completion
 
-        completion_init()
+        completion._sanitize_help_text = lambda text: text  # none has rich's tags, and rich takes long to import
+        completion.completion_init()
     if sys.stdout is None:  # closed by who started us
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the end
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import platform
 import sys
@@ -44,6 +43,8 @@ async def login(
     Without options in the browser: a code is shown that you confirm there. The login is kept where docker keeps its
     own, in its credential helper if there is one.
     """
+    import asyncio
+
     from gati_client.credentials import DockerCredentials
 
     async with connect(registry=registry, anonymous=True) as client:
@@ -68,6 +69,8 @@ async def login(
 @app.command()
 async def logout(registry: Registry = None) -> None:
     """Forget the login at a registry."""
+    import asyncio
+
     from gati_client.credentials import DockerCredentials
 
     async with connect(registry=registry, anonymous=True) as client:
@@ -147,6 +150,8 @@ async def _knowing(host: str, name: str) -> AsyncIterator[None]:
 
 async def _by_device(client: Client, scope: str, *, open_browser: bool) -> str:
     """An API key, once somebody has confirmed the code in a browser (RFC 8628)."""
+    import asyncio
+
     program = f"gati on {platform.node() or 'a machine'}"[:60]
     begun = await client.account.begin_device(program, scope.split())
     address = printable(begun.verification_uri_complete)

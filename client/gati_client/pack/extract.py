@@ -21,6 +21,7 @@ from gati_client.pack import tar
 from gati_client.pack.names import BadName, Collisions, checked
 
 _READ = 256 * 1024
+_LINKED = 16 << 20  # bytes from which on a file is not copied: nobody edits weights by hand
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
 _HERE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EFBIG, errno.EMFILE)
@@ -233,16 +234,18 @@ class Unpacking:
             source.finish()
 
     def file(self, name: str, content: Path) -> None:
-        """One file that is no archive.
+        """One file that is no archive. A large one is the same file under a second name, where the disk allows it.
+
+        The limits are those of archives: what is whole on the disk already cannot grow.
 
         Raises:
             Integrity: its name leads out, or is there already.
         """
-        with _refusing(name), content.open("rb") as source:
+        with _refusing(name):
             name = self._new(checked(name))
-            self._room(name, content.stat().st_size)
-            with self._create(name, 0o644) as out:
-                shutil.copyfileobj(source, out, 4 * _READ)
+            if content.stat().st_size < _LINKED or not _link(content, self._folder / name):
+                with content.open("rb") as source, self._create(name, 0o644) as out:
+                    shutil.copyfileobj(source, out, 4 * _READ)
             self._regular.add(name)
 
     def finish(self) -> Extracted:
@@ -333,6 +336,14 @@ class Unpacking:
             raise BadName(f"the link {name!r} leads to {link[:200]!r}, which is not within the archive")
         _steps(PurePosixPath(name).parent, link)
         return link
+
+
+def _link(content: Path, place: Path) -> bool:
+    try:
+        os.link(content, place)
+    except OSError:  # another disk, one that has no links, or somebody else's file
+        return False
+    return True
 
 
 def _steps(folder: PurePosixPath, link: str) -> list[PurePosixPath]:

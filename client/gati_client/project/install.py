@@ -30,12 +30,13 @@ from gati_client.locks import locked
 from gati_client.pack.extract import Unpacking
 from gati_client.project import files, ranges
 from gati_client.project.lock import Lock, Package, nested
+from gati_client.together import together
 from gati_client.transfer import Descriptor, Manifest, Progress
 
 FOLDER = "gati_modules"
 MAX_MANIFEST = 4 * 1024 * 1024
 AT_ONCE = 8
-"""Packages that are worked on at a time."""
+"""Packages that are worked on at a time, and blobs that are fetched."""
 _OURS = re.compile(r"application/vnd\.gati\.([a-z]+)\.config\.v1\+json")
 Connect = Callable[[str], Client]
 """A client, not yet entered, for the registry of a package; of the empty text, for the default one."""
@@ -148,6 +149,7 @@ class _Work:
     fresh: set[str] = field(default_factory=set)
     warnings: list[str] = field(default_factory=list)
     configs: dict[str, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
+    blobs: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
 
     async def run(self, wanted: Mapping[str, Package]) -> None:
         turn = asyncio.Semaphore(AT_ONCE)
@@ -157,14 +159,7 @@ class _Work:
             async with turn, once.setdefault(package.digest, asyncio.Lock()):
                 await self._one(key, package)
 
-        tasks = [asyncio.create_task(one(key, package)) for key, package in wanted.items()]
-        try:
-            await asyncio.gather(*tasks)
-        except BaseException:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            raise
+        await together(one(key, package) for key, package in wanted.items())
 
     async def _one(self, key: str, package: Package) -> None:
         repository, _, version = key.rpartition("@")
@@ -205,10 +200,12 @@ class _Work:
         if manifest.children:
             raise GatiError(f"{key} is an index of several artifacts", remedy="ask for one of them by its digest")
         config = manifest.config
-        paths = [
-            await self._blob(descriptor.digest, self._download(repository, package, descriptor))
-            for descriptor in [*([config] if config else []), *manifest.layers]
-        ]
+
+        async def blob(descriptor: Descriptor) -> Path:
+            async with self.blobs:
+                return await self._blob(descriptor.digest, self._download(repository, package, descriptor))
+
+        paths = await together(blob(each) for each in [*([config] if config else []), *manifest.layers])
         data = b""
         if config:
             if config.size > MAX_MANIFEST:
@@ -244,7 +241,7 @@ class _Work:
     def _download(self, repository: str, package: Package, descriptor: Descriptor) -> Fetch:
         async def fetch(path: Path) -> None:
             client = await self.registries.get(package.registry)
-            await client.artifacts.download(repository, descriptor, path, progress=self.way.progress)
+            await client.artifacts.download(repository, descriptor, path, self.way.progress, durable=False)
 
         return fetch
 

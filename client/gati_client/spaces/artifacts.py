@@ -132,6 +132,18 @@ class Artifacts:
         """Make a blob be there."""
         await self._uploads.blob(check_repository(repository), source, digest, mount_from=mount_from)
 
+    async def put_blobs(
+        self,
+        repository: str,
+        sources: Sequence[Source],
+        progress: Progress | None = None,
+        *,
+        mount_from: Sequence[str] = (),
+    ) -> None:
+        """Make many blobs be there, several at a time; the registry checks those whose digest is told."""
+        layers = [Layer(source, "application/octet-stream") for source in sources]
+        await self._uploads.layers(check_repository(repository), layers, progress, mount_from)
+
     async def mount_blob(self, repository: str, digest: str, source_repository: str) -> bool:
         """Make a blob of another repository of the same registry be in this one; whether that went."""
         return await self._uploads.mount(check_repository(repository), digest, check_repository(source_repository))
@@ -206,14 +218,16 @@ class Artifacts:
             progress=progress,
         )
 
-    async def export_layout(self, repository: str, references: Sequence[str], folder: Path) -> list[Descriptor]:
+    async def export_layout(
+        self, repository: str, references: Sequence[str], folder: Path, progress: Progress | None = None
+    ) -> list[Descriptor]:
         """Write an OCI image layout with these tags or digests, their children and referrers."""
         from gati_client.transfer.layout import export_layout
 
-        return await export_layout(self, repository, references, folder)
+        return await export_layout(self, repository, references, folder, progress)
 
-    async def import_layout(self, folder: Path, repository: str) -> list[Descriptor]:
+    async def import_layout(self, folder: Path, repository: str, progress: Progress | None = None) -> list[Descriptor]:
         """Push all that an OCI image layout's index lists, under the tags that it names."""
         from gati_client.transfer.layout import import_layout
 
-        return await import_layout(self, folder, repository)
+        return await import_layout(self, folder, repository, progress)

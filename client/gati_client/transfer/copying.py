@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from gati_client.errors import Integrity
 from gati_client.names import check_reference
+from gati_client.together import together
 from gati_client.transfer.model import Descriptor, Manifest, Progress
 from gati_client.transfer.sources import FileSource
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 _MAX_MANIFESTS = 10_000
 _MAX_DEPTH = 16
+_AT_ONCE = 8  # blobs of a manifest, which are as many files meanwhile
 _ELSEWHERE = ("layer.nondistributable", "rootfs.foreign")  # in media types of layers that vendors keep
 
 Visit = Callable[[Manifest], Awaitable[None]]
@@ -90,16 +92,19 @@ async def copy(
 
     with tempfile.TemporaryDirectory(prefix="gati-copy-") as folder:
 
+        async def bring(blob: Descriptor) -> None:
+            if await target.has_blob(repository, blob.digest):
+                return
+            if mount_from and await target.mount_blob(repository, blob.digest, source_repository):
+                return
+            path = Path(folder) / blob.digest.replace(":", "-")
+            await source.download(source_repository, blob, path, progress, durable=False)
+            await target.put_blob(repository, FileSource(path, blob.digest), blob.digest)
+            path.unlink()
+
         async def visit(manifest: Manifest) -> None:
-            for blob in blobs_of(manifest):
-                if await target.has_blob(repository, blob.digest):
-                    continue
-                if mount_from and await target.mount_blob(repository, blob.digest, source_repository):
-                    continue
-                path = Path(folder) / blob.digest.replace(":", "-")
-                await source.download(source_repository, blob, path, progress, durable=False)
-                await target.put_blob(repository, FileSource(path, blob.digest), blob.digest)
-                path.unlink()
+            blobs = {blob.digest: blob for blob in blobs_of(manifest)}
+            await together((bring(blob) for blob in blobs.values()), _AT_ONCE)
             await target.put_manifest(repository, manifest, [tag] if tag and manifest is root else [])
 
         await walk(source, source_repository, root, visit, referrers=referrers, seen=set())

@@ -1,8 +1,9 @@
 """Blobs from a registry to files: in ranges over several connections, going on where an earlier try ended.
 
 Beside the file stand, until it is whole, `<name>.partial` with the bytes and `<name>.partial.json`, which says which of
-its segments are there. What is there is hashed as it becomes whole from the beginning on, so that nothing is waited for
-at the end; the file appears under its name by a rename, after its digest was found right.
+its segments are there. Bytes are hashed by another thread while the next ones come: those that come in the file's order
+out of the buffer that they came in, the others out of the file. The file appears under its name by a rename, after its
+digest was found right.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import contextlib
 import fcntl
 import json
 import os
+import time
+from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -21,19 +24,25 @@ from pathlib import Path
 from gati_client.errors import Conflict, GatiError, Integrity, Network
 from gati_client.lanes import Reply
 from gati_client.quick import httpx
-from gati_client.transfer.hashing import Following, check, digest_of, sync_folder
+from gati_client.together import first
+from gati_client.transfer.hashing import NOTHING, Following, check, digest_of, sync_folder
 from gati_client.transfer.model import Descriptor, Progress
 from gati_client.transfer.relay import Relay
 from gati_client.transfer.upload import pull_scopes
-from gati_client.transport import Ask, Transport, pieces
+from gati_client.transport import Transport, pieces
 
 _SMALL = 1 << 20  # bytes that come in one request and are held in memory
 _AT_ONCE = 64 * 1024
-_SEGMENT = 8 << 20
-_CONNECTIONS = 2  # more cost more than they bring, but on a line of much latency
+_SEGMENT = 16 << 20
+_RUN = 16  # segments that one request asks for at most
+_CONNECTIONS = 4  # of one file; more than one only where one is slow
+_SLOW = 0.2  # seconds for a segment, from which on another connection is begun
 _FILES = 8  # that are fetched the careful way, or are large, at a time
 _BUFFER = 1 << 20  # bytes of one write
-_NEAR = 256 * 1024  # bytes that are still near the processor when they are written
+_BUFFERS = 2  # of one connection: one is filled while the other is hashed
+_LITTLE = 64 * 1024  # bytes that are waited for where a buffer takes long to fill
+_PATIENT = 0.1  # seconds that are long
+_NOTED = 0.5  # seconds of work that whoever is killed loses
 _PROGRESS = 64 * 1024  # bytes after which a connection that broke counts as one that worked
 
 
@@ -97,11 +106,12 @@ class Downloads:
         """Blobs as files; see `Artifacts.download_all`."""
         told = Relay(progress)
 
-        def small(ask: Ask, item: tuple[Descriptor, Path]) -> bool:
+        def ask(item: tuple[Descriptor, Path]) -> tuple[str, None]:
+            return f"/v2/{repository}/blobs/{item[0].digest}", None
+
+        def take(item: tuple[Descriptor, Path], reply: Reply) -> bool:
             descriptor, path = item
-            held: list[bytes | None] = []
-            ask(f"/v2/{repository}/blobs/{descriptor.digest}", None, partial(_holds, descriptor.size, held))
-            data = held[0]
+            data = _whole(descriptor.size, reply)
             if data is None or digest_of(data, descriptor.digest.partition(":")[0]) != descriptor.digest:
                 return False
             _write(_beside(path), path, data, durable)
@@ -122,24 +132,23 @@ class Downloads:
                     if item[0].size > _AT_ONCE:
                         group.create_task(one(*item))
                 for item in await self._transport.straight_each(
-                    left, small, method="GET", scopes=scopes, allowed=seconds
+                    left, ask, take, method="GET", scopes=scopes, allowed=seconds
                 ):
                     group.create_task(one(*item))
         except ExceptionGroup as failures:
-            raise next(_leaves(failures)) from None
+            raise first(failures) from None
 
     async def _fill(
         self, repository: str, descriptor: Descriptor, state: _State, progress: Progress | None, what: str
     ) -> None:
-        filling = _Filling(self._transport, repository, descriptor, state, progress, what)
-        try:
-            async with asyncio.TaskGroup() as group:
-                hashing = group.create_task(filling.hash())
-                for _ in range(min(_CONNECTIONS, len(state.missing()))):
-                    group.create_task(filling.work())
-        except ExceptionGroup as failures:
-            raise next(_leaves(failures)) from None
-        found = hashing.result()
+        with Following(state.file, descriptor.digest.partition(":")[0]) as following:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    filling = _Filling(self._transport, repository, descriptor, state, following, progress, what, group)
+                    filling.begin()
+            except ExceptionGroup as failures:
+                raise first(failures) from None
+            found = await following.digest()
         if found != descriptor.digest:
             raise _Wrong(f"what the registry gave has digest {found} and not {descriptor.digest}")
 
@@ -158,6 +167,8 @@ class _State:
     digest: str
     size: int
     done: set[int] = field(default_factory=set)
+    noted: float = 0.0  # when
+    fresh: bool = False  # there are segments that the note does not know
 
     def load(self) -> None:
         """What an earlier try left, as far as it fits."""
@@ -172,8 +183,7 @@ class _State:
         if os.fstat(self.file).st_size != self.size:
             self.done = set()
         if not self.done:
-            os.ftruncate(self.file, 0)
-            os.ftruncate(self.file, self.size)
+            self._empty()
 
     def missing(self) -> list[int]:
         """Segments that are not there, in order."""
@@ -182,10 +192,17 @@ class _State:
     def add(self, segment: int) -> None:
         """A segment is written."""
         self.done.add(segment)
+        self.fresh = True
+        if time.monotonic() - self.noted > _NOTED:
+            self.keep()
+
+    def keep(self) -> None:
+        """Write down which segments there are, for who goes on after us."""
         document = {"digest": self.digest, "size": self.size, "segment": _SEGMENT, "done": sorted(self.done)}
         fresh = self.note.with_name(self.note.name + ".new")
         fresh.write_text(json.dumps(document))
         fresh.replace(self.note)
+        self.noted, self.fresh = time.monotonic(), False
 
     def whole(self) -> int:
         """Bytes from the beginning on that are there without a gap."""
@@ -196,15 +213,21 @@ class _State:
 
     def discard(self) -> None:
         """Forget all."""
-        self.done = set()
+        self.done, self.fresh = set(), False
         self.note.unlink(missing_ok=True)
-        os.ftruncate(self.file, 0)
+        self._empty()
+
+    def _empty(self) -> None:
+        # Not what is empty already: ext4 takes that for a file that is written anew, and allocates it all in `close`.
+        if os.fstat(self.file).st_size:
+            os.ftruncate(self.file, 0)
         os.ftruncate(self.file, self.size)
 
     def finish(self, path: Path, durable: bool) -> None:
         """Give it its name."""
         if durable:
             os.fsync(self.file)
+        self.fresh = False
         self.partial.replace(path)
         self.note.unlink(missing_ok=True)
         if durable:
@@ -228,13 +251,26 @@ def _partial(path: Path, descriptor: Descriptor) -> Iterator[_State]:
         note = partial.with_name(f"{partial.name}.json")
         state = _State(partial, note, file, descriptor.digest, descriptor.size)
         state.load()
-        yield state
+        try:
+            yield state
+        finally:
+            if state.fresh:
+                state.keep()
     finally:
         os.close(file)
 
 
+@dataclass(slots=True)
+class _Run:
+    """Segments that follow one another and are asked for together."""
+
+    position: int  # bytes before it are written
+    end: int
+    since: float  # when the segment at `position` was begun
+
+
 class _Filling:
-    """Workers that fetch segments, and one that hashes behind them."""
+    """Workers that fetch runs of segments, and one that has hashed what came out of order."""
 
     def __init__(
         self,
@@ -242,60 +278,103 @@ class _Filling:
         repository: str,
         descriptor: Descriptor,
         state: _State,
+        following: Following,
         progress: Progress | None,
         what: str,
+        group: asyncio.TaskGroup,
     ) -> None:
         self._transport = transport
         self._repository = repository
         self._descriptor = descriptor
         self._state = state
+        self._following = following
         self._progress = progress
         self._what = what
+        self._group = group
+        self._clock = asyncio.get_running_loop().time
         self._waiting = state.missing()
+        self._connections = 0
         self._grown = asyncio.Event()
         self._got = min(len(state.done) * _SEGMENT, state.size)
 
-    async def hash(self) -> str:
-        """The digest of the whole, once it is there."""
-        following = Following(self._state.file, self._descriptor.digest.partition(":")[0])
-        while following.position < self._state.size:
+    def begin(self) -> None:
+        """Begin; all is there and hashed, or about to be, when the group's tasks have ended."""
+        self._group.create_task(self._hash())
+        self._connect()
+
+    def _connect(self) -> None:
+        if self._waiting and self._connections < _CONNECTIONS:
+            self._connections += 1
+            self._group.create_task(self._work())
+
+    async def _hash(self) -> None:
+        while self._following.position < self._state.size:
             end = self._state.whole()
-            if end > following.position:
-                await asyncio.to_thread(following.feed, end)
+            if end > self._following.position:
+                await self._following.feed(end)
                 continue
             self._grown.clear()
             await self._grown.wait()
-        return following.digest()
 
-    async def work(self) -> None:
-        """Segments, one after the other, until none is left."""
+    async def _work(self) -> None:
+        """Runs, one after the other, until none is left."""
         while self._waiting:
-            segment = self._waiting.pop(0)
-            await self._segment(segment)
-            self._state.add(segment)
-            self._grown.set()
+            run = self._next()
+            await self._straight(run)
+            if run.position < run.end:
+                await self._careful(run)
 
-    def _arrived(self, count: int) -> None:
-        self._got += count
-        if self._progress is not None:
+    def _next(self) -> _Run:
+        """Less and less, so that all end together."""
+        waiting, count = self._waiting, 1
+        most = min(_RUN, len(waiting) // (2 * self._connections))
+        while count < most and waiting[count] == waiting[0] + count:
+            count += 1
+        first = waiting[0]
+        del waiting[:count]
+        return _Run(first * _SEGMENT, min((first + count) * _SEGMENT, self._state.size), self._clock())
+
+    def _reach(self, run: _Run, position: int) -> None:
+        """Bytes of a run are written, up to `position`."""
+        before, run.position = run.position, position
+        for segment in range(before // _SEGMENT, -(-position // _SEGMENT)):
+            if position >= min((segment + 1) * _SEGMENT, self._state.size):
+                self._state.add(segment)
+                self._grown.set()
+                now = self._clock()
+                if now - run.since > _SLOW:
+                    self._connect()
+                run.since = now
+        self._got += position - before
+        if self._progress is not None and position > before:
             self._progress(self._what, self._got, self._state.size)
 
-    async def _straight(self, begin: int, end: int) -> int:
-        """How far a range came by the short way."""
+    async def _straight(self, run: _Run) -> None:
+        """As far as the short way brings it."""
+        begin, end, size = run.position, run.end, self._state.size
+        reached = Relay(partial(self._reach, run))
+        quiet = self._progress is None
         position = begin
-        arrived = Relay(self._arrived if self._progress is not None else None)
 
         def take(reply: Reply) -> bool | None:
             nonlocal position
-            expected = f"bytes {begin}-{end - 1}/{self._state.size}"
+            expected = f"bytes {begin}-{end - 1}/{size}"
             if reply.status != 206 or reply.headers.get("content-range") != expected or reply.length != end - begin:
                 return None
-            buffer = memoryview(bytearray(min(_NEAR, end - begin)))
+            room = _LITTLE
+            buffers = deque((memoryview(bytearray(min(_BUFFER, end - begin))), NOTHING) for _ in range(_BUFFERS))
             while position < end:
-                count = reply.readinto(buffer)
-                _pwrite(self._state.file, buffer[:count], position)
-                position += count
-                arrived(count)
+                buffer, hashed = buffers.popleft()
+                hashed.result()
+                began = time.monotonic()
+                data = buffer[: _fill(reply, buffer[: min(room, end - position)])]
+                _pwrite(self._state.file, data, position)
+                # After it is written: what is hashed is never anything but what is in the file.
+                buffers.append((buffer, self._following.take(data, position)))
+                before, position = position, position + len(data)
+                if not quiet or position == end or position // _SEGMENT > before // _SEGMENT:
+                    reached(position)
+                room = _BUFFER if time.monotonic() - began < _PATIENT else _LITTLE
             return True
 
         with contextlib.suppress(Network):
@@ -305,24 +384,23 @@ class _Filling:
                 scopes=pull_scopes(self._repository),
                 headers={"Range": f"bytes={begin}-{end - 1}"},
                 take=take,
+                allowed=(end - begin) / self._transport.patience.slowest,
             )
-        return position
+        self._reach(run, position)
 
-    async def _segment(self, segment: int) -> None:
-        begin = segment * _SEGMENT
-        end = min(begin + _SEGMENT, self._state.size)
-        position, failures = await self._straight(begin, end), 0
-        while position < end:
-            before = position
+    async def _careful(self, run: _Run) -> None:
+        """The rest, by the way that knows redirects, challenges and broken connections."""
+        failures = 0
+        while run.position < run.end:
+            before = run.position
             try:
-                async for data in self._range(position, end):
-                    await asyncio.to_thread(_pwrite, self._state.file, data, position)
-                    position += len(data)
-                    self._arrived(len(data))
-                if position < end:
+                async for data in self._range(run.position, run.end):
+                    await asyncio.to_thread(_pwrite, self._state.file, data, run.position)
+                    self._reach(run, run.position + len(data))
+                if run.position < run.end:
                     raise httpx.ReadError("the answer ended early")
             except (httpx.TransportError, TimeoutError) as error:
-                failures = 1 if position - before >= _PROGRESS else failures + 1
+                failures = 1 if run.position - before >= _PROGRESS else failures + 1
                 if failures >= self._transport.patience.tries:
                     raise Network(
                         f"cannot fetch blob {self._descriptor.digest} from {self._transport.host}: "
@@ -377,9 +455,17 @@ def _whole(size: int, reply: Reply) -> bytes | None:
     return reply.read() if reply.status == 200 and reply.length == size else None
 
 
-def _holds(size: int, held: list[bytes | None], reply: Reply) -> bool:
-    held.append(_whole(size, reply))
-    return held[0] is not None
+def _fill(reply: Reply, view: memoryview) -> int:
+    """How many bytes came: fewer than fit only where they come slowly, or the connection broke behind them."""
+    count, until = 0, time.monotonic() + _PATIENT
+    while count < len(view) and (not count or time.monotonic() < until):
+        try:
+            count += reply.readinto(view[count:])
+        except OSError:
+            if not count:
+                raise
+            break
+    return count
 
 
 def _beside(path: Path) -> str:
@@ -409,11 +495,3 @@ def _write(partial: str, path: Path, data: bytes, durable: bool) -> None:
     os.replace(partial, path)
     if durable:
         sync_folder(path.parent)
-
-
-def _leaves(failures: BaseExceptionGroup[BaseException]) -> Iterator[BaseException]:
-    for failure in failures.exceptions:
-        if isinstance(failure, BaseExceptionGroup):
-            yield from _leaves(failure)
-        else:
-            yield failure

@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Self
 
 from gati_client.errors import GatiError, Integrity
 from gati_client.transfer.sources import FileSource, Source
@@ -54,29 +57,61 @@ def _read(source: Source) -> str:
     return f"sha256:{running.hexdigest()}"
 
 
+NOTHING: Future[None] = Future()
+"""Of what needs no waiting."""
+NOTHING.set_result(None)
+
+
 class Following:
-    """The digest of a file that is being written: fed with how far it is whole."""
+    """The digest of a file that is being written: a thread of its own hashes what it is given, in the file's order."""
 
     def __init__(self, file: int, algorithm: str) -> None:
         self._file = file
         self._running = hashlib.new(algorithm)
         self._algorithm = algorithm
-        self._buffer = memoryview(bytearray(_NEAR))
+        self._thread = ThreadPoolExecutor(1, "gati-hash")
+        self._turn = threading.Lock()
         self.position = 0
+        """Bytes before it are hashed, or about to be."""
 
-    def feed(self, end: int) -> None:
-        """Read and hash up to `end`; in a thread."""
-        while self.position < end:
-            view = self._buffer[: end - self.position]
-            count = os.preadv(self._file, [view], self.position)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        # Waits for what it is at: the file's descriptor is closed after this.
+        self._thread.shutdown(cancel_futures=True)
+
+    def take(self, data: memoryview, offset: int) -> Future[None]:
+        """Hash bytes that were written at `offset`, if they come next; from any thread.
+
+        Returns: Until it is done, the bytes must stay what they are.
+        """
+        with self._turn:
+            if offset != self.position:
+                return NOTHING
+            self.position += len(data)
+            return self._thread.submit(self._running.update, data)
+
+    async def feed(self, end: int) -> None:
+        """Hash what is in the file, from `position` to `end`."""
+        with self._turn:
+            begin, self.position = self.position, max(self.position, end)
+            reading = self._thread.submit(self._read, begin, end)
+        await asyncio.wrap_future(reading)
+
+    async def digest(self) -> str:
+        """Of all that was given."""
+        return await asyncio.wrap_future(self._thread.submit(lambda: f"{self._algorithm}:{self._running.hexdigest()}"))
+
+    def _read(self, position: int, end: int) -> None:
+        buffer = memoryview(bytearray(_NEAR))
+        while position < end:
+            view = buffer[: end - position]
+            count = os.preadv(self._file, [view], position)
             if not count:
                 raise GatiError("a file became shorter while it was written")
             self._running.update(view[:count])
-            self.position += count
-
-    def digest(self) -> str:
-        """Of all that was fed."""
-        return f"{self._algorithm}:{self._running.hexdigest()}"
+            position += count
 
 
 def sync_folder(folder: Path) -> None:

@@ -19,7 +19,7 @@ from gati_client.errors import GatiError, Integrity, NotFound
 from gati_client.names import is_digest
 from gati_client.transfer.copying import blobs_of, walk
 from gati_client.transfer.hashing import check
-from gati_client.transfer.model import INDEX, Descriptor, Manifest
+from gati_client.transfer.model import INDEX, Descriptor, Manifest, Progress
 from gati_client.transfer.sources import FileSource
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _MAX_DOCUMENT = 16 << 20
 
 
 async def export_layout(
-    source: Artifacts, repository: str, references: Sequence[str], folder: Path
+    source: Artifacts, repository: str, references: Sequence[str], folder: Path, progress: Progress | None
 ) -> list[Descriptor]:
     """See `Artifacts.export_layout`. A layout that is there already is added to."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -41,11 +41,15 @@ async def export_layout(
     seen: set[str] = set()
 
     async def visit(manifest: Manifest) -> None:
+        wanted: dict[Path, Descriptor] = {}
         for blob in blobs_of(manifest):
             path = _blob(folder, blob.digest)
-            if not path.exists():
+            if not path.exists() or path.stat().st_size != blob.size:
                 path.parent.mkdir(parents=True, exist_ok=True)
-                await source.download(repository, blob, path)
+                wanted[path] = blob
+        # Not synced, as whoever reads a layout checks its digests.
+        pairs = [(blob, path) for path, blob in wanted.items()]
+        await source.download_all(repository, pairs, progress, durable=False)
         _write(_blob(folder, manifest.digest), manifest.raw)
         if manifest.subject is not None and manifest.digest not in named:
             loose.append(manifest)
@@ -71,7 +75,9 @@ async def export_layout(
     return exported
 
 
-async def import_layout(target: Artifacts, folder: Path, repository: str) -> list[Descriptor]:
+async def import_layout(
+    target: Artifacts, folder: Path, repository: str, progress: Progress | None
+) -> list[Descriptor]:
     """See `Artifacts.import_layout`."""
     layout = _document(folder / "oci-layout")
     if layout.get("imageLayoutVersion") != "1.0.0":
@@ -80,7 +86,7 @@ async def import_layout(target: Artifacts, folder: Path, repository: str) -> lis
     done: set[str] = set()
     for entry in _index(folder):
         manifest = _manifest(folder, entry)
-        await _push(target, folder, repository, manifest, done, 0)
+        await _push(target, folder, repository, manifest, done, 0, progress)
         name = entry.annotations.get(_TAG)
         if name:
             # Some write the whole name of an image there.
@@ -91,7 +97,13 @@ async def import_layout(target: Artifacts, folder: Path, repository: str) -> lis
 
 
 async def _push(
-    target: Artifacts, folder: Path, repository: str, manifest: Manifest, done: set[str], depth: int
+    target: Artifacts,
+    folder: Path,
+    repository: str,
+    manifest: Manifest,
+    done: set[str],
+    depth: int,
+    progress: Progress | None,
 ) -> None:
     if manifest.digest in done:
         return
@@ -102,12 +114,12 @@ async def _push(
     taken = {each.digest for each in blobs}
     for child in manifest.children:
         if child.digest not in taken:
-            await _push(target, folder, repository, _manifest(folder, child), done, depth + 1)
-    for blob in blobs:
-        source = FileSource(_blob(folder, blob.digest), blob.digest)
+            await _push(target, folder, repository, _manifest(folder, child), done, depth + 1, progress)
+    sources = [FileSource(_blob(folder, blob.digest), blob.digest) for blob in blobs]
+    for source, blob in zip(sources, blobs, strict=True):
         if source.size != blob.size:
             raise Integrity(f"{source.path} has {source.size} bytes and not {blob.size}")
-        await target.put_blob(repository, source, blob.digest)
+    await target.put_blobs(repository, sources, progress)
     await target.put_manifest(repository, manifest)
 
 

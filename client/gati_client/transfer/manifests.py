@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
-from gati_client import hosts
 from gati_client.answers import Answer
 from gati_client.errors import Integrity, NotFound
 from gati_client.names import check_reference, check_repository, is_digest
-from gati_client.quick import httpx
 from gati_client.transfer.hashing import check, digest_of
 from gati_client.transfer.model import DOCKER_LIST, DOCKER_MANIFEST, INDEX, MANIFEST, Descriptor, Manifest
 from gati_client.transfer.upload import pull_scopes, push_scopes
@@ -132,7 +131,7 @@ class Manifests:
         if not is_digest(digest):
             raise Integrity(f"{digest[:200]!r} is no digest")
         path = f"/v2/{check_repository(repository)}/referrers/{digest}"
-        query = str(httpx.QueryParams({"artifactType": artifact_type})) if artifact_type else ""
+        query = urlencode({"artifactType": artifact_type}) if artifact_type else ""
         found: list[Descriptor] = []
         try:
             scopes = pull_scopes(repository)
@@ -167,11 +166,10 @@ class Manifests:
 
     async def _pages(self, path: str, action: str, scopes: Sequence[str]) -> AsyncIterator[dict[str, Any]]:
         """The pages of a list that goes on by Link headers: of this registry alone, and none twice."""
-        url = self._transport.url.copy_with(raw_path=path.encode())
         seen = set()
         for _ in range(_MAX_PAGES):
-            seen.add(str(url))
-            answer = await self._transport.ask("GET", url, action=action, scopes=scopes)
+            seen.add(path)
+            answer = await self._transport.ask("GET", path, action=action, scopes=scopes)
             document = answer.json()
             if not isinstance(document, dict):
                 raise Integrity(f"{self._transport.host} answers with something else than a list")
@@ -179,8 +177,8 @@ class Manifests:
             target = _next(answer.headers.get("link", ""))
             if target is None:
                 return
-            url = hosts.same_origin(url, target, "the next page of a list")
-            if str(url) in seen:
+            path = self._transport.origin.target(target, "the next page of a list", path)
+            if path in seen:
                 break
         raise Integrity(f"{self._transport.host} gives the pages of a list in circles")
 

@@ -11,11 +11,12 @@ from typing import Any
 from gati_client.answers import Answer
 from gati_client.errors import Conflict, GatiError, Integrity, Network, NotFound
 from gati_client.lanes import Part, Reply
+from gati_client.together import first
 from gati_client.transfer.hashing import PIECE, digest_of, digest_of_source
 from gati_client.transfer.model import TITLE, Descriptor, Layer, Progress
 from gati_client.transfer.relay import Relay
 from gati_client.transfer.sources import Source
-from gati_client.transport import Ask, Transport
+from gati_client.transport import Transport
 
 ONE_REQUEST = 64 * 1024
 """Bytes up to which a blob is sent without asking first whether it is there: asking costs as much."""
@@ -86,7 +87,7 @@ class Uploads:
                 for number in sorted({*range(len(layers))} - {*small}):
                     group.create_task(one(number, layers[number]))
         except ExceptionGroup as failures:
-            raise _first(failures) from None
+            raise first(failures) from None
         return [_described(layer, digests[number]) for number, layer in enumerate(layers)]
 
     async def _many(
@@ -95,15 +96,24 @@ class Uploads:
         """Small blobs, a request each."""
         told = Relay(progress)
 
-        def whole(ask: Ask, number: int) -> bool:
-            layer = layers[number]
-            data = _small(layer.source)
-            digest = digests[number] = layer.source.digest or digest_of(data)
-            if repository not in self._there.get(digest, ()):
-                if not ask(f"/v2/{repository}/blobs/uploads/?digest={digest}", data, _created):
-                    return False
-                self._there.setdefault(digest, []).append(repository)
-            told(layer.title or digest, len(data), len(data))
+        def arrived(number: int) -> None:
+            layer, digest = layers[number], digests[number]
+            told(layer.title or digest, layer.source.size, layer.source.size)
+
+        def ask(number: int) -> tuple[str, bytes] | None:
+            source = layers[number].source
+            data = _small(source)
+            digest = digests[number] = source.digest or digest_of(data)
+            if repository in self._there.get(digest, ()):
+                arrived(number)
+                return None
+            return f"/v2/{repository}/blobs/uploads/?digest={digest}", data
+
+        def take(number: int, reply: Reply) -> bool:
+            if not _created(reply):
+                return False
+            self._there.setdefault(digests[number], []).append(repository)
+            arrived(number)
             return True
 
         async def one(number: int) -> None:
@@ -115,7 +125,7 @@ class Uploads:
         count = 1  # the first answer shows whether the short way is open
         while left:
             scopes = push_scopes(repository)
-            left = await self._transport.straight_each(left, whole, method="POST", scopes=scopes, headers=_OCTETS)
+            left = await self._transport.straight_each(left, ask, take, method="POST", scopes=scopes, headers=_OCTETS)
             async with asyncio.TaskGroup() as group:
                 for number in left[:count]:
                     group.create_task(one(number))
@@ -494,11 +504,3 @@ def _received(answer: Answer) -> int:
 def _with_digest(session: str, digest: str) -> str:
     # The query of a session is the registry's: it is kept letter for letter.
     return f"{session}{'&' if '?' in session else '?'}digest={digest}"
-
-
-def _first(failures: BaseExceptionGroup[BaseException]) -> BaseException:
-    """The first of what several tasks raised."""
-    failure: BaseException = failures
-    while isinstance(failure, BaseExceptionGroup):
-        failure = failure.exceptions[0]
-    return failure

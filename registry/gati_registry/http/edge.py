@@ -22,7 +22,7 @@ from typing import Any
 from urllib.parse import unquote
 
 from gati_registry.errors import ClientDisconnected, Code, RegistryError
-from gati_registry.http.exchange import Message, Receive, Scope, Send
+from gati_registry.http.exchange import FILL_TIME, RECEIVE_INTO, ZEROCOPY, Message, Receive, ReceiveInto, Scope, Send
 from gati_registry.http.memo import MEMO, Memo
 from gati_registry.http.observe.labels import method_of, route_of
 from gati_registry.http.observe.logs import Access, AccessLog, request_id
@@ -49,6 +49,7 @@ _SANE_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}").fullmatch
 _ORIGIN = re.compile(rb"https?://[^/]+", re.IGNORECASE)
 _READS = frozenset({"GET", "HEAD"})
 _BODILESS = frozenset({"GET", "HEAD", "OPTIONS"})
+_BODY = frozenset({"http.response.body", ZEROCOPY})
 _ALWAYS_ANSWERED = frozenset({"/livez", "/readyz", "/metrics"})
 _flatten = itertools.chain.from_iterable
 
@@ -195,7 +196,8 @@ class Edge:
             await asyncio.sleep(TICK)
 
     def _end_stalled(self) -> None:
-        oldest = self.now - self.settings.http.idle_timeout - TICK  # `waiting` may be almost a TICK too old
+        # `waiting` may be almost a TICK too old, and bytes may have come since within FILL_TIME.
+        oldest = self.now - self.settings.http.idle_timeout - TICK - FILL_TIME
         for exchange in self.requests:
             if 0 < exchange.waiting < oldest and not exchange.stalled:
                 exchange.stalled = True
@@ -241,8 +243,8 @@ class _Exchange:
     """One request and its answer, seen from outside."""
 
     __slots__ = (
-        "_edge", "_receive", "_send", "about", "bytes_in", "bytes_out", "closing", "complete", "gone", "headers", "id",
-        "scope", "stalled", "start", "started", "status", "task", "unread", "waiting",
+        "_edge", "_receive", "_receive_into", "_send", "about", "bytes_in", "bytes_out", "closing", "complete", "gone",
+        "headers", "id", "scope", "stalled", "start", "started", "status", "task", "unread", "waiting",
     )  # fmt: skip
 
     def __init__(self, edge: Edge, scope: Scope, receive: Receive, send: Send) -> None:
@@ -260,6 +262,9 @@ class _Exchange:
         self.bytes_in = self.bytes_out = 0
         self.waiting = 0.0  # since when a transfer waits for the client; 0: it does not
         self.unread = not about.bodiless
+        if self.unread and RECEIVE_INTO in scope.get("extensions", ()):
+            self._receive_into: ReceiveInto = scope["extensions"][RECEIVE_INTO]
+            scope["extensions"][RECEIVE_INTO] = self.receive_into
         self.closing = False  # the connection ends after the answer
         self.started = self.complete = self.gone = self.stalled = False
 
@@ -276,14 +281,24 @@ class _Exchange:
             return await self._receive()
         self.waiting = self._edge.now
         message = await self._receive()
+        self._came(message, len(message.get("body", b"")))
+        return message
+
+    async def receive_into(self, view: memoryview) -> Message:
+        """The application's `exchange.RECEIVE_INTO`."""
+        self.waiting = self._edge.now
+        message = await self._receive_into(view)
+        self._came(message, message.get("size", 0))
+        return message
+
+    def _came(self, message: Message, size: int) -> None:
         self.waiting = 0.0
         if message["type"] == "http.request":
-            self.bytes_in += len(message.get("body", b""))
+            self.bytes_in += size
             self.unread = message.get("more_body", False)
         else:
             self.gone = True
             self.unread = False
-        return message
 
     async def send(self, message: Message) -> None:
         """The application's `send`.
@@ -294,8 +309,8 @@ class _Exchange:
         if message["type"] == "http.response.start":
             await self._send_start(message)
             return
-        if message["type"] == "http.response.body":
-            self.bytes_out += len(message.get("body", b""))
+        if message["type"] in _BODY:
+            self.bytes_out += message["count"] if message["type"] == ZEROCOPY else len(message.get("body", b""))
             if not message.get("more_body", False):
                 if self.unread and self.about.http1:
                     await self._answer_early(message)
@@ -337,8 +352,8 @@ class _Exchange:
         The client has the whole answer before the rest of its body is read; a good one stops there. Closing with
         unread bytes would reset the connection, and the answer might never be seen.
         """
-        if body := message.get("body", b""):
-            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+        if message.get("body") or message["type"] == ZEROCOPY:
+            await self._send({**message, "more_body": True})
         left = self.bytes_in + (LINGER_BYTES if self.closing else KEEP_ALIVE_DRAIN)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(LINGER_SECONDS):

@@ -7,7 +7,7 @@ would be most of the cost of a small GET.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qs
 
@@ -16,7 +16,7 @@ from gati_registry.domain.upload import size_mismatch
 from gati_registry.errors import ClientDisconnected, Code, RegistryError
 from gati_registry.http.memo import MEMO, Memo
 from gati_registry.http.observe.logs import request_id
-from gati_registry.ports import BlobRow, ManifestRow
+from gati_registry.ports import BlobRow, FileBacked, ManifestRow
 from gati_registry.values.reference import RepositoryName
 
 Scope = MutableMapping[str, Any]
@@ -25,10 +25,32 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Header = tuple[bytes, bytes]
 
+ReceiveInto = Callable[[memoryview], Awaitable[Message]]
+
+RECEIVE_INTO = "gati.receive_into"
+"""What a server offers in a scope's `extensions` where a body's bytes can go straight into the application's buffer.
+
+Called with a view of at least one byte, it fills that with the body's next bytes and returns when it is full, at the
+body's end, with the first bytes that come after `FILL_TIME`, or with what came until the client went away. Its message
+is that of `receive`, with the number of bytes under `size` in place of `body`. It may take turns with `receive`.
+Whoever cancels it has the view back as soon as it has raised.
+"""
+
+FILL_TIME = 0.25
+"""Seconds; a large buffer is filled in many steps by a slow client, lest it looks like one that has stopped."""
+
 CERTIFICATE = "gati.certificate"
 """Where servers put a connection's client certificate (DER) in a request's scope, once TLS has checked it."""
 
+ZEROCOPY = "http.response.zerocopysend"
+"""ASGI's extension and its message: a stretch of a file is the next part of the body. `offset` and `count` are not left
+out here.
+
+Source: https://asgi.readthedocs.io/en/latest/extensions.html#zero-copy-send
+"""
+
 _BODILESS = frozenset({204, 304})
+_NOTHING: Mapping[str, Any] = {}
 _NOWHERE = RepositoryName("")
 
 
@@ -155,6 +177,16 @@ class Exchange:
         self.sent += len(body)
         await self.send({"type": "http.response.body", "body": body, "more_body": more})
 
+    @property
+    def sends_files(self) -> bool:
+        """Whether the server takes `stretch`."""
+        return ZEROCOPY in self.scope.get("extensions", ())
+
+    async def stretch(self, file: FileBacked, offset: int, count: int, *, more: bool) -> None:
+        """A piece of the body that the kernel takes out of a file."""
+        self.sent += count
+        await self.send({"type": ZEROCOPY, "file": file, "offset": offset, "count": count, "more_body": more})
+
     async def fail(self, error: RegistryError) -> None:
         """The error as the protocol writes it."""
         headers = [(key.lower().encode(), value.encode("latin-1", "replace")) for key, value in error.headers.items()]
@@ -167,30 +199,57 @@ class RequestBody:
 
     def __init__(self, exchange: Exchange) -> None:
         self._receive = exchange.receive
+        self._receive_into: ReceiveInto | None = exchange.scope.get("extensions", _NOTHING).get(RECEIVE_INTO)
+        self._received = 0
+        self._more = True
         self.length = _content_length(exchange)
+        self.into = None if self._receive_into is None else self._into
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """The bytes as they come.
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The bytes that are still to be read, as they come.
 
         Raises:
             ClientDisconnected: the client went away.
             RegistryError: SIZE_INVALID where more or fewer bytes came than announced.
         """
-        received = 0
-        while True:
+        return self
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        while self._more:
             message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise ClientDisconnected
             chunk: bytes = message.get("body", b"")
+            self._count(len(chunk), message)
             if chunk:
-                received += len(chunk)
-                if self.length is not None and received > self.length:
-                    raise size_mismatch(self.length, received)
-                yield chunk
-            if not message.get("more_body", False):
-                break
-        if self.length is not None and received != self.length:
-            raise size_mismatch(self.length, received)
+                return chunk
+        self._check_length()
+        raise StopAsyncIteration
+
+    async def _into(self, view: memoryview) -> int:
+        if not self._more:
+            self._check_length()
+            return 0
+        assert self._receive_into is not None
+        message = await self._receive_into(view)
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnected
+        size: int = message["size"]
+        self._count(size, message)
+        return size
+
+    def _count(self, size: int, message: Message) -> None:
+        self._received += size
+        self._more = message.get("more_body", False)
+        if self.length is not None and self._received > self.length:
+            raise size_mismatch(self.length, self._received)
+
+    def _check_length(self) -> None:
+        if self.length is not None and self._received != self.length:
+            raise size_mismatch(self.length, self._received)
 
     async def whole(self, limit: int) -> bytes:
         """All of it, if that is at most `limit` bytes.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gati_registry.values.digest import Digest
 
@@ -30,6 +30,17 @@ class StagedWriter(Protocol):
         """Let go; bytes not synced may be lost."""
 
 
+@runtime_checkable
+class Fillable(Protocol):
+    """A `StagedWriter` whose next bytes may be put where it says, in place of `write`."""
+
+    async def room(self) -> memoryview:
+        """Where they go, one at least. Nothing may be put there any more once this is called again, or `close` is."""
+
+    def fill(self, size: int) -> None:
+        """So many were put there, from its first byte on."""
+
+
 class BlobReader(Protocol):
     """Reads one blob; must be closed."""
 
@@ -38,6 +49,17 @@ class BlobReader(Protocol):
 
     def close(self) -> None:
         """Let go."""
+
+
+@runtime_checkable
+class FileBacked(Protocol):
+    """A capability of a blob reader: the bytes are a file's as they are, at the same offsets."""
+
+    def fileno(self) -> int:
+        """The open file, until `close`; to be read by offset alone."""
+
+    def cached(self, offset: int, length: int) -> bool:
+        """Whether these bytes can be read without waiting for a disk, as far as can be told."""
 
 
 class BlobStore(Protocol):

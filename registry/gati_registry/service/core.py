@@ -95,6 +95,7 @@ class _Body:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self.length: int | None = len(data)
+        self.into: None = None
 
     async def chunks(self) -> AsyncIterator[bytes]:
         yield self._data

@@ -20,7 +20,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -29,7 +29,7 @@ from gati_registry.domain.access import NOBODY, Caller
 from gati_registry.domain.events import Change, Operation
 from gati_registry.domain.upload import SessionIds, Upload
 from gati_registry.errors import ClientDisconnected, Code, RegistryError, Unavailable
-from gati_registry.ports import BlobStore, Busy, Clock, Metadata, StagedWriter, Transaction
+from gati_registry.ports import BlobStore, Busy, Clock, Fillable, Metadata, StagedWriter, Transaction
 from gati_registry.service.hooks import NO_HOOKS, Hooks
 from gati_registry.values.byterange import ByteRange
 from gati_registry.values.digest import Digest
@@ -44,8 +44,15 @@ class Body(Protocol):
 
     length: int | None
 
+    @property
+    def into(self) -> Callable[[memoryview], Awaitable[int]] | None:
+        """Puts the next bytes into a buffer instead, as many as fit or as came in time; their number, 0 at the end.
+
+        None where the body comes in pieces anyway. Raises what `chunks` does.
+        """
+
     def chunks(self) -> AsyncIterator[bytes]:
-        """The bytes as they come.
+        """The bytes that are still to be read, as they come.
 
         Raises:
             ClientDisconnected: the client went away.
@@ -155,7 +162,7 @@ class UploadService:
             return upload
         async with _Staging(self, upload, body.length) as staging:
             try:
-                await staging.take(head, rest)
+                await staging.take(head, rest, body)
             except ClientDisconnected:
                 # Without its place a chunk that comes late would be taken for another one.
                 if declared is not None:
@@ -213,7 +220,7 @@ class UploadService:
             self._hooks.committed(Operation.BLOB_COMMIT)
             return upload.received + len(head)
         async with _Staging(self, upload, body.length) as staging:
-            await staging.take(head, rest)
+            await staging.take(head, rest, body)
             if declared is not None and staging.received - upload.received != declared.length:
                 raise rules.size_mismatch(declared.length, staging.received - upload.received)
             try:
@@ -245,7 +252,7 @@ class UploadService:
             return len(head)
         upload = Upload(str(uuid.uuid4()), repository, digest.algorithm, self._clock.now())
         async with _Staging(self, upload, body.length) as staging:
-            await staging.take(head, rest)
+            await staging.take(head, rest, body)
             await self._finish(repository, staging, digest, None, caller)
             await self._discard(staging.name)
             return staging.received
@@ -543,13 +550,17 @@ class _Staging:
         if now is None or now.staged != self.name:
             await self._service._discard(self.name)
 
-    async def take(self, head: bytes, rest: AsyncIterator[bytes] | None) -> None:
+    async def take(self, head: bytes, rest: AsyncIterator[bytes] | None, body: Body) -> None:
         """Write a body that was read as far as `head`."""
         assert self._writer is not None
         try:
             if head:
                 await self._write(head)
-            if rest is not None:
+            if rest is None:
+                return
+            if body.into is not None and isinstance(self._writer, Fillable):
+                await self._fill(self._writer, body.into)
+            else:
                 async for chunk in rest:
                     await self._write(chunk)
         except BaseException:
@@ -559,10 +570,18 @@ class _Staging:
 
     async def _write(self, chunk: bytes) -> None:
         assert self._writer is not None
-        self._dirty = True
-        self.received += len(chunk)
-        self._service._check_size(self.received)
+        self._count(len(chunk))
         await self._writer.write(chunk)
+
+    async def _fill(self, writer: Fillable, into: Callable[[memoryview], Awaitable[int]]) -> None:
+        while size := await into(await writer.room()):
+            self._count(size)
+            writer.fill(size)
+
+    def _count(self, size: int) -> None:
+        self._dirty = True
+        self.received += size
+        self._service._check_size(self.received)
 
     async def sync(self) -> None:
         """Return when all of it is durable."""

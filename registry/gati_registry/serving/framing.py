@@ -15,6 +15,7 @@ from typing import NamedTuple
 Header = tuple[bytes, bytes]
 
 CRLF = b"\r\n"
+LAST_CHUNK = b"0\r\n\r\n"
 CHUNKED = -1
 """A body's length that its chunks tell."""
 UNTIL_CLOSE = -2

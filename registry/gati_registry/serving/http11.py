@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Iterable
@@ -28,8 +29,13 @@ Asgi = Callable[[Scope, Receive, Send], Awaitable[None]]
 BODY_WAITING = 256 * 1024
 # Bytes of further requests that may wait for an answer to go out.
 REQUESTS_WAITING = 64 * 1024
-# Parts of an answer up to so many bytes are copied into one; larger ones are handed over as they are.
+# Parts of an answer up to so many bytes are copied into one, and so are answers to a client that asks ahead; larger
+# ones are handed over as they are.
 SMALL = 16 * 1024
+# Turns of the event loop that an answer waits for the next one to a client that has asked ahead.
+TURNS = 2
+# Bytes that show when the client has made room: see `write_file`.
+WEDGE = 16 * 1024
 # Seconds that a client gets to close its side, or to answer TLS's farewell; uvloop gives 30, and a shutdown would wait.
 FAREWELL = 2.0
 # Bytes that are dropped meanwhile; a reset for what was not read could overtake the answer.
@@ -59,6 +65,29 @@ class Worker:
             connection.close_if_idle()
 
 
+class _Filling(asyncio.BufferedProtocol):
+    """Stands in for a connection while a request's body goes straight into the application's buffer."""
+
+    def __init__(self, connection: Http11, request: Request) -> None:
+        self._connection = connection
+        self._request = request
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._request.room()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._request.filled(nbytes)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connection.connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self._connection.pause_writing()
+
+    def resume_writing(self) -> None:
+        self._connection.resume_writing()
+
+
 class Http11(asyncio.Protocol):
     """One connection."""
 
@@ -71,6 +100,8 @@ class Http11(asyncio.Protocol):
         self.scheme = "http"
         self.certificate: bytes | None = None
         """The client's, DER; checked in the handshake."""
+        self.sends_files = False
+        """Whether `write_file` can be used."""
         self.heads = worker.heads
         self.client: Address = None
         self.server: Address = None
@@ -84,6 +115,10 @@ class Http11(asyncio.Protocol):
         self._reading_paused = False
         self._writable: asyncio.Future[None] | None = None  # while the client does not read
         self._lost = False
+        self._held: list[bytes] = []  # small answers that wait for the next
+        self._held_size = 0
+        self._looking = False  # `_look` is to be called
+        self._number = -1  # of the socket, once a file was sent; valid while the transport is not closing
 
     # --- the transport's calls ----------------------------------------------------------------------------------
 
@@ -92,6 +127,7 @@ class Http11(asyncio.Protocol):
         self.transport = cast(asyncio.Transport, transport)
         self.scheme = "http" if transport.get_extra_info("sslcontext") is None else "https"
         self.certificate = client_certificate(transport.get_extra_info("ssl_object"))
+        self.sends_files = self.scheme == "http" and hasattr(os, "sendfile")
         if self.scheme == "https":
             self.heads = Heads()  # what the client's certificate proves holds on its own connection
         self.client = _address(transport.get_extra_info("peername"))
@@ -209,6 +245,7 @@ class Http11(asyncio.Protocol):
         """Answer with a status and nothing else; whatever follows is not taken for a request."""
         headers = [(b"content-length", b"0"), *self.worker.answer_headers()]
         self.write([framing.answer_head(status, headers, bodiless=True, old=False, closes=True).data])
+        self._flush()
         self._request = None
         self._buffer.clear()
         self._dropped = 0
@@ -226,6 +263,7 @@ class Http11(asyncio.Protocol):
             silent: nothing of what was sent would tell the client so.
         """
         self._request = None
+        self._flush()
         if silent and not self.transport.is_closing():
             with contextlib.suppress(OSError):
                 self.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
@@ -238,7 +276,9 @@ class Http11(asyncio.Protocol):
 
     def _regulate_reading(self) -> None:
         request = self._request
-        full = request is not None and (request.waiting >= BODY_WAITING or len(self._buffer) >= REQUESTS_WAITING)
+        full = request is not None and (
+            request.waiting >= BODY_WAITING or request.rests or len(self._buffer) >= REQUESTS_WAITING
+        )
         if full != self._reading_paused and not self.transport.is_closing():
             self._reading_paused = full
             if full:
@@ -251,16 +291,89 @@ class Http11(asyncio.Protocol):
         if self._reading_paused:
             self._regulate_reading()
 
+    def begin_filling(self, request: Request) -> None:
+        """What comes goes into the view that the request has for it."""
+        self.transport.set_protocol(_Filling(self, request))
+        self._regulate_reading()
+
+    def end_filling(self) -> None:
+        """The view is full, or wanted back."""
+        if not self._lost:
+            self.transport.set_protocol(self)
+            self._regulate_reading()
+
     def write(self, parts: list[bytes]) -> None:
         """Send; nothing on a closed connection, where uvloop would raise."""
         if self.transport.is_closing():
             return
+        size = self._held_size + sum(map(len, parts))
+        if self._held:
+            parts = [*self._held, *parts]
+        if self._buffer and size <= SMALL:
+            self._held, self._held_size = parts, size
+            if not self._looking:
+                self._looking = True
+                self.loop.call_soon(self._look, size, TURNS)
+            return
+        self._held, self._held_size = [], 0
         if len(parts) == 1:
             self.transport.write(parts[0])
-        elif sum(map(len, parts)) <= SMALL:
+        elif size <= SMALL:
             self.transport.write(b"".join(parts))
         else:
             self.transport.writelines(parts)
+
+    def _look(self, size: int, turns: int) -> None:
+        """Send what is held if nothing has joined it for some turns: the next answer takes its time."""
+        if not self._held or not turns:
+            self._looking = False
+            self._flush()
+        elif self._held_size == size:
+            self.loop.call_soon(self._look, size, turns - 1)
+        else:
+            self.loop.call_soon(self._look, self._held_size, TURNS)
+
+    def _flush(self) -> None:
+        if self._held:
+            held, self._held, self._held_size = self._held, [], 0
+            if not self.transport.is_closing():
+                self.transport.write(b"".join(held))
+
+    async def write_file(self, file: int, offset: int, count: int) -> None:
+        """Send a stretch of an open file without copying it; returns when the kernel has it.
+
+        Where the socket takes no more, a small piece goes the usual way: the transport sends it as soon as there is
+        room, and that is the sign to go on. So nobody but the transport waits for the socket, notices that the client
+        is gone, or holds a descriptor of it.
+
+        Raises:
+            ValueError: the file ends before.
+            OSError: it cannot be read.
+        """
+        transport = self.transport
+        if transport.is_closing():
+            return
+        if self._number < 0:
+            self._number = transport.get_extra_info("socket").fileno()
+        self._flush()
+        transport.set_write_buffer_limits(0)  # from here on `flushed` means all of it
+        try:
+            await self.flushed()
+            while count and not transport.is_closing():
+                try:
+                    sent = os.sendfile(self._number, file, offset, count)
+                except OSError:  # no room; if it is the connection's end, the transport will find out
+                    piece = os.pread(file, min(count, WEDGE), offset)
+                    transport.write(piece)
+                    await self.flushed()
+                    sent = len(piece)
+                if not sent:
+                    raise ValueError("the file is shorter than what is to be sent of it")
+                offset += sent
+                count -= sent
+        finally:
+            if not transport.is_closing():
+                transport.set_write_buffer_limits()
 
     @property
     def congested(self) -> bool:
@@ -296,6 +409,7 @@ class Http11(asyncio.Protocol):
 
     def _close(self) -> None:
         if not self.transport.is_closing():
+            self._flush()
             waiting = self.transport.get_write_buffer_size() or self.scheme == "https"
             self.transport.close()
             if waiting:

@@ -7,8 +7,17 @@ import logging
 from typing import TYPE_CHECKING
 
 from gati_registry.http.edge import GONE
-from gati_registry.http.exchange import CERTIFICATE, Message, Scope
-from gati_registry.serving.framing import CHUNKED, CONTINUE, CRLF, UNTIL_CLOSE, AnswerHead, Chunks, answer_head
+from gati_registry.http.exchange import CERTIFICATE, FILL_TIME, RECEIVE_INTO, ZEROCOPY, Message, Scope
+from gati_registry.serving.framing import (
+    CHUNKED,
+    CONTINUE,
+    CRLF,
+    LAST_CHUNK,
+    UNTIL_CLOSE,
+    AnswerHead,
+    Chunks,
+    answer_head,
+)
 
 if TYPE_CHECKING:
     from gati_registry.serving.heads import Known
@@ -16,15 +25,20 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+# Bytes of a body that is offered to go straight into the application's buffer; for fewer it is not worth it.
+LARGE = 64 * 1024
+
 _BODILESS = frozenset({204, 304})
+_BODY = frozenset({"http.response.body", ZEROCOPY})
 
 
 class Request:
     """One request and its answer."""
 
     __slots__ = (
-        "_answer", "_body", "_chunks", "_closes", "_complete", "_connection", "_expects", "_gone", "_left", "_method",
-        "_old", "_rest", "_silent", "_told_end", "_waiter", "ended", "scope", "started", "waiting",
+        "_answer", "_body", "_chunks", "_closes", "_complete", "_connection", "_expects", "_filled", "_gone", "_left",
+        "_method", "_old", "_rest", "_silent", "_since", "_told_end", "_view", "_waiter", "ended", "rests", "scope",
+        "started", "waiting",
     )  # fmt: skip
 
     def __init__(self, connection: Http11, known: Known) -> None:
@@ -40,6 +54,10 @@ class Request:
         self.waiting = 0  # its bytes
         self.ended = head.length == 0  # all of it came
         self._told_end = False  # and the application knows
+        self._view = memoryview(b"")  # that the body goes into, while there is room in it
+        self._filled = 0  # bytes in it
+        self._since = 0.0  # when it was offered
+        self.rests = False  # the body is to go into a view, and there is none at the moment
         self._waiter: asyncio.Future[None] | None = None
         self._gone = False
         self._answer: AnswerHead | None = None
@@ -52,8 +70,10 @@ class Request:
             "client": connection.client,
             "server": connection.server,
             "state": connection.worker.state.copy(),
-            "extensions": {},
+            "extensions": {ZEROCOPY: {}} if connection.sends_files else {},
         }
+        if head.length >= LARGE:
+            self.scope["extensions"][RECEIVE_INTO] = self.receive_into
         if connection.certificate is not None:
             self.scope[CERTIFICATE] = connection.certificate
 
@@ -109,11 +129,10 @@ class Request:
 
     async def receive(self) -> Message:
         """ASGI's `receive`."""
-        if self._answer is not None and not self._gone:
-            self._send([])  # the client may wait for it before it sends the rest
-        elif self._expects and not self._gone:
-            self._expects = False
-            self._connection.write([CONTINUE])
+        self._ask()
+        if self.rests:
+            self.rests = False
+            self._connection.body_taken()
         while not (self._body or self._gone or self._complete or (self.ended and not self._told_end)):
             self._waiter = self._connection.loop.create_future()
             await self._waiter
@@ -125,6 +144,75 @@ class Request:
         self._told_end = self.ended
         self._connection.body_taken()
         return {"type": "http.request", "body": body, "more_body": not self.ended}
+
+    async def receive_into(self, view: memoryview) -> Message:
+        """`exchange.RECEIVE_INTO`.
+
+        When this ends, however it ends, nothing writes to the view any more. The transport asks for the view anew each
+        time it reads and reads there and then, without a thread and without leaving a read under way (libuv on epoll,
+        and asyncio's own selector loop); after `_let_go` it has no way to ask.
+        """
+        self._ask()
+        view = view[: self.waiting + self._left]  # what follows the body's end must not come into it
+        self._filled = self._pour(view)
+        if self._filled < len(view) and not (self._gone or self._complete):
+            self._view, self._since, self.rests = view, self._connection.loop.time(), False
+            self._waiter = self._connection.loop.create_future()
+            self._connection.begin_filling(self)
+            try:
+                await self._waiter
+            finally:
+                self._let_go()
+        else:
+            self._connection.body_taken()
+        if not self._filled and (self._gone or self._complete):
+            return {"type": "http.disconnect"}
+        self._told_end = self.ended and not self._body
+        return {"type": "http.request", "size": self._filled, "more_body": not self._told_end}
+
+    def _ask(self) -> None:
+        # The client may wait for these words before it sends the rest.
+        if self._answer is not None and not self._gone:
+            self._send([])
+        elif self._expects and not self._gone:
+            self._expects = False
+            self._connection.write([CONTINUE])
+
+    def _pour(self, view: memoryview) -> int:
+        """Move what waits into `view`; the number of bytes that fitted."""
+        filled = 0
+        while self._body and filled < len(view):
+            piece = self._body[0]
+            part = memoryview(piece)[: len(view) - filled]
+            view[filled : filled + len(part)] = part
+            filled += len(part)
+            if len(part) < len(piece):
+                self._body[0] = piece[len(part) :]
+            else:
+                del self._body[0]
+        self.waiting -= filled
+        return filled
+
+    def room(self) -> memoryview:
+        """Where the next bytes of the body go; one at least."""
+        return self._view[self._filled :]
+
+    def filled(self, size: int) -> None:
+        """So many came there."""
+        self._filled += size
+        self._left -= size
+        self.ended = not self._left
+        full = self._filled == len(self._view)
+        if full:
+            self._let_go()
+        if full or self._connection.loop.time() > self._since + FILL_TIME:
+            self._wake()
+
+    def _let_go(self) -> None:
+        if self._view:
+            self._view = memoryview(b"")
+            self.rests = not self.ended
+            self._connection.end_filling()
 
     async def send(self, message: Message) -> None:
         """ASGI's `send`.
@@ -147,10 +235,13 @@ class Request:
             )
             self._rest = self._answer.length
             return
-        if kind != "http.response.body" or self._answer is None or self._complete:
+        if kind not in _BODY or self._answer is None or self._complete:
             raise RuntimeError(f"{kind} has no place here")
         more = message.get("more_body", False)
-        self._send(self._framed(message.get("body", b""), more))
+        if kind == ZEROCOPY:
+            await self._send_file(message["file"].fileno(), message["offset"], message["count"], more)
+        else:
+            self._send(self._framed(message.get("body", b""), more))
         if connection.congested:
             await connection.flushed()
         if not more and not self._gone:
@@ -165,15 +256,30 @@ class Request:
         if parts:
             self._connection.write(parts)
 
+    async def _send_file(self, number: int, offset: int, count: int, more: bool) -> None:
+        if self._silent or not count:
+            self._send(self._framed(b"", more))
+            return
+        chunked = self._rest == CHUNKED
+        if not chunked:
+            self._count(count, more)
+        self._send([b"%x\r\n" % count] if chunked else [])
+        await self._connection.write_file(number, offset, count)
+        if chunked and not self._gone:
+            self._send([CRLF] if more else [CRLF, LAST_CHUNK])
+
     def _framed(self, body: bytes, more: bool) -> list[bytes]:
         size = len(body)
         if self._silent:
             return []
         if self._rest == CHUNKED:
             parts = [b"%x\r\n" % size, body, CRLF] if size else []
-            return parts if more else [*parts, b"0\r\n\r\n"]
+            return parts if more else [*parts, LAST_CHUNK]
+        self._count(size, more)
+        return [body] if size else []
+
+    def _count(self, size: int, more: bool) -> None:
         if self._rest != UNTIL_CLOSE:
             if size > self._rest or (size < self._rest and not more):
                 raise ValueError("the answer's body is longer or shorter than its Content-Length")
             self._rest -= size
-        return [body] if size else []

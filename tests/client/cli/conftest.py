@@ -1,45 +1,24 @@
-"""Fixtures: one registry with accounts for each module, and the program `gati` with a home of its own."""
+"""Fixtures: the program `gati` with a home of its own, and users of the registry `site`."""
 
 from __future__ import annotations
 
-import contextlib
+import base64
 import json
 import os
 import pty
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.clients.client import Client
-from tests.clients.conftest import ADMIN_PASSWORD
 from tests.clients.registry import MANIFEST, Registry
 from tests.extensions.kinds.support import CONFIGS, manifest_of
-from tests.support.server import running
 
 GATI = Path(sys.executable).parent / "gati"
 PASSWORD = "a-password-of-alice"
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    """A registry where everybody may sign up and nothing goes without a login; seen by its administrator."""
-    folder = tmp_path_factory.mktemp("site")
-    secret = folder / "password"
-    secret.write_text(ADMIN_PASSWORD)
-    env = {
-        "GATI_ADMIN_PASSWORD_FILE": str(secret),
-        "GATI_IDENTITY__LOGIN_TRIES": "1000",
-        "GATI_IDENTITY__SIGNUP": "open",
-    }
-    with (
-        running(folder / "data", args=(), env=env) as server,
-        contextlib.closing(Registry(server.url, ("admin", ADMIN_PASSWORD))) as registry,
-    ):
-        yield registry
 
 
 @pytest.fixture
@@ -73,9 +52,21 @@ def user(site: Registry) -> str:
 @pytest.fixture
 def gati(site: Registry, home: Path, user: str) -> Client:
     """gati, logged in as `user`."""
-    found = program(home, site)
-    found("login", "--username", user, "--password-stdin", stdin=PASSWORD)
-    return found
+    log_in(site, home, user)
+    return program(home, site)
+
+
+def log_in(site: Registry, home: Path, user: str) -> None:
+    """What `gati login` leaves in a home without one (see test_login)."""
+    auth = base64.b64encode(f"{user}:{PASSWORD}".encode()).decode()
+    (home / ".docker").mkdir()
+    (home / ".docker" / "config.json").write_text(json.dumps({"auths": {site.host: {"auth": auth}}}))
+
+
+def found_by_search(site: Registry, namespace: str) -> int:
+    """How many artifacts of a namespace a search finds: it follows a push within a moment."""
+    total: int = site.request("GET", f"/v2/_ext/search?namespace={namespace}&limit=1").json()["total"]
+    return total
 
 
 def pushed(site: Registry, repository: str, kind: str = "library", version: str = "1.2.3") -> str:

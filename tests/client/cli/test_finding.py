@@ -10,7 +10,7 @@ import pytest
 
 from gati_client import Usage
 from gati_client.cli.finding import _field, _type
-from tests.client.cli.conftest import pushed
+from tests.client.cli.conftest import found_by_search, pushed
 from tests.client.cli.test_kinds import lay
 from tests.clients.client import Client
 from tests.clients.registry import Registry
@@ -23,13 +23,12 @@ def found(gati: Client, *arguments: str) -> Any:
 
 
 @pytest.fixture
-def three(site: Registry, gati: Client, user: str) -> list[str]:
+def three(site: Registry, user: str) -> list[str]:
     """Three artifacts of the user's that can be found."""
     names = [f"users/{user}/{name}" for name in ("log-one", "log-two", "mail")]
     for name in names:
         pushed(site, name)
-    here = ("--namespace", f"users/{user}")
-    wait_for(lambda: len(found(gati, *here)["items"]) == 3, timeout=60, interval=0.5)
+    wait_for(lambda: found_by_search(site, f"users/{user}") == 3)
     return names
 
 
@@ -77,18 +76,17 @@ def test_an_error_points_at_the_character(gati: Client) -> None:
     assert "did you mean kind?" in err
 
 
-def test_downloads(gati: Client, three: list[str], tmp_path: Path) -> None:
+def test_downloads(site: Registry, gati: Client, three: list[str], tmp_path: Path) -> None:
     """A pull counts, on its day."""
     gati("export", f"{three[0]}@1.2.3", "--to", str(tmp_path / "layout"))
 
-    def days() -> Any:
-        return json.loads(gati("version", "downloads", three[0], "-o", "json"))
-
-    wait_for(lambda: [(day["version"], day["count"]) for day in days()] == [("1.2.3", 1)], timeout=60, interval=0.5)
+    wait_for(lambda: site.request("GET", f"/v2/{three[0]}/_ext/search/downloads").json()["total"])
+    (day,) = json.loads(gati("version", "downloads", three[0], "-o", "json"))
+    assert (day["version"], day["count"]) == ("1.2.3", 1)
     assert json.loads(gati("version", "downloads", three[0], "--since", "2999-01-01", "-o", "json")) == []
 
 
-def test_methods_by_types(gati: Client, user: str, tmp_path: Path) -> None:
+def test_methods_by_types(site: Registry, gati: Client, user: str, tmp_path: Path) -> None:
     """Whoever has an address and a password finds the method that takes both, and what it is made of."""
     config = {
         **CONFIGS["module"], "name": "door", "gati": {"type": "module", "contracts": ["http"]},
@@ -106,7 +104,8 @@ def test_methods_by_types(gati: Client, user: str, tmp_path: Path) -> None:
     def methods(*arguments: str) -> list[tuple[str, str]]:
         return [(item["repository"], item["method"]) for item in found(gati, *arguments)["items"]]
 
-    wait_for(lambda: (name, "login") in methods(*takes), timeout=60, interval=0.5)
+    wait_for(lambda: found_by_search(site, f"users/{user}"))
+    assert (name, "login") in methods(*takes)
     assert (name, "login") in methods(*takes, "--gives", '{"token": "string"}', "--kind", "module")
     assert (name, "login") not in methods(*takes, "--kind", "model")
     assert (name, "login") not in methods("--takes", "number")

@@ -53,6 +53,19 @@ def test_named_registries(alone: Client) -> None:
     assert written == {"registries": {"lab": {"url": "http://127.0.0.1:5002"}}}
 
 
+def test_columns_of_wide_letters_and_marks(alone: Client) -> None:
+    """Other programs' columns begin at the same place of a terminal; no line ends with blanks."""
+    for name in ("lab", "日本語", "cafe\u0301"):
+        alone("registry", "add", name, "127.0.0.1:5001")
+    assert alone("registry", "list").splitlines() == [
+        "NAME    URL             DEFAULT",
+        "cafe\u0301    127.0.0.1:5001  no",
+        "lab     127.0.0.1:5001  yes",
+        "日本語  127.0.0.1:5001  no",
+    ]
+    assert b"\x1b[1m" in at_terminal(alone, "registry", "list")
+
+
 def test_wrong_usage_is_one_line(alone: Client, tmp_path: Path) -> None:
     """Exit code 2, nothing on standard output, one line with a way out."""
     odd = tmp_path / "odd.toml"

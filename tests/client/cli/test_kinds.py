@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema_rs
 
 from gati_client.cli.root import KINDS
-from tests.client.cli.conftest import program
+from tests.client.cli.conftest import found_by_search, program
 from tests.clients.client import Client
 from tests.clients.registry import Registry
 from tests.extensions.kinds.support import CONFIGS
@@ -127,7 +127,8 @@ def test_every_kind(gati: Client, site: Registry, user: str, tmp_path: Path) -> 
     assert theme["repository"] == f"users/{user}/theme-thing"
 
     # Search follows the push within a moment.
-    wait_for(lambda: len(json.loads(found("--limit", "100"))["items"]) == len(KINDS) + 1, timeout=60, interval=0.5)
+    wait_for(lambda: found_by_search(site, f"users/{user}") == len(KINDS) + 1)
+    assert len(json.loads(found("--limit", "100"))["items"]) == len(KINDS) + 1
     both = json.loads(found())
     assert set(both) == {"items", "next", "facets", "total", "total_exact", "ranking", "corrected", "relaxed"}
     assert {value["value"]: value["count"] for value in both["facets"]["kind"]}["theme"] == 1

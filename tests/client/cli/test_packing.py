@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -15,14 +14,7 @@ from tests.client.cli.conftest import GATI
 from tests.client.packs import lay, tree
 from tests.client.projects import module
 from tests.clients.client import Client
-from tests.support.server import RegistryProcess, running
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProcess]:
-    """An open registry."""
-    with running(tmp_path_factory.mktemp("open") / "data") as server:
-        yield server
+from tests.support.server import RegistryProcess
 
 
 @pytest.fixture

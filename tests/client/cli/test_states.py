@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.client.cli.conftest import PASSWORD, at_terminal, program, pushed, sign_up
+from tests.client.cli.conftest import at_terminal, found_by_search, log_in, program, pushed, sign_up
 from tests.clients.client import Client
 from tests.clients.programs import require
 from tests.clients.registry import MANIFEST, Registry, digest_of
@@ -142,9 +142,8 @@ def test_login_of_somebody_else(gati: Client, name: str, site: Registry, tmp_pat
     """What is not mine is denied, with exit code 4."""
     folder = tmp_path / "other"
     folder.mkdir()
-    stranger = program(folder, site)
-    stranger("login", "-u", sign_up(site), "--password-stdin", stdin=PASSWORD)
-    assert stranger.run("yank", f"{name}@1.2.3")[0] == 4
+    log_in(site, folder, sign_up(site))
+    assert program(folder, site).run("yank", f"{name}@1.2.3")[0] == 4
 
 
 def test_edit(gati: Client, name: str) -> None:
@@ -171,10 +170,10 @@ def test_copy_to_another_registry(gati: Client, site: Registry, name: str, tmp_p
     assert back["digest"] == copied["digest"] == site.manifest(name, "1.2.3").digest
 
 
-def test_a_choice_at_a_terminal(gati: Client, name: str, user: str) -> None:
+def test_a_choice_at_a_terminal(site: Registry, gati: Client, name: str, user: str) -> None:
     """Who searches at a terminal is asked which one to look at, and sees it."""
     words = ("search", "thing", "--namespace", f"users/{user}")
-    wait_for(lambda: name in gati(*words), timeout=60, interval=0.5)
+    wait_for(lambda: found_by_search(site, f"users/{user}"))
     seen = at_terminal(gati, *words, typed=b"1\n", at=b"Which one")
     after = seen.partition(b"Which one")[2]
     assert name.encode() in after

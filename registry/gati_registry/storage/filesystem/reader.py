@@ -1,7 +1,7 @@
 """Reading a blob without blocking the event loop.
 
-Bytes in the page cache are copied at once (`RWF_NOWAIT`, tens of microseconds for 256 KiB); what is not there is
-read by a thread.
+Bytes in the page cache are copied at once (`RWF_NOWAIT`, tens of microseconds for 256 KiB), or left to the kernel to
+send; what is not there is read by a thread.
 """
 
 from __future__ import annotations
@@ -12,6 +12,9 @@ from concurrent.futures import Executor
 
 from gati_registry.storage.filesystem.writer import disk_trouble
 
+STRIDE = 128 * 1024
+"""Bytes from one that is looked for in the page cache to the next: what Linux reads ahead at least, unless told."""
+
 _NOWAIT = getattr(os, "RWF_NOWAIT", 0)
 
 
@@ -21,7 +24,27 @@ class FileReader:
     def __init__(self, descriptor: int, executor: Executor) -> None:
         self._descriptor = descriptor
         self._executor = executor
+        self._probe = bytearray(1)
         self._reading: asyncio.Future[bytes] | None = None
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def cached(self, offset: int, length: int) -> bool:
+        """Whether a byte in every `STRIDE` and the last one are in the page cache.
+
+        No promise: what lies between may be gone, or go before it is sent. The kernel then waits for the disk, and the
+        event loop with it, for one read; it takes memory in and gives it up in runs, so that this is rare.
+        """
+        if not _NOWAIT:
+            return False
+        last = offset + length - 1
+        try:
+            return all(
+                os.preadv(self._descriptor, [self._probe], at, _NOWAIT) for at in (*range(offset, last, STRIDE), last)
+            )
+        except OSError:  # not in the cache; or the file system has no such flag
+            return False
 
     async def read(self, offset: int, length: int) -> bytes:
         if _NOWAIT:

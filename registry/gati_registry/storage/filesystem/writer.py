@@ -1,8 +1,11 @@
 """Appending to a staged file: hash and write side by side, off the event loop.
 
-Two ways. With buffers from the pool: 2 MiB at a time past the page cache (O_DIRECT), one buffer filling while the
-other is hashed and written by two threads. Without: 256 KiB at a time through the cache. `sync` writes the unaligned
-rest through the cache and syncs the file; only then may the offset be acknowledged.
+Two buffers, one filling while the other is hashed and written by two threads. Those from the pool have 2 MiB and go
+past the page cache (O_DIRECT); without them it is 256 KiB at a time through the cache. `sync` writes the unaligned rest
+through the cache and syncs the file; only then may the offset be acknowledged.
+
+`room` lends the free part of the buffer that is filling. That is safe for the bytes of others: the buffers go back to
+the pool in `close` alone, and whoever fills has to have let go of the view by then (`exchange.RECEIVE_INTO`).
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ PREALLOCATE = 64 * 1024 * 1024
 
 
 class FileWriter:
-    """`ports.StagedWriter` on a file.
+    """`ports.StagedWriter` and `ports.Fillable` on a file.
 
     The file's lock is held through `descriptor` until `close`. `hasher` is the running hash of the bytes before
     `offset`, if it is known; `remember` gets it once it is acknowledged, for the next chunk of the same upload.
@@ -62,30 +65,30 @@ class FileWriter:
         self._executor = executor
         self._pool = pool
         self._remember = remember
-        self._chosen = False
-        self._buffers: list[mmap.mmap] = []  # two while writing directly; the first is being filled
-        self._chunks: list[bytes] = []  # gathered while writing through the cache
-        self._writing: asyncio.Future[list[None]] | None = None
+        self._lent: list[mmap.mmap] = []  # by the pool, while writing directly
+        self._buffers: list[memoryview] = []  # two once the way is chosen; the first is being filled
+        self._writing: asyncio.Future[None] | None = None
         self._given_up = False
         self._closed = False
 
     async def write(self, chunk: bytes) -> None:
-        if not self._chosen:
-            self._choose(len(chunk))
-        if not self._buffers:
-            self._chunks.append(chunk)
-            self._filled += len(chunk)
-            if self._filled >= SMALL:
-                await self._turn()
-            return
         view = memoryview(chunk)
         while view:
-            part = view[: SIZE - self._filled]
-            self._buffers[0][self._filled : self._filled + len(part)] = part
+            room = await self.room()
+            part = view[: len(room)]
+            room[: len(part)] = part
             self._filled += len(part)
             view = view[len(part) :]
-            if self._filled == SIZE:
-                await self._turn()
+
+    async def room(self) -> memoryview:
+        if not self._buffers:
+            self._choose()
+        elif self._filled == len(self._buffers[0]):
+            await self._turn()
+        return self._buffers[0][self._filled :]
+
+    def fill(self, size: int) -> None:
+        self._filled += size
 
     async def sync(self) -> None:
         if self._filled:
@@ -117,7 +120,7 @@ class FileWriter:
                 self._writing.exception()  # seen: the caller was told
             self._begin(self._shrink)
             with contextlib.suppress(OSError):
-                await asyncio.shield(cast("asyncio.Future[list[None]]", self._writing))
+                await asyncio.shield(cast("asyncio.Future[None]", self._writing))
         if self._writing is not None and not self._writing.done():
             # The caller was cancelled while threads use the buffer and the descriptors: these are let go after them.
             self._writing.add_done_callback(self._release)
@@ -126,29 +129,27 @@ class FileWriter:
 
     # --- inside -------------------------------------------------------------------------------------------------
 
-    def _choose(self, first: int) -> None:
+    def _choose(self) -> None:
         """Direct I/O for what is large and aligned, as far as buffers and the file system allow."""
-        self._chosen = True
-        large = self._end is None or self._end - self._offset >= SIZE or first >= SIZE
-        if large and self._offset % ALIGNMENT == 0 and (buffers := self._pool.take(2)) is not None:
+        expected = SIZE if self._end is None else self._end - self._offset
+        if expected >= SIZE and self._offset % ALIGNMENT == 0 and (lent := self._pool.take(2)) is not None:
             try:
                 self._direct = os.open(self._path, os.O_WRONLY | os.O_DIRECT | os.O_CLOEXEC)
-                self._buffers = buffers
+                self._lent = lent
+                self._buffers = [memoryview(buffer) for buffer in lent]
+                return
             except OSError:  # tmpfs and some network file systems have no O_DIRECT
-                self._pool.give_back(buffers)
+                self._pool.give_back(lent)
+        size = max(min(expected, SMALL), ALIGNMENT)
+        self._buffers = [memoryview(bytearray(size)) for _ in range(2)]
 
     async def _turn(self) -> None:
         """Hand what is gathered to the threads and go on gathering."""
         await self._settled()
-        descriptor, gathered = self._cached, memoryview(b"")
-        if self._buffers:
-            gathered = memoryview(self._buffers[0])[: self._filled]
-            if self._direct is not None and self._filled == SIZE and self._offset % ALIGNMENT == 0:
-                descriptor = self._direct
-            self._buffers.reverse()
-        else:
-            gathered = memoryview(b"".join(self._chunks))
-            self._chunks = []
+        descriptor, gathered = self._cached, self._buffers[0][: self._filled]
+        if self._direct is not None and self._filled == SIZE and self._offset % ALIGNMENT == 0:
+            descriptor = self._direct
+        self._buffers.reverse()
         work: list[Callable[[], None]] = [partial(self._put, descriptor, gathered, self._offset)]
         if self._hasher is not None:
             work.append(partial(self._hasher.update, gathered))
@@ -157,8 +158,31 @@ class FileWriter:
         self._filled = 0
 
     def _begin(self, *work: Callable[[], None]) -> None:
+        """Have a thread do each; `_writing` is done when all are. A future for each would cost several times that."""
         loop = asyncio.get_running_loop()
-        self._writing = asyncio.gather(*(loop.run_in_executor(self._executor, function) for function in work))
+        self._writing = writing = loop.create_future()
+        left = list(work)
+        errors: list[BaseException] = []
+
+        def run(function: Callable[[], None]) -> None:
+            try:
+                function()
+            except BaseException as error:
+                errors.append(error)
+            left.pop()
+            if not left:  # two threads that end together may both see it
+                loop.call_soon_threadsafe(finish)
+
+        def finish() -> None:
+            if writing.done():
+                return
+            if errors:
+                writing.set_exception(errors[0])
+            else:
+                writing.set_result(None)
+
+        for function in work:
+            self._executor.submit(run, function)
 
     async def _settled(self) -> None:
         if self._writing is None:
@@ -169,11 +193,11 @@ class FileWriter:
             raise disk_trouble(error) from error
         self._writing = None
 
-    def _release(self, finished: asyncio.Future[list[None]] | None) -> None:
+    def _release(self, finished: asyncio.Future[None] | None) -> None:
         if finished is not None and not finished.cancelled():
             finished.exception()  # seen; whoever was to be told has gone
-        self._pool.give_back(self._buffers)
-        self._buffers = []
+        self._pool.give_back(self._lent)
+        self._lent, self._buffers = [], []
         for descriptor in (self._direct, self._cached):
             if descriptor is not None:
                 os.close(descriptor)
