@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gati_client.auth import Credential, Credentials, StaticCredentials
     from gati_client.client import Client
+    from gati_client.credentials import DockerCredentials
     from gati_client.errors import Conflict, Denied, GatiError, Integrity, Network, NotFound, Usage
     from gati_client.names import Name
+    from gati_client.project.project import Project
     from gati_client.sync import SyncClient
     from gati_client.transfer import BytesSource, Descriptor, FileSource, Layer, Manifest, Progress, Source
     from gati_client.transport import Patience
@@ -27,6 +29,7 @@ _PLACES = {
     "Credentials": "auth",
     "Denied": "errors",
     "Descriptor": "transfer",
+    "DockerCredentials": "credentials",
     "FileSource": "transfer",
     "GatiError": "errors",
     "Integrity": "errors",
@@ -37,6 +40,7 @@ _PLACES = {
     "NotFound": "errors",
     "Patience": "transport",
     "Progress": "transfer",
+    "Project": "project.project",
     "Source": "transfer",
     "StaticCredentials": "auth",
     "SyncClient": "sync",
@@ -51,6 +55,7 @@ __all__ = [
     "Credentials",
     "Denied",
     "Descriptor",
+    "DockerCredentials",
     "FileSource",
     "GatiError",
     "Integrity",
@@ -61,6 +66,7 @@ __all__ = [
     "NotFound",
     "Patience",
     "Progress",
+    "Project",
     "Source",
     "StaticCredentials",
     "SyncClient",

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from gati_client.errors import Conflict, GatiError, Network, Usage, printable
+from gati_client.errors import Conflict, GatiError, Network, NotFound, Usage, printable
 from gati_client.pack.archive import listed
 from gati_client.pack.extract import Unpacking, extract
 from gati_client.project import files
@@ -39,6 +39,7 @@ def from_npm(package: str, target: Path, *, kind: str = "module") -> Path:
 
     Raises:
         Usage: that is no name of such a package, or npm is not installed.
+        NotFound: there is no such package.
         Network: npm could not fetch it.
         Conflict: the folder is there.
         Integrity: the package is refused.
@@ -49,7 +50,7 @@ def from_npm(package: str, target: Path, *, kind: str = "module") -> Path:
     _free(target)
     with tempfile.TemporaryDirectory(prefix=".gati-import-", dir=target.parent) as name:
         scratch = Path(name)
-        _run(["npm", "pack", "--ignore-scripts", "--silent", "--pack-destination", name, "--", package])
+        _run(["npm", "pack", "--ignore-scripts", "--loglevel=error", "--pack-destination", name, "--", package])
         archives = [path for path in scratch.iterdir() if path.suffix == ".tgz"]
         if len(archives) != 1:
             raise GatiError(f"npm gave no package for {package}")
@@ -128,7 +129,18 @@ def _run(command: Sequence[str]) -> None:
         raise Network(f"{command[0]} did not come to an end within {TIMEOUT} seconds") from None
     if run.returncode:
         said = run.stderr.strip() or run.stdout.strip() or f"exit code {run.returncode}"
-        raise Network(f"{command[0]}: {printable(said)[:500]}")
+        if command[0] == "npm":
+            said = _of_npm(said)
+        kind = NotFound if said.startswith("E404") else Network
+        raise kind(f"{command[0]}: {printable(said)[:500]}")
+
+
+def _of_npm(said: str) -> str:
+    """Code and reason of what npm says at length, each line behind `npm error` (before version 10, `npm ERR!`)."""
+    lines = [line.partition(" ")[2].partition(" ")[2].strip() for line in said.splitlines() if line.startswith("npm ")]
+    code = next((line[5:] for line in lines if line.startswith("code ")), "")
+    reason = next((line for line in lines if line and not line.startswith(("code ", "syscall ", "errno "))), said)
+    return f"{code}: {reason}" if code else reason
 
 
 def _manifest(folder: Path, kind: str, name: str, reference: str | None) -> None:

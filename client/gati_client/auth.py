@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from gati_client.errors import Usage
+
 
 @dataclass(frozen=True, slots=True)
 class Credential:
@@ -13,6 +15,16 @@ class Credential:
     username: str = ""
     password: str = field(default="", repr=False)
     token: str = field(default="", repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what no header can hold here, where nobody repeats it: what sends it would, in its error.
+
+        Raises:
+            Usage: the token holds blanks, control characters or letters beyond ASCII.
+        """
+        if not all("!" <= letter <= "~" for letter in self.token):
+            raise Usage("the token holds characters that no token has, such as line ends or blanks",
+                        remedy="copy it once more; GATI_TOKEN or --token may hold the token alone")  # fmt: skip
 
 
 class Credentials(Protocol):

@@ -3,7 +3,9 @@
     $XDG_CACHE_HOME/gati/
         blobs/sha256/<hex>      whole and checked: they appear by a rename
         partial/<hex>           what is being fetched, by whoever holds the lock
+        packs/<random>/         what is being published
         locks/<hex>             empty; one process at a time fetches a blob, and the kernel lets go when it dies
+        projects/<hash>         empty; one process at a time changes a project (`gati_client.project.project`)
         in-use                  shared by those who read, held alone by `prune`
 
 A process that is killed leaves at most a part under `partial/`, which the next one goes on with.
@@ -16,6 +18,7 @@ import contextlib
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -23,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gati_client.errors import Integrity, NotFound
-from gati_client.locks import locked
+from gati_client.locks import locked, shared
 
 Fetch = Callable[[Path], Awaitable[None]]
 """Writes a blob to a path, checked: what has another digest is not there afterwards.
@@ -80,6 +83,17 @@ class Cache:
         """While this is open nothing is pruned."""
         async with locked(self.root / "in-use", shared=True):
             yield
+
+    @contextlib.contextmanager
+    def scratch(self) -> Iterator[Path]:
+        """A new folder for packs that are being made, which nobody prunes while it is open; it goes afterwards."""
+        folder = self.root / "packs" / f"{os.getpid()}-{secrets.token_hex(4)}"
+        with shared(self.root / "in-use"):
+            folder.mkdir(parents=True)
+            try:
+                yield folder
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
 
     async def get(self, digest: str, fetch: Fetch | None) -> Path:
         """A blob's file, its bytes checked just now; `fetch` is called where it is not here, by one process alone.

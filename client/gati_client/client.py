@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from gati_client.answers import Answer
 from gati_client.auth import Credentials
 from gati_client.errors import Denied
+from gati_client.tokens import WrongLogin
 from gati_client.transport import Patience, Transport
 
 if TYPE_CHECKING:
@@ -70,6 +71,8 @@ class Client:
                 answer = await self.transport.ask(
                     "GET", "/v2/_oci/ext/discover", action="tell its extensions", expected=(200, 400, 404, 405)
                 )
+            except WrongLogin:
+                raise  # no word about what the registry has
             except Denied:
                 return frozenset()  # others do not have it, and say that one must log in
             self._features = _extensions(answer) if answer.status == 200 else frozenset()

@@ -68,12 +68,14 @@ def load(given: Path | None = None) -> Config:
     """
     file = path(given)
     try:
-        document = tomllib.loads(file.read_text())
-    except FileNotFoundError:
+        document = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):  # HOME may be no folder: /dev/null, in containers
         if given is not None:
             raise Usage(f"{file}: there is no such file", remedy="see --config") from None
         return Config()
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+    except OSError as error:
+        raise Usage(f"{file} cannot be read: {error.strerror}", remedy="see --config") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise Usage(f"{file}: {error}", remedy="mend or remove the file") from None
     registries = document.pop("registries", {})
     try:
@@ -100,7 +102,7 @@ def replace(file: Path, text: str, mode: int = 0o600) -> None:
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     handle, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     try:
-        with os.fdopen(handle, "w") as stream:
+        with os.fdopen(handle, "w", encoding="utf-8") as stream:
             os.fchmod(stream.fileno(), mode)
             stream.write(text)
             stream.flush()

@@ -46,7 +46,7 @@ class DockerCredentials:
     def __init__(self, *, token: str | None = None, folder: Path | None = None) -> None:
         named = os.environ.get("DOCKER_CONFIG")
         self._file = (folder or (Path(named) if named else Path.home() / ".docker")) / "config.json"
-        self._token = token or os.environ.get("GATI_TOKEN")
+        self._token = (token or os.environ.get("GATI_TOKEN") or "").strip()  # files and secret stores end lines
 
     async def get(self, host: str) -> Credential | None:
         """The login at `host` (`registry.example`, `127.0.0.1:5000`); None if there is none.
@@ -111,7 +111,7 @@ class DockerCredentials:
     def _read(self) -> dict[str, Any]:
         try:
             document = json.loads(self._file.read_bytes() or b"{}")
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except (OSError, ValueError) as error:
             raise Usage(f"{self._file}: {error}", remedy="mend the file; docker reads it too") from None

@@ -95,7 +95,8 @@ def registry_url(text: str, *, insecure: bool = False) -> httpx.URL:
         url = httpx.URL(written if "://" in written else f"https://{written}")
     except (httpx.InvalidURL, TypeError):
         url = httpx.URL()
-    if url.scheme not in ("http", "https") or not url.host or url.path not in ("", "/") or url.query or url.userinfo:
+    wrong = not url.host or url.path not in ("", "/") or url.query or url.userinfo or len(written.split()) != 1
+    if url.scheme not in ("http", "https") or wrong:
         raise Usage(f"{text[:200]!r} is no address of a registry", remedy="Write HOST, HOST:PORT or https://HOST.")
     if "://" not in written and (loopback(url.host) or insecure):
         url = url.copy_with(scheme="http")

@@ -6,10 +6,22 @@ import asyncio
 import contextlib
 import fcntl
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.005, 0.2  # seconds between two looks
+
+
+@contextlib.contextmanager
+def shared(path: Path) -> Iterator[None]:
+    """Share a lock on a file, which is made and stays. Blocks while somebody holds it alone."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.asynccontextmanager

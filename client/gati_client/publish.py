@@ -8,10 +8,7 @@ holds its manifest alone (a hosted model, say) has no layers.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import secrets as random
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -171,18 +168,12 @@ def prepare(
     large = tuple(file for file in found if Path(file.name).suffix.lower() in TYPES)
     rest = [file for file in found if file not in large]
     alone = [file.name for file in rest] == [manifest.name]
-    scratch = (cache or Cache()).root / "packs" / f"{os.getpid()}-{random.token_hex(4)}"
-    try:
-        pack = None
-        if rest and not alone:
-            scratch.mkdir(parents=True)
-            pack = write(rest, scratch / "pack.tar.gz")
+    with (cache or Cache()).scratch() as scratch:
+        pack = write(rest, scratch / "pack.tar.gz") if rest and not alone else None
         yield Plan(
             repository, kind, text, (text.replace("+", "_"), *channels), config, document,
             "json" if manifest.suffix == ".json" else "yaml", pack, large, tuple(scan(found)),
         )  # fmt: skip
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 async def check(client: Client, plan: Plan) -> list[str]:

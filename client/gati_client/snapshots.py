@@ -29,6 +29,7 @@ from gati_client.pack import archive, extract
 from gati_client.project import files as json_files
 from gati_client.project import lock as locks
 from gati_client.project import manifest as applications
+from gati_client.project import ranges
 from gati_client.transfer import Descriptor, FileSource, Layer, Progress
 
 if TYPE_CHECKING:
@@ -117,10 +118,12 @@ def capture(
     Raises:
         NotFound: the project has no lock.
         Conflict: its lock is not for what it asks for.
-        Usage: the name is none.
+        Usage: the name or the version is none.
     """
     if _NAME.fullmatch(name) is None:
         raise Usage(f"{name[:80]!r} is no name of a snapshot", remedy="letters, digits and - . _, such as dev-setup")
+    if ranges.Version.parse(tag_of(version)) is None:  # it names a folder, too
+        raise Usage(f"{version[:80]!r} is no version of a snapshot", remedy="write one such as 1.2.0")
     lock = locks.load(folder)
     if not lock.fits(applications.load(folder)):
         raise Conflict(f"{locks.FILE} is not for what {applications.FILE} asks for", remedy="gati install first")
@@ -227,7 +230,8 @@ def _checked(config: bytes, files: Mapping[str, bytes]) -> Snapshot:
     if not isinstance(names, list) or not all(isinstance(name, str) and _VARIABLE.fullmatch(name) for name in names):
         raise Integrity(f"{MANIFEST}: environment must be a list of names of variables")
     if not isinstance(lock, dict) or lock.get("digest") != _digest(files[locks.FILE]):
-        raise Integrity(f"the {locks.FILE} of the snapshot is not the one that it was made of")
+        which = f"{document['name']}@{document['version']}"
+        raise Integrity(f"the {locks.FILE} of {which[:200]} is not the one that it was made of")
     snapshot = Snapshot(document, files)
     assert snapshot.artifacts is not None  # the lock is read, and refused if it does not hold together
     return snapshot

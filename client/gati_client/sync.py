@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import os
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from functools import lru_cache, wraps
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from gati_client.auth import Credentials
 from gati_client.client import Client
+from gati_client.errors import Usage
 from gati_client.transport import Patience
 
 if TYPE_CHECKING:
@@ -30,7 +32,8 @@ T = TypeVar("T")
 
 
 class SyncClient:
-    """`Client`, blocking. May be used by several threads."""
+    """`Client`, blocking. May be used by several threads, but not beyond a fork: what forks (workers of
+    multiprocessing, say) makes one in each process."""
 
     def __init__(
         self,
@@ -56,7 +59,14 @@ class SyncClient:
                 trusted_realms=trusted_realms,
             )
 
-        self._client = _wait(make())
+        self._made = _wait(make())
+        self._process = os.getpid()
+
+    @property
+    def _client(self) -> Client:
+        if os.getpid() != self._process:  # two processes would write into each other's connections
+            raise Usage("a client stays with the process that made it", remedy="make one after the fork")
+        return self._made
 
     @property
     def host(self) -> str:
@@ -69,7 +79,8 @@ class SyncClient:
 
     def close(self) -> None:
         """Close all connections."""
-        _wait(self._client.close())
+        if os.getpid() == self._process:
+            _wait(self._made.close())
 
     @property
     def account(self) -> blocking.Account:
@@ -190,3 +201,6 @@ def _loop() -> asyncio.AbstractEventLoop:
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="gati-client", daemon=True).start()
     return loop
+
+
+os.register_at_fork(after_in_child=_loop.cache_clear)  # threads stay behind

@@ -28,7 +28,13 @@ _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 _MAX_HEADER = 16 * 1024
 _MAX_TOKEN = 64 * 1024
 _SHORTEST_SECONDS = 60  # what a token without expires_in lives, by the specification
+_WRONG = "Where GATI_TOKEN is set, it comes before what gati login keeps."
+
 _CLIENT = "gati"
+
+
+class WrongLogin(Denied):
+    """The token service does not take the credentials: they are mistyped, have expired or were revoked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +133,10 @@ class Tokens:
             answer = await self._ask("GET", url.copy_merge_params(parameters), headers, None)
         if answer.status != 200:
             # What a server echoes of a request may hold what was sent: only codes and messages of errors are told.
-            raise refusal(url.netloc.decode(), "give a token", answer.status, answer.body)
+            error = refusal(url.netloc.decode(), "give a token", answer.status, answer.body)
+            if credential is not None and answer.status == 401:
+                raise WrongLogin(error.message, remedy=_WRONG, code=error.code, status=401) from None
+            raise error
         return _read(answer)
 
     def _realm(self, realm: str, *, with_secret: bool) -> httpx.URL:

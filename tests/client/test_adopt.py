@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from gati_client.adopt import from_git, from_npm
-from gati_client.errors import Conflict, Integrity, Network, Usage
+from gati_client.errors import Conflict, Integrity, Network, NotFound, Usage
 from gati_client.project import files
 from gati_client.publish import prepare
 from tests.client.packs import archive, entry, lay, tree
@@ -82,8 +82,10 @@ def test_npm(npm: Npm, tmp_path: Path) -> None:
         assert (plan.repository, plan.version, plan.findings) == ("orgs/acme/pad", "1.3.0", ())
     with pytest.raises(Conflict):
         from_npm("@acme/pad", tmp_path / "pad")
-    with pytest.raises(Network, match="npm"):
+    with pytest.raises(NotFound, match="npm: E404: 404 Not Found - GET"):
         from_npm("nothing", tmp_path / "nothing")
+    with pytest.raises(Network, match=r"npm: ETARGET: .*No matching version found for @acme/pad@9"):
+        from_npm("@acme/pad@9", tmp_path / "nothing")
 
 
 def test_hostile_npm(npm: Npm, tmp_path: Path) -> None:

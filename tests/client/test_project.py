@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from gati_client.models import Osv
 from gati_client.project import foreign
 from gati_client.project import lock as locks
 from gati_client.project.project import Project, find
+from gati_client.templates import answering
 from tests.client.projects import Relay, Workshop, installed
 from tests.support.server import RegistryProcess
 
@@ -136,6 +138,22 @@ async def test_fix_leaves_what_advisories_are_about(workshop: Workshop) -> None:
     assert await project.audit() == []
 
 
+async def test_changed_by_several_at_once(workshop: Workshop) -> None:
+    """What one adds is not lost where others add, update and install in the same folder meanwhile."""
+    names = {f"orgs/atonce/{letter}" for letter in "abcd"}
+    for name in ("orgs/atonce/first", *names):
+        await workshop.publish(name, "1.0.0")
+    await workshop.project("atonce").add(["orgs/atonce/first"])
+
+    def here() -> Project:
+        return workshop.project("atonce")  # as many processes would, each on its own
+
+    await asyncio.gather(*(here().add([name]) for name in names), here().update(), here().install())
+    await here().install(frozen=True)
+    assert set(asked(here())) == {"orgs/atonce/first", *names}
+    assert set(installed(here().folder)) == {"orgs/atonce/first", *names}
+
+
 def test_from_below(tmp_path: Path) -> None:
     (tmp_path / "a/b").mkdir(parents=True)
     assert find(tmp_path / "a/b") == tmp_path / "a/b"
@@ -218,3 +236,12 @@ def test_foreign_locks_that_are_none(tmp_path: Path, name: str, text: str) -> No
     (tmp_path / name).write_text(text)
     with pytest.raises(Usage):
         foreign.read(tmp_path / name)
+
+
+def test_a_bomb_of_yaml(tmp_path: Path) -> None:
+    """Keys that are merged from others that are merged: each line is ten times the one before."""
+    lines = ["a0: &a0 {x: 1.0.0}", *(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 10)}]}}" for n in range(1, 5))]
+    for read, name in ((foreign.read, "spec-lock.yaml"), (answering.read, "answers.yaml")):
+        (tmp_path / name).write_text("\n".join([*lines, "packages: *a4"]))
+        with pytest.raises(Usage, match="aliases"):
+            read(tmp_path / name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -42,6 +43,17 @@ async def test_what_is_there_afterwards(workshop: Workshop, tmp_path: Path) -> N
     assert tree(tmp_path / "back") == {name: data for name, data in tree(folder).items() if name != "x.wasm"}
     assert (detail.kind, detail.version.facts["license"]) == ("module", "MIT")
     assert not [*(workshop.cache.root / "packs").iterdir()]
+
+
+async def test_nothing_is_pruned_under_who_publishes(workshop: Workshop, tmp_path: Path) -> None:
+    folder = lay(tmp_path / "log", module("@pruned/log", "1.0.0"))
+    async with workshop.connect("") as client:
+        with prepare(folder, cache=workshop.cache) as plan:
+            pruning = asyncio.create_task(workshop.cache.prune())
+            await asyncio.sleep(0.3)  # it would be done by now
+            assert not pruning.done()
+            await push(client, plan)
+        await pruning
 
 
 async def test_twice_is_once_and_versions_do_not_change(workshop: Workshop, tmp_path: Path) -> None:

@@ -25,8 +25,8 @@ from gati_client.spaces.search import Search
 from gati_client.spaces.versions import Versions
 from tests.client import blocking
 
-NAMES = """BytesSource Client Conflict Credential Credentials Denied Descriptor FileSource GatiError Integrity Layer
-Manifest Name Network NotFound Patience Progress Source StaticCredentials SyncClient Usage"""
+NAMES = """BytesSource Client Conflict Credential Credentials Denied Descriptor DockerCredentials FileSource GatiError
+Integrity Layer Manifest Name Network NotFound Patience Progress Project Source StaticCredentials SyncClient Usage"""
 
 METHODS: dict[type, str] = {
     Client: """account advisories artifacts audit capabilities close features host keys namespaces orgs resolve

@@ -5,17 +5,24 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from gati_client.cli.frame import configuration, connect, current
+from gati_client.cli.frame import configuration, connect, current, say
 from gati_client.errors import Denied, NotFound, Usage
 from gati_client.names import LEVELS
 
 if TYPE_CHECKING:
+    from gati_client.auth import Credential
     from gati_client.client import Client
     from gati_client.names import Name
 
 T = TypeVar("T")
+
+
+def moment(said: datetime | None) -> datetime | None:
+    """A time as users write it: where they name no zone it is UTC."""
+    return said.replace(tzinfo=UTC) if said is not None and said.tzinfo is None else said
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -38,13 +45,50 @@ class Target:
         return self.reference
 
 
+def connect_named(registry: str | None, *, typed: bool = True) -> Client:
+    """A client for the registry that a name, a lock or a record names; one that has a name here is as that says.
+
+    The token of this once (`--token`, GATI_TOKEN) is for the registry that was chosen, by option, environment or
+    configuration; where none was, for one that the user has `typed`. Others get what a login has kept for them.
+    """
+    from gati_client.hosts import registry_url
+
+    known, wanted = configuration(), current().registry
+    if not registry or (typed and not wanted and not known.default):
+        return connect(registry=registry or None)
+    named = next((name for name, entry in known.registries.items() if _same(entry.url, registry)), registry)
+    usual, there = known.registry(wanted), known.registry(named)
+    one, other = (registry_url(each.url, insecure=each.insecure).netloc for each in (usual, there))
+    return connect(registry=named, credentials=None if one == other else _Kept())
+
+
+class _Kept:
+    """Docker's logins, without the token of this once."""
+
+    async def get(self, host: str) -> Credential | None:
+        import asyncio
+
+        from gati_client.credentials import DockerCredentials
+
+        found = await asyncio.to_thread(DockerCredentials().stored, host)
+        if found is None and current().token:
+            say(
+                f"{host} does not get the token, which is for another registry: gati login {host}, or --registry {host}"
+            )
+        return found
+
+
+def _same(one: str, other: str) -> bool:
+    return one.rstrip("/") == other.rstrip("/")
+
+
 @asynccontextmanager
 async def reaching(text: str, *, publishing: bool = False) -> AsyncIterator[tuple[Client, Target]]:
     """A client for the registry of a name, and where the artifact is there."""
     from gati_client.names import Name, tag_of
 
     name = Name.parse(text)
-    async with connect(registry=name.registry) as client:
+    async with connect_named(name.registry) as client:
         repository = await placed(client, text, name, publishing=publishing)
         reference = name.digest or (tag_of(name.version) if name.version else None)
         try:

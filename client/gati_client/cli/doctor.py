@@ -71,19 +71,21 @@ async def _looked(registry: str | None) -> AsyncIterator[Line]:
                 return
             if clock is not None:
                 yield clock
-            yield await _login(client)
-            yield await _features(client)
+            login = await _login(client)
+            yield login
+            if login.state != "failed":
+                yield await _features(client)
     except GatiError as error:
         yield Line("connection", "failed", str(error), error.remedy)
 
 
 def _cache() -> Line:
-    home = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
-    folder = os.path.join(home, "gati")
-    there = folder
-    while not os.path.exists(there):
-        there = os.path.dirname(there)
-    if not os.access(there, os.W_OK):
+    from gati_client.cache import default_root
+
+    folder = there = default_root()
+    while not there.exists():
+        there = there.parent
+    if not there.is_dir() or not os.access(there, os.W_OK):
         return Line("cache", "failed", f"{folder} cannot be written", f"make {there} yours, or set XDG_CACHE_HOME")
     free = shutil.disk_usage(there).free
     if free < LEAST_FREE:

@@ -235,7 +235,8 @@ def confirm(question: str) -> None:
     typer.confirm(question, abort=True, err=True)
 
 
-def emit(value: Any, columns: Sequence[str] = (), *, wide: Sequence[str] = (), choosing: bool = True) -> None:
+def emit(value: Any, columns: Sequence[str] = (), *, wide: Sequence[str] = (), choosing: bool = True,
+         none: str = "nothing found") -> None:  # fmt: skip
     """Write a result to standard output: rows (a sequence) as a table, one thing as its fields; `None` is nothing.
 
     Args:
@@ -243,6 +244,7 @@ def emit(value: Any, columns: Sequence[str] = (), *, wide: Sequence[str] = (), c
         columns: The fields that a table shows, in order; all, if empty. `a.b` is a field of a field.
         wide: What `--output wide` shows besides.
         choosing: Whether `--filter` and `--selector` choose among the rows; not, where the registry did.
+        none: What is said where a table would have no rows; nothing, if empty.
 
     JSON and YAML always hold all fields.
     """
@@ -260,7 +262,7 @@ def emit(value: Any, columns: Sequence[str] = (), *, wide: Sequence[str] = (), c
 
         sys.stdout.write(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
     elif rows:
-        _table(plain, [*columns, *(wide if output == "wide" else ())] if columns else ())
+        _table(plain, [*columns, *(wide if output == "wide" else ())] if columns else (), none)
     elif isinstance(plain, Mapping):
         shown = [*columns, *wide] if columns and output != "wide" else [*plain]
         _fields({name: _at(plain, name) for name in shown})
@@ -289,9 +291,10 @@ def _at(row: Any, name: str) -> Any:
     return row
 
 
-def _table(rows: Sequence[Any], columns: Sequence[str]) -> None:
+def _table(rows: Sequence[Any], columns: Sequence[str], none: str) -> None:
     if not rows:
-        say("nothing found")
+        if none:
+            say(none)
         return
     if not isinstance(rows[0], Mapping):
         for row in rows:

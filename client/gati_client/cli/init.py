@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gati_client.cli.frame import App, connect, current, emit, progress, say
+from gati_client.cli.frame import App, current, emit, progress, say
 from gati_client.cli.output import console
 from gati_client.errors import Conflict, Usage
 
@@ -117,8 +117,8 @@ async def _update(folder: Path, wanted: str | None, given: Given) -> None:
         )
     sandbox = Sandbox()
     async with (
-        _template(f"{origin.registry}/{origin.repository}@{origin.digest}") as old,
-        _template(wanted or f"{origin.registry}/{origin.repository}") as new,
+        _template(f"{origin.registry}/{origin.repository}@{origin.digest}", typed=False) as old,
+        _template(wanted or f"{origin.registry}/{origin.repository}", typed=wanted is not None) as new,
     ):
         if new.origin is not None and new.origin.digest == origin.digest and not given.values and not given.texts:
             say(f"{origin.repository} {origin.version} is the newest already")
@@ -154,9 +154,10 @@ async def _update(folder: Path, wanted: str | None, given: Given) -> None:
 
 
 @asynccontextmanager
-async def _template(wanted: str) -> AsyncIterator[Template]:
-    """A template by name, or by a folder that is written as one (`.`, `./x`, `/x`)."""
-    from gati_client.cli.api import placed
+async def _template(wanted: str, *, typed: bool = True) -> AsyncIterator[Template]:
+    """A template by name, or by a folder that is written as one (`.`, `./x`, `/x`); `typed` unless a record, which
+    may come from anybody, names it."""
+    from gati_client.cli.api import connect_named, placed
     from gati_client.names import Name
     from gati_client.templates import fetching
 
@@ -164,7 +165,7 @@ async def _template(wanted: str) -> AsyncIterator[Template]:
         yield fetching.local(Path(wanted))
         return
     name = Name.parse(wanted)
-    async with connect(registry=name.registry) as client:
+    async with connect_named(name.registry, typed=typed) as client:
         repository, reference = await placed(client, wanted, name, publishing=False), name.digest or name.version
         with tempfile.TemporaryDirectory(prefix="gati-template-") as scratch:
             with progress() as report:

@@ -8,8 +8,9 @@ from typing import Annotated, Literal
 import typer
 
 from gati_client.cli.api import reaching
-from gati_client.cli.frame import App, current, emit, progress, say
+from gati_client.cli.frame import App, configuration, current, emit, progress, say
 from gati_client.errors import Usage
+from gati_client.names import Name
 
 app = App()
 
@@ -23,6 +24,10 @@ async def copy(
     bare: Bare = False,
 ) -> None:
     """Copy an artifact to another repository or registry, with all that refers to it."""
+    if current().token and not current().registry and not configuration().default:
+        hosts = {Name.parse(name).registry for name in (source, target)}
+        if len(hosts - {None}) > 1:
+            raise Usage("two registries, and one token", remedy="say --registry HOST for the one that it is of")
     async with reaching(source) as (there, origin), reaching(target, publishing=True) as (here, place):
         reference = origin.reference or "latest"
         tag = place.reference or (None if origin.by_digest else reference)
@@ -53,7 +58,7 @@ async def export(
                 references.append(other.reference or "latest")
         with progress() as report:
             await client.artifacts.export_layout(first.repository, references, to, report)
-        say(f"{len(references)} of {first.repository} are in {to}")
+        emit({"registry": client.host, "repository": first.repository, "references": references, "folder": str(to)})
 
 
 @app.command("import")
@@ -77,7 +82,7 @@ async def import_(
     async with reaching(to, publishing=True) as (client, target):
         with progress() as report:
             await client.artifacts.import_layout(folder, target.repository, report)
-        say(f"{folder} is in {target.repository}")
+        emit({"registry": client.host, "repository": target.repository, "folder": str(folder)})
 
 
 def _adopt(origin: Literal["npm", "git"], source: str, to: str | None, reference: str | None) -> None:

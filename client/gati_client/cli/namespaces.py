@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from gati_client.cli.api import namespace_at, some
+from gati_client.cli.api import moment, namespace_at, some
 from gati_client.cli.frame import App, confirm, connect, current, emit, say
 from gati_client.errors import Usage
 
@@ -89,7 +89,12 @@ async def audit(
     async with connect() as client:
         where = await namespace_at(client, path)
         found = client.audit.entries(
-            namespace=where, actor=actor, action=action, category=category, since=since, until=until
+            namespace=where,
+            actor=actor,
+            action=action,
+            category=category,
+            since=moment(since),
+            until=moment(until),
         )
         columns = ("time", "actor", "action", "resource", "status")
         emit(await some(found, limit), columns, wide=("method", "ip", "decision", "request_id"))

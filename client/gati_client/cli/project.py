@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from gati_client.cli.api import reaching
-from gati_client.cli.frame import App, configuration, connect, current, emit, progress, say
+from gati_client.cli.api import connect_named, reaching
+from gati_client.cli.frame import App, configuration, current, emit, progress, say
 from gati_client.cli.output import write
 from gati_client.errors import NotFound, Usage
 
 if TYPE_CHECKING:
-    from gati_client.auth import Credential
     from gati_client.client import Client
     from gati_client.project.project import Project, Resolved
 
@@ -61,20 +60,18 @@ async def install(
     dev: Dev = False,
 ) -> None:
     """Install what gati.lock says; with names, ask for them first."""
-    project = _project()
+    project = _project(begun=not names)
     if names:
         if frozen or offline:
             raise Usage("a new name has to be asked for", remedy="leave out --frozen and --offline")
         _warn(await project.add(names, dev=dev, namespace=_namespace()))
-    elif not (project.folder / "gati.json").is_file():
-        raise NotFound(f"there is no gati.json in {project.folder}", remedy="gati add NAME makes one")
     await _install(project, frozen=frozen, offline=offline, dev=not production)
 
 
 @app.command()
 async def update(names: Some = None) -> None:
     """Take the newest versions that gati.json allows."""
-    project = _project()
+    project = _project(begun=True)
     _warn(await project.update(names or (), namespace=_namespace()))
     await _install(project)
 
@@ -84,8 +81,8 @@ async def outdated() -> int:
     """What has a newer version: within what gati.json allows, and beyond."""
     from gati_client.project.project import outdated as find
 
-    rows = await find(_project(), connect_locked)
-    emit(rows, ("name", "current", "wanted", "latest"))
+    rows = await find(_project(begun=True), connect_locked)
+    emit(rows, ("name", "current", "wanted", "latest"), none="everything is the newest there is")
     return 1 if rows else 0
 
 
@@ -97,7 +94,7 @@ async def resolve(
     """What names, or gati.json, would come to; nothing is written."""
     from gati_client.project.manifest import Application
 
-    project = _project()
+    project = _project(begun=not names)
     application = Application({"dependencies": {name: text or "*" for name, text in _wished(names)}}) if names else None
     found = await project.resolve(application, strategy=strategy, keep=strategy == "locked-first")
     _warn(found)
@@ -140,7 +137,7 @@ async def audit(
         await project.fix()
         await _install(project, quiet=True)
         found = await project.audit()
-    emit(found, ("key", "id", "severity", "summary", "fixed"))
+    emit(found, ("key", "id", "severity", "summary", "fixed"), none="")
     if not found:
         say("no advisory is about anything in gati.lock")
     return 1 if found else 0
@@ -166,7 +163,7 @@ async def diff(
         if patch:
             sys.stdout.writelines(diffs.patch(old, new, found))
         else:
-            emit(found, ("change", "path", "before", "after"))
+            emit(found, ("change", "path", "before", "after"), none="no file differs")
 
 
 async def _unpacked(text: str, folder: Path) -> Path:
@@ -277,43 +274,22 @@ def _needs(document: dict[str, Any]) -> dict[str, Any]:
 
 
 def connect_locked(registry: str) -> Client:
-    """A client by a lock's URL; one that has a name here is as that says.
+    """A client by a lock's URL. A lock may come from anybody, so what it names was not `typed`."""
+    return connect_named(registry, typed=False)
 
-    A lock may come from anybody: the token of this once (`--token`, GATI_TOKEN) is for the usual registry alone, others
-    get what a login has kept for them.
+
+def _project(*, begun: bool = False) -> Project:
+    """The project that one stands in.
+
+    Raises:
+        NotFound: `begun`, and nothing has been asked for here yet.
     """
-    from gati_client.hosts import registry_url
-
-    known = configuration()
-    named = next((name for name, entry in known.registries.items() if _same(entry.url, registry)), registry or None)
-    usual = known.registry(current().registry)
-    if registry:
-        host = registry_url(usual.url, insecure=usual.insecure).netloc
-        there = known.registry(named)
-        if registry_url(there.url, insecure=there.insecure).netloc != host:
-            return connect(registry=named, credentials=_Kept())
-    return connect(registry=named)
-
-
-class _Kept:
-    """Docker's logins, without the token of this once."""
-
-    async def get(self, host: str) -> Credential | None:
-        import asyncio
-
-        from gati_client.credentials import DockerCredentials
-
-        return await asyncio.to_thread(DockerCredentials().stored, host)
-
-
-def _same(one: str, other: str) -> bool:
-    return one.rstrip("/") == other.rstrip("/")
-
-
-def _project() -> Project:
     from gati_client.project.project import Project, find
 
-    return Project(find(Path()), connect_locked)
+    folder = find(Path())
+    if begun and not (folder / "gati.json").is_file():
+        raise NotFound(f"there is no gati.json in {folder}", remedy="gati add NAME makes one")
+    return Project(folder, connect_locked)
 
 
 def _namespace() -> str | None:
@@ -340,7 +316,7 @@ async def _install(project: Project, *, frozen: bool = False, offline: bool = Fa
     for text in done.warnings:
         say(text)
     if not quiet:
-        emit(done.packages, _COLUMNS, wide=("path", "fresh"))
+        emit(done.packages, _COLUMNS, wide=("path", "fresh"), none="gati.json asks for nothing")
     for name in done.removed:
         say(f"{name} is gone")
 

@@ -45,12 +45,9 @@ async def validate(folder: Folder = Path()) -> int:
         {"path": "/" + "/".join(map(str, error.instance_path)), "message": error.message}
         for error in jsonschema_rs.validator_for(schema).iter_errors(document)
     ]
-    emit(problems, ("path", "message"))
-    if problems:
-        say(f"{file} is not a valid manifest of the kind {kind}")
-        return 1
-    say(f"{file} is a valid manifest of the kind {kind}")
-    return 0
+    emit(problems, ("path", "message"), none="")
+    say(f"{file} is {'not ' if problems else ''}a valid manifest of the kind {kind}")
+    return 1 if problems else 0
 
 
 @app.command()

@@ -24,7 +24,7 @@ EXIT_CODES = (
 ENVIRONMENT = (
     ("GATI_REGISTRY", "the registry, as --registry says it"),
     ("GATI_NAMESPACE", "where bare names are"),
-    ("GATI_TOKEN", "an API key or token; comes before stored logins"),
+    ("GATI_TOKEN", "an API key or token for the registry that is chosen; comes before stored logins"),
     ("XDG_CONFIG_HOME", "gati/config.toml lies there; ~/.config if absent"),
     ("XDG_CACHE_HOME", "gati/ there is the cache; ~/.cache if absent"),
     ("DOCKER_CONFIG", "folder of docker's config.json, which holds the logins; ~/.docker if absent"),

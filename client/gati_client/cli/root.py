@@ -142,6 +142,8 @@ def main() -> int:
 
         completion._sanitize_help_text = lambda text: text  # none has rich's tags, and rich takes long to import
         completion.completion_init()
+    if sys.stdout is None:  # closed by who started us
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the end
     try:
         code = typer.main.get_group(app).main(prog_name="gati", standalone_mode=False)
         sys.stdout.flush()
@@ -164,9 +166,10 @@ def main() -> int:
 
 def _of_system(error: OSError) -> tuple[str, str]:
     """What the machine did not let us do, and the remedy."""
-    if error.filename is None or not error.strerror:
+    if not error.strerror:
         return f"{type(error).__name__}: {error}", "--debug shows where"
-    return f"{error.filename}: {error.strerror.lower()}", _REMEDIES.get(error.errno or 0, "--debug shows where")
+    where = f"{error.filename}: " if error.filename is not None else ""  # a write does not know its file's name
+    return f"{where}{error.strerror.lower()}", _REMEDIES.get(error.errno or 0, "--debug shows where")
 
 
 _REMEDIES = {
@@ -175,6 +178,7 @@ _REMEDIES = {
     errno.EROFS: "use a folder that can be written",
     errno.ENOSPC: "make room; gati cache prune gives some back",
     errno.EDQUOT: "make room; gati cache prune gives some back",
+    errno.EFBIG: "allow larger files there: ulimit -f, or the file system's own limit",
     errno.ENOTDIR: "a folder is needed there",
     errno.EISDIR: "a file is needed there",
     errno.EEXIST: "something else is there",

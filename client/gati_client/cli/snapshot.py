@@ -101,7 +101,7 @@ async def diff(
     from gati_client import snapshots
 
     changes = snapshots.diff(await _found(before, project), await _found(after, project))
-    emit(changes, ("what", "name", "before", "after"))
+    emit(changes, ("what", "name", "before", "after"), none="the same is in both")
 
 
 @app.command("list")

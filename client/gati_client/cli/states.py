@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gati_client.cli.api import reaching
+from gati_client.cli.api import moment, reaching
 from gati_client.cli.frame import App, confirm, emit, say
 
 if TYPE_CHECKING:
@@ -57,7 +57,10 @@ async def deprecate(
     from gati_client.models import Deprecation
 
     said = Deprecation(
-        reason=reason, replacement=replacement, removed_at=removed_at, alternate_versions=alternative or []
+        reason=reason,
+        replacement=replacement,
+        removed_at=moment(removed_at),
+        alternate_versions=alternative or [],
     )
     await _turned(name, "deprecated", lambda versions, *where: versions.deprecate(*where, said))
 

@@ -5,6 +5,7 @@ folder beside the target, which gets its name when everything was checked.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import shutil
@@ -23,6 +24,8 @@ _READ = 256 * 1024
 _LINKED = 16 << 20  # bytes from which on a file is not copied: nobody edits weights by hand
 _GZIP = b"\x1f\x8b"
 _ZSTD = b"\x28\xb5\x2f\xfd"
+_HERE = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO, errno.EFBIG, errno.EMFILE)
+"""Errors of this machine's disk, whatever is unpacked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +67,10 @@ def extract(archive: Path, target: Path, limits: Limits = Limits(), *, digest: s
         unpacking.add(archive, digest=digest)
         done = unpacking.finish()
         scratch.chmod(0o755)
-        scratch.rename(target)
-    except OSError as error:
-        raise Conflict(f"{target} cannot be written: {error.strerror}") from None
+        try:
+            scratch.rename(target)
+        except OSError as error:
+            raise Conflict(f"{target} cannot be written: {error.strerror}") from None
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     return done
@@ -79,6 +83,8 @@ def _refusing(what: str) -> Iterator[None]:
     except (tar.BadArchive, BadName, zlib.error, EOFError) as error:
         raise Integrity(f"{what} is refused: {error}") from None
     except OSError as error:
+        if error.errno in _HERE:
+            raise  # nothing is wrong with what came
         raise Integrity(f"{what} cannot be unpacked here: {error.strerror or error}") from error
 
 
@@ -214,13 +220,13 @@ class Unpacking:
         """Whether there is a file of this name already."""
         return name in self._regular or name in self._links
 
-    def add(self, archive: Path, *, digest: str | None = None) -> None:
-        """All of an archive (tar: plain, gzip or zstd); with `digest`, if it is what that says.
+    def add(self, archive: Path, *, digest: str | None = None, what: str = "") -> None:
+        """All of an archive (tar: plain, gzip or zstd); with `digest`, if it is what that says. Errors call it `what`.
 
         Raises:
             Integrity: as `extract`.
         """
-        with _refusing(archive.name), archive.open("rb") as file:
+        with _refusing(what or archive.name), archive.open("rb") as file:
             source = _Hashing(file, digest)
             stream = _Stream(_plain(source), max(self._limits.free, archive.stat().st_size * self._limits.ratio))
             while (member := tar.next_member(stream.read)) is not None:

@@ -31,8 +31,8 @@ def read(path: Path, error: type[GatiError]) -> dict[str, Any]:
     return parse(data, path.name, error)
 
 
-def read_yaml(path: Path, error: type[GatiError]) -> Any:
-    """A YAML document of at most 1 MiB, maybe a stranger's: without aliases, which make a bomb of a few lines.
+def read_yaml(path: Path, error: type[GatiError], most: int = MAX_YAML) -> Any:
+    """A YAML document of at most so many bytes, maybe a stranger's: without aliases, which make a bomb of a few lines.
 
     Raises:
         GatiError: of the given class, if it is none.
@@ -46,9 +46,9 @@ def read_yaml(path: Path, error: type[GatiError]) -> Any:
             return super().compose_node(parent, index)
 
     with path.open("rb") as file:
-        data = file.read(MAX_YAML + 1)
-    if len(data) > MAX_YAML:
-        raise error(f"{path.name} is larger than {MAX_YAML} bytes")
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise error(f"{path.name} is larger than {most} bytes")
     try:
         return yaml.load(data, Plain)  # noqa: S506 - a SafeLoader, narrowed
     except (yaml.YAMLError, ValueError, RecursionError) as problem:

@@ -30,6 +30,7 @@ from gati_client.project.lock import Lock, Package
 
 Form = Literal["spec", "mlld"]
 SPEC, MLLD = "spec-lock.yaml", "mlld.lock.json"
+_MOST = 8 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +75,10 @@ def write(lock: Lock, form: Form) -> str:
 
 
 def _read_spec(path: Path) -> Imported:
-    import yaml
-
     try:
-        if path.stat().st_size > files.MAX_SIZE:
-            raise ValueError("it is too large")
-        document = yaml.safe_load(path.read_bytes())
-    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        raise Usage(f"{path.name} cannot be read: {error}"[:300]) from None
+        document = files.read_yaml(path, Usage, _MOST)
+    except OSError as error:
+        raise Usage(f"{path.name} cannot be read: {error.strerror}") from None
     packages = document.get("packages", document.get("dependencies")) if isinstance(document, dict) else None
     if not isinstance(packages, dict):
         raise Usage(f"{path.name} holds no packages")

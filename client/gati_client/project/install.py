@@ -211,7 +211,7 @@ class _Work:
             if config.size > MAX_MANIFEST:
                 raise Integrity(f"the config of {key} has {config.size} bytes; at most {MAX_MANIFEST} are read")
             data = paths.pop(0).read_bytes()
-        await asyncio.to_thread(_lay, store, manifest, data, paths)
+        await asyncio.to_thread(_lay, store, manifest, data, paths, key)
         return manifest, data
 
     async def _blob(self, digest: str, fetch: Fetch) -> Path:
@@ -289,7 +289,7 @@ def _is_archive(layer: Descriptor) -> bool:
     return unpack or layer.title is None or not layer.media_type.startswith("application/vnd.oci.image.layer.")
 
 
-def _lay(store: Path, manifest: Manifest, config: bytes, layers: list[Path]) -> None:
+def _lay(store: Path, manifest: Manifest, config: bytes, layers: list[Path], key: str) -> None:
     """Unpack an artifact into its place, at once."""
     scratch = Path(tempfile.mkdtemp(prefix=".", dir=store.parent))
     try:
@@ -298,7 +298,7 @@ def _lay(store: Path, manifest: Manifest, config: bytes, layers: list[Path]) -> 
         unpacking = Unpacking(package)
         for descriptor, path in zip(manifest.layers, layers, strict=True):
             if _is_archive(descriptor):
-                unpacking.add(path, digest=descriptor.digest)
+                unpacking.add(path, digest=descriptor.digest, what=f"{key} ({descriptor.digest})")
             else:
                 unpacking.file(descriptor.title or descriptor.digest.replace(":", "-"), path)
         kind = _OURS.fullmatch(manifest.config.media_type if manifest.config else "")

@@ -7,13 +7,17 @@ installing goes by the lock alone.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+import functools
+import hashlib
+import os
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from gati_client.cache import Cache
 from gati_client.errors import Conflict, Denied, NotFound, Usage
+from gati_client.locks import locked
 from gati_client.names import Name
 from gati_client.project import gati
 from gati_client.project import lock as locks
@@ -32,6 +36,8 @@ if TYPE_CHECKING:
 
 Ask = Callable[[Sequence[str]], bool]
 """Whether these packages (`name@version`), which were never approved, may be installed."""
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +56,21 @@ def find(start: Path) -> Path:
         if (folder / manifests.FILE).is_file():
             return folder
     return start
+
+
+def _alone(
+    work: Callable[Concatenate[Project, P], Coroutine[Any, Any, T]],
+) -> Callable[Concatenate[Project, P], Coroutine[Any, Any, T]]:
+    """One process at a time changes a project: what another one adds meanwhile would be lost. The lock lies in the
+    cache, so that nothing is left in folders where nothing comes of it."""
+
+    @functools.wraps(work)
+    async def changing(self: Project, *args: P.args, **kwargs: P.kwargs) -> T:
+        name = hashlib.sha256(os.fsencode(self.folder.resolve())).hexdigest()
+        async with locked(self.cache.root / "projects" / name):
+            return await work(self, *args, **kwargs)
+
+    return changing  # type: ignore[return-value]  # mypy holds `self`, which nobody passes by name, to be part of the type
 
 
 class Project:
@@ -127,6 +148,7 @@ class Project:
         found = locks.parse({**answer.lock.model_dump(mode="json"), "root": application.root})
         return Resolved(_approved(found, before), tuple(answer.warnings), tuple(answer.packages))
 
+    @_alone
     async def add(self, names: Sequence[str], *, dev: bool = False, namespace: str | None = None) -> Resolved:
         """Ask for these artifacts too (`NAME`, `NAME@RANGE`), and lock what that comes to. Of what has no range the
         newest is taken, and what is compatible with it later. Nothing is installed yet."""
@@ -160,6 +182,7 @@ class Project:
         self._save(application, lock)
         return replace(found, lock=lock)
 
+    @_alone
     async def remove(self, names: Sequence[str], *, namespace: str | None = None) -> Resolved:
         """Ask for these no more.
 
@@ -180,6 +203,7 @@ class Project:
         self._save(application, lock)
         return Resolved(lock)
 
+    @_alone
     async def update(self, names: Sequence[str] = (), *, namespace: str | None = None) -> Resolved:
         """Take the newest versions that the ranges allow; of these names alone, or of all."""
         application = self.application
@@ -194,6 +218,7 @@ class Project:
         self._save(application, found.lock)
         return found
 
+    @_alone
     async def adopt(self, imported: Imported) -> Resolved:
         """Ask for what the lock of another ecosystem holds: mlld's gists at their revisions, where a version here is
         that; a warning says where none is."""
@@ -222,6 +247,7 @@ class Project:
                         unknown.append(f"no version of {repository} here is {gist}: the newest is taken")
         return pinned, unknown
 
+    @_alone
     async def fix(self) -> Resolved:
         """Leave versions that advisories are about, and as little else as possible."""
         application = self.application
@@ -241,6 +267,7 @@ class Project:
 
     # --- what does not ------------------------------------------------------------------------------------------------
 
+    @_alone
     async def install(
         self, *, frozen: bool = False, offline: bool = False, dev: bool = True, force: bool = False,
         ask: Ask | None = None, progress: Progress | None = None,

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gati_client.errors import Usage
+from gati_client.project import files
 from gati_client.templates.sandbox import Sandbox
 from gati_client.templates.variables import Variable, check, known, parse
 
@@ -36,25 +37,18 @@ def read(path: Path) -> dict[str, Any]:
         Usage: it cannot be read, or holds something else.
     """
     try:
-        data = path.read_bytes()
-        if len(data) > _MOST:
+        if path.stat().st_size > _MOST:
             raise Usage(f"{path} is larger than answers can be")
         if path.suffix == ".toml":
-            found: Any = tomllib.loads(data.decode())
+            found: Any = tomllib.loads(path.read_text(encoding="utf-8"))
         elif path.suffix in (".yaml", ".yml"):
-            import yaml
-
-            found = yaml.safe_load(data)
+            found = files.read_yaml(path, Usage)
         else:
-            found = json.loads(data)
+            found = json.loads(path.read_bytes())
     except OSError as error:
         raise Usage(f"{path} cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
         raise Usage(f"{path} is not what its ending says: {error}"[:500]) from None
-    except Exception as error:  # yaml's errors have their own root
-        if type(error).__module__.partition(".")[0] != "yaml":
-            raise
-        raise Usage(f"{path} is no YAML: {error}"[:500]) from None
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
         raise Usage(f"{path} must hold an object of answers by name")
     return found

@@ -79,7 +79,10 @@ def test_by_key(site: Registry, gati: Client, tmp_path: Path) -> None:
     assert json.loads(by_environment("whoami", "-o", "json"))["method"] == "api-key"
     assert [key["name"] for key in json.loads(gati("key", "list", "-o", "json"))] == ["ci"]
     gati("key", "revoke", made["id"], "--yes")
-    assert named.run("whoami")[0] == 4
+    # Nor is anything said of what the registry lacks, or done as somebody else.
+    for words in (("whoami",), ("search", "x"), ("info", "x"), ("doctor",)):
+        code, out, err = named.run(*words)
+        assert (code, "credentials are wrong" in out + err) == (1 if words == ("doctor",) else 4, True), out + err
 
 
 def test_in_a_browser(site: Registry, home: Path, user: str) -> None:

@@ -99,6 +99,22 @@ def test_a_lock_sends_no_token_elsewhere(gati: Client) -> None:
         (folder / "gati.lock").write_text(json.dumps(lock.document()))
         app = Client(GATI, folder, env={**gati.env, "GATI_TOKEN": "token-of-somebody"})
         assert app.run("install")[0] == 4
+        # Nor do a project's record of its template, and names with a registry of their own.
+        there = package.registry.removeprefix("http://")
+        origin = {"registry": there, "repository": "x/y", "version": "1", "digest": package.digest}
+        record = {"version": 1, "template": origin, "answers": {}}
+        lay(folder, {".gati/template.json": json.dumps(record)})
+        url = f"{package.registry}/v2/x/y/manifests/{package.digest}"
+        for words in (
+            ("init", "--update"),
+            ("export", f"{there}/x/y:1", "--to", "l"),
+            ("snapshot", "restore", url, "r"),
+        ):
+            code, _, err = app.run(*words)
+            assert code == 4, err
+            assert f"{there} does not get the token" in err
+        chosen = Client(GATI, folder, env={"GATI_TOKEN": "token-of-somebody"})
+        assert "one token" in chosen.fails("copy", f"{there}/x/y:1", "127.0.0.1:1/x/y")
     finally:
         server.shutdown()
         thread.join()

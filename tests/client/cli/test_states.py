@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,10 @@ def test_states_and_their_reverses(gati: Client, name: str) -> None:
     assert said["states"]["deprecated"]["replacement"] == "users/x/new"
     assert asked(gati, "info", version)["state"] == "deprecated"
     assert asked(gati, "undeprecate", version)["state"] == "published"
+    for day, moment in (("2040-01-31", "2040-01-31T00:00:00Z"), ("2040-01-31T12:00:00+02:00", "2040-01-31T10:00:00Z")):
+        said = asked(gati, "deprecate", version, "--removed-at", day)
+        assert datetime.fromisoformat(said["states"]["deprecated"]["removed_at"]) == datetime.fromisoformat(moment)
+        asked(gati, "undeprecate", version)
     assert asked(gati, "library", "yank", version, "--reason", "broken")["state"] == "yanked"
     assert asked(gati, "unyank", version)["state"] == "published"
     assert asked(gati, "archive", version)["state"] == "archived"
@@ -99,9 +104,13 @@ def test_copy_export_import(gati: Client, site: Registry, name: str, user: str, 
     assert site.referrers(f"users/{user}/bare", digest) == []
 
     layout = tmp_path / "layout"
-    gati("export", f"{name}@1.2.3", "--to", str(layout))
+    exported = asked(gati, "export", f"{name}@1.2.3", "--to", str(layout))
+    assert exported == {
+        "registry": site.host, "repository": name, "references": ["1.2.3"], "folder": str(layout)
+    }  # fmt: skip
     assert json.loads((layout / "oci-layout").read_text()) == {"imageLayoutVersion": "1.0.0"}
-    gati("import", str(layout), f"users/{user}/imported")
+    said = asked(gati, "import", str(layout), f"users/{user}/imported")
+    assert said == {"registry": site.host, "repository": f"users/{user}/imported", "folder": str(layout)}
     assert site.manifest(f"users/{user}/imported", "1.2.3").data == subject.data
     assert gati.run("import", str(tmp_path), f"users/{user}/imported")[0] == 2
 

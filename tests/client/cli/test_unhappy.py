@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.client.cli.conftest import program, pushed
+from gati_client.pack import archive
+from tests.client.cli.conftest import GATI, program, pushed
 from tests.client.cli.test_kinds import lay
 from tests.clients.client import Client
 from tests.clients.conftest import ADMIN_PASSWORD
@@ -113,3 +114,48 @@ def test_a_name_of_two_parts(site: Registry, gati: Client, tmp_path: Path, user:
             assert json.loads(who("info", name, "-o", "json"))["repository"] == repository
     assert json.loads(gati("list", user, "-o", "json"))[0]["repository"] == f"users/{user}/log"
     assert json.loads(gati("namespace", "get", user, "-o", "json"))["path"] == f"users/{user}"
+
+
+def test_where_nothing_was_begun(home: Path) -> None:
+    """Commands about a project make none of a folder that is none."""
+    for command in ("update", "outdated", "resolve", "install"):
+        assert "gati add NAME makes one" in refused(program(home), 3, command)
+    assert not list(home.iterdir())
+
+
+def test_odd_tokens_are_never_repeated(site: Registry, gati: Client, home: Path) -> None:
+    """A line end comes along easily; what no header can hold is refused without a word of it."""
+    key = json.loads(gati("key", "create", "ci", "--output", "json"))["key"]
+    program(home, site, GATI_TOKEN=f"{key}\r\n")("whoami")
+    for odd in (f"{key}\n{key}", f"{key}ü"):
+        for words in (("whoami", "--debug"), ("login",)):
+            code, out, err = program(home, site, GATI_TOKEN=odd).run(*words)
+            assert (code, out) == (2, ""), err
+            assert "copy it once more" in err
+            assert key not in err
+
+
+def test_no_folder_to_live_in(site: Registry, home: Path) -> None:
+    """HOME may be no folder, and one that nobody may write to; what needs none works."""
+    nowhere = program(home, site, HOME="/dev/null", GATI_REGISTRY="")
+    assert "127.0.0.1" in refused(nowhere, 7, "info", "users/a/b", "--registry", f"127.0.0.1:{free_port()}")
+    assert nowhere("registry", "list") == ""
+    assert "a folder is needed there" in refused(nowhere, 1, "registry", "add", "x", "127.0.0.1")
+
+
+def test_a_disk_that_takes_no_more(home: Path) -> None:
+    """What this machine cannot write says nothing against what was to be unpacked."""
+    (home / "thing").mkdir()
+    (home / "thing/big").write_bytes(bytes(1024 * 1024))
+    archive.build(home / "thing", home / "thing.tar.gz")
+    tight = Client(Path("/bin/sh"), home, ("-c", 'ulimit -f 64; exec "$0" "$@"', str(GATI)))
+    assert "file too large; allow larger files there" in refused(tight, 1, "unpack", "thing.tar.gz", "--to", "there")
+    assert not (home / "there").exists()
+
+
+def test_nobody_reads(home: Path) -> None:
+    """Standard output may be closed from the start, or at any moment."""
+    for end, words in ((">&-", ("registry", "list", "-o", "json")), ("| head -c 1", ("man",))):
+        shell = Client(Path("/bin/sh"), home, ("-c", f'"$0" "$@" {end}', str(GATI)))
+        code, _, err = shell.run(*words)
+        assert (code, err) == (0, "")
