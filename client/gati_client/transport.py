@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import random
 import ssl
@@ -31,6 +32,8 @@ _MAX_ERROR = 64 * 1024
 _MAX_TOKEN_ANSWER = 256 * 1024
 _MAX_REDIRECTS = 5
 _MISSES = 3  # of short ways, after which the careful one is taken at once
+_LOG = logging.getLogger(__name__)
+
 _AGAIN = (408, 429, 500, 502, 503, 504)
 _REFUSED = (400, 404, 405, 409, 410, 412, 413, 416)  # whoever asks
 _SAFE = ("GET", "HEAD", "PUT", "DELETE")  # asked again, they do the same
@@ -138,7 +141,7 @@ class Transport:
         """
         begin, tries = 1, self.patience.tries
         repeatable = method in _SAFE if again is None else again
-        if (repeatable if short is None else short) and scopes and isinstance(path, str) and not callable(content):
+        if (repeatable if short is None else short) and isinstance(path, str) and not callable(content):
             answer = await self._short(method, path, scopes, headers or {}, content, expected, limit, waiting)
             self._met = self._met or answer is not None
             if answer is not None and answer.status in expected:
@@ -303,6 +306,9 @@ class Transport:
             answer = await self._open_lanes().ask(method, path, sent, content, take, self.patience.answer + waiting)
         self._straight = answer is not None and answer.status in expected
         self._misses += answer is None
+        if answer is not None:  # as httpx tells of its requests
+            url = f"{self.origin.scheme}://{self.origin.name}{path}"
+            _LOG.info('HTTP Request: %s %s "%s %d"', method, url, "HTTP/1.1", answer.status)
         return answer
 
     def _open_lanes(self) -> Lanes:
@@ -313,7 +319,11 @@ class Transport:
         return self._lanes
 
     async def _lane_headers(self, method: str, scopes: frozenset[str], headers: Mapping[str, str]) -> Mapping[str, str]:
-        secret = await self._secret(await self._who(), self._wider.get((method, scopes), scopes))
+        credential = await self._who()
+        if not scopes and credential is not None and not credential.token:
+            secret: str | None = basic(credential.username, credential.password)  # as in `_authorized`
+        else:
+            secret = await self._secret(credential, self._wider.get((method, scopes), scopes))
         return {**_HEADERS, **headers, **({} if secret is None else {"Authorization": secret})}
 
     # --- credentials --------------------------------------------------------------------------------------------

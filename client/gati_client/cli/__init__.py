@@ -19,6 +19,8 @@ def main() -> None:
 
         sys.stdout.write(f"gati {version('gati-registry')}\n")
         return
-    from gati_client.cli import root
-
+    try:
+        from gati_client.cli import root
+    except KeyboardInterrupt:
+        sys.exit(130)
     sys.exit(root.main())

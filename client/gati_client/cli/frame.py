@@ -172,9 +172,10 @@ def _show_requests() -> None:
                 case (method, url, _, status, *_):
                     sys.stderr.write(f"{method} {str(url).partition('?')[0]} {status}\n")
 
-    logger = logging.getLogger("httpx")
-    logger.handlers, logger.propagate = [Lines()], False
-    logger.setLevel(logging.INFO)
+    for name in ("httpx", "gati_client.transport"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [Lines()], False
+        logger.setLevel(logging.INFO)
 
 
 # --- the registry ---------------------------------------------------------------------------------------------------
