@@ -54,7 +54,6 @@ class Taken:
 def _make(folder: Path, name: str, count: int, size: int) -> Job:
     """Files of fresh random bytes, and a layout that has the same as layers."""
     job = Job(name, folder / "files", folder / "layout")
-    shutil.rmtree(folder, ignore_errors=True)
     blobs = job.layout / "blobs" / "sha256"
     for each in (job.files, blobs):
         each.mkdir(parents=True)
@@ -141,14 +140,15 @@ def _measure(options: argparse.Namespace, home: Path) -> dict[tuple[str, str], T
             names = list(_CLIENTS)
             for name in names[round_ % 3 :] + names[: round_ % 3]:
                 for title, (count, size) in sizes.items():
-                    job = _make(home / "job", title, count, size)
+                    place = home / f"{name}-{round_}-{count}"
+                    job = _make(place / "of-files", title, count, size)
                     for what, row in _WAYS.items():
                         if what == "import":
-                            job = _make(home / "job", title, count, size)  # the registry has the others
-                        shutil.rmtree(home / "out", ignore_errors=True)
-                        (home / "out").mkdir()
+                            job = _make(place / "of-layout", title, count, size)  # the registry has the others
+                        out = place / what
+                        out.mkdir()
                         repository = f"bench/{name.replace('_', '-')}-{len(title)}-{_PAIR[what]}-{round_}"
-                        command = _CLIENTS[name](what, host, repository, job, home / "out")
+                        command = _CLIENTS[name](what, host, repository, job, out)
                         if command is None:
                             continue
                         seconds, cpu = _timed(command, job.files)
@@ -157,6 +157,8 @@ def _measure(options: argparse.Namespace, home: Path) -> dict[tuple[str, str], T
                         sample.cpu.append(cpu)
                         figures = f"{seconds:.2f} s, {cpu:.2f} s CPU"
                         print(f"{row.format(title)}, {name}: {figures}", file=sys.stderr, flush=True)
+                    if count == 1:  # many files stay to the end: ext4 is slow to make some just after it deleted some
+                        shutil.rmtree(place)
     finally:
         server.stop()
     return taken

@@ -29,7 +29,8 @@ Item = TypeVar("Item")
 
 _AT_ONCE = 8  # single requests, which carry many bytes
 _SHARING = 16  # threads that share many small ones: a registry commits what comes at once together
-_AHEAD = 8  # small requests that one connection has unanswered
+_AHEAD = 16  # small requests that one connection has unanswered
+_ASKING_AHEAD = 4  # threads that share those: more would wait for each other, for the interpreter and for the folder
 _IDLE = 3.0  # seconds after which a server may have closed what nobody used
 _HEAD = 64 * 1024  # bytes of an answer's head
 _EARLY = 8  # answers of status 1xx before the one that was asked for
@@ -106,6 +107,11 @@ class Errand(Generic[Item]):
         """How many may be asked before the first is answered: RFC 9112 section 9.3.2 has that for what is safe."""
         return _AHEAD if self.method == "GET" else 1
 
+    @property
+    def lanes(self) -> int:
+        """How many share the work."""
+        return _ASKING_AHEAD if self.method == "GET" else _SHARING
+
 
 class Queue(Generic[Item]):
     """Items that several lanes share; what is left when one of them met something unusual."""
@@ -159,7 +165,7 @@ class Lanes:
         """
         queue = Queue(items)
         async with self._turn:
-            lanes = [self._take() for _ in range(min(_SHARING, len(items)))]
+            lanes = [self._take() for _ in range(min(errand.lanes, len(items)))]
             if lanes:
                 await self._run(lanes, allowed, *(partial(lane.run, errand, queue) for lane in lanes))
         return queue.left()

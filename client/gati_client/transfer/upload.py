@@ -21,9 +21,8 @@ from gati_client.transport import Transport
 ONE_REQUEST = 64 * 1024
 """Bytes up to which a blob is sent without asking first whether it is there: asking costs as much."""
 
-_LARGEST_CHUNK = 256 << 20
-_FINE = (1 << 20, 256)  # the smallest chunk, and how many of a big blob: a cut connection costs one of them
-_COARSE = (64 << 20, 8)  # the same until the first cut: each chunk is a round trip, and a sync of the registry's disk
+_COARSE = 1 << 30  # the largest chunk until the first cut: each is a round trip, and a sync of the registry's disk
+_FINE = (1 << 20, 256)  # after it: the smallest chunk, and how many of a big blob, as a cut may cost one of them
 _EARLY = 64 << 20  # bytes from which on a blob is sent while its digest is still being found out
 _LIMITED = 16 << 20  # the chunk that is tried where a larger one was refused for its size
 _PARALLEL = 8  # blobs at a time
@@ -304,7 +303,7 @@ class Uploads:
         session: str,
     ) -> None:
         """In chunks. After a break the session says how far it came; one that is gone is begun anew."""
-        chunk = _chunk_size(source.size, _COARSE)
+        chunk = _COARSE
         offset, breaks, furthest, count = 0, 0, 0, 0
         sent = 0  # of a chunk, as far as we know
 
@@ -326,7 +325,7 @@ class Uploads:
                 breaks += 1
                 if breaks > _BREAKS:
                     raise
-                chunk = _chunk_size(source.size, _FINE)
+                chunk = _fine(source.size)
                 await self._transport.pause(min(breaks, 6))
                 if offset >= source.size and await self.has(repository, await hashing):
                     return  # it was closed, and only the answer was lost
@@ -434,9 +433,9 @@ class Uploads:
         return self._transport.origin.target(location, "an upload")
 
 
-def _chunk_size(size: int, grain: tuple[int, int]) -> int:
-    smallest, count = grain
-    return min(_LARGEST_CHUNK, max(smallest, size // count))
+def _fine(size: int) -> int:
+    smallest, count = _FINE
+    return min(_COARSE, max(smallest, size // count))
 
 
 async def _pieces(source: Source, offset: int, count: int) -> AsyncIterator[bytes]:
