@@ -193,7 +193,7 @@ def _report(options: argparse.Namespace, taken: dict[tuple[str, str], Taken]) ->
 def main(arguments: Sequence[str]) -> int:
     """Run it; 2 where a client is not here."""
     parser = argparse.ArgumentParser(prog="python -m bench.clients", description=__doc__)
-    parser.add_argument("--size", type=int, default=1024, metavar="MIB", help="of the big one (default 1024)")
+    parser.add_argument("--size", type=int, default=4096, metavar="MIB", help="of the big one (default 4096)")
     parser.add_argument("--files", type=int, default=2000, metavar="N", help="how many small ones (default 2000)")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--output", type=Path, default=_REPORT)
