@@ -8,7 +8,6 @@ import hashlib
 import http.client
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 
 from bench.wire import relay
@@ -115,7 +114,10 @@ class _Member:
 def test_statements_of_a_push(server: PostgresServer, tmp_path: Path) -> None:
     (tmp_path / "password").write_text(PASSWORD)
     kept: list[tuple[list[str], int]] = []
-    reader: Callable[[object], _Transactions] = lambda _: _Transactions(kept)  # noqa: E731 - one for each session
+
+    def reader(_: object) -> _Transactions:  # one for each session
+        return _Transactions(kept)
+
     with server.database() as name, relay(server.port, reader) as (port, _):
         environment = {
             # Not encrypted, nor asked about it: the relay reads what is sent.

@@ -327,7 +327,7 @@ async def test_a_repository_is_made_once(site: Site, gate: Gate) -> None:
 
 
 class Piece:
-    """`service.uploads.Body` of a few bytes."""
+    """`service.staging.Body` of a few bytes."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data

@@ -143,7 +143,7 @@ def main() -> int:
         completion._sanitize_help_text = lambda text: text  # none has rich's tags, and rich takes long to import
         completion.completion_init()
     if sys.stdout is None:  # closed by who started us
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - until the end
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
     try:
         code = typer.main.get_group(app).main(prog_name="gati", standalone_mode=False)
         sys.stdout.flush()

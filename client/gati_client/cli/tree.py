@@ -27,30 +27,34 @@ Make = Callable[[], Any]
 """Makes a command."""
 
 
-class _Reading:
-    """A command whose options and arguments are read by `Plain`, `--help` among them."""
+def _plainly(params: list[Any]) -> list[Any]:
+    """Options and arguments, `--help` among them, which are to be read by `Plain`."""
+    for param in params:
+        if param._runtime_param is None:
+            descriptor = param.type_descriptor
+            param._runtime_param = Plain(descriptor.parameter_info, descriptor.annotation, descriptor)
+    return params
+
+
+class Command(TyperCommand):
+    """One command."""
 
     def get_params(self, ctx: Any) -> list[Any]:
         """All of them."""
-        params: list[Any] = super().get_params(ctx)  # type: ignore[misc]  # it is mixed into what has it
-        for param in params:
-            if param._runtime_param is None:
-                descriptor = param.type_descriptor
-                param._runtime_param = Plain(descriptor.parameter_info, descriptor.annotation, descriptor)
-        return params
+        return _plainly(super().get_params(ctx))
 
 
-class Command(_Reading, TyperCommand):
-    """One command."""
-
-
-class Group(_Reading, TyperGroup):
+class Group(TyperGroup):
     """Commands that are made when they are asked for."""
 
     @cached_property
     def makers(self) -> Mapping[str, Make]:
-        """What makes each command, by name, in the order in which they are listed."""
-        raise NotImplementedError
+        """What makes each command, by name, in the order in which they are listed; none here."""
+        return {}
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """All of them."""
+        return _plainly(super().get_params(ctx))
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names of all."""

@@ -65,12 +65,12 @@ def _alone(
     cache, so that nothing is left in folders where nothing comes of it."""
 
     @functools.wraps(work)
-    async def changing(self: Project, *args: P.args, **kwargs: P.kwargs) -> T:
+    async def changing(self: Project, /, *args: P.args, **kwargs: P.kwargs) -> T:
         name = hashlib.sha256(os.fsencode(self.folder.resolve())).hexdigest()
         async with locked(self.cache.root / "projects" / name):
             return await work(self, *args, **kwargs)
 
-    return changing  # type: ignore[return-value]  # mypy holds `self`, which nobody passes by name, to be part of the type
+    return changing
 
 
 class Project:

@@ -195,7 +195,7 @@ class Exchange:
 
 
 class RequestBody:
-    """A request's body as `service.uploads.Body`."""
+    """A request's body as `service.staging.Body`."""
 
     def __init__(self, exchange: Exchange) -> None:
         self._receive = exchange.receive

@@ -90,7 +90,7 @@ class CoreDoor:
 
 
 class _Body:
-    """`service.uploads.Body` over bytes."""
+    """`service.staging.Body` over bytes."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
