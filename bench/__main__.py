@@ -197,6 +197,8 @@ class Bench:
         except (LoadError, OSError, RuntimeError, subprocess.SubprocessError) as failure:
             taken.reason = "failed"
             taken.failure = f"{type(failure).__name__}: {failure}"
+            if server.ended():
+                taken.failure += f"; the server had ended: {server.complaint()}"
             _say(f"{row.name} {server.stack.name}: {taken.failure}")
 
 

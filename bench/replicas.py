@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.backends import CREDENTIALS, blobs_url, database_url, minio, opensearch, postgresql, search_url
@@ -57,6 +57,14 @@ def _answers(port: int) -> bool:
         connection.close()
 
 
+def _one_ended(parts: Sequence[subprocess.Popen[bytes]]) -> bool:
+    for part in parts:
+        if part.poll() is not None:
+            print(f"{part.args!r} ended with {part.returncode}", file=sys.stderr, flush=True)
+            return True
+    return False
+
+
 def main() -> int:
     """Run until SIGTERM; 1 where a part of it ends before."""
     options = _parser().parse_args()
@@ -81,13 +89,13 @@ def main() -> int:
             parts.append(subprocess.Popen(command, env=environment))
             stack.enter_context(_ended(parts[-1]))
         while options.nginx is not None and not all(map(_answers, options.replica)):
-            if any(part.poll() is not None for part in parts):
+            if _one_ended(parts):
                 return 1
             time.sleep(0.05)  # nginx would keep away for a while from one that is not there yet
         if options.nginx is not None:
             parts.append(subprocess.Popen(options.nginx.split()))
             stack.enter_context(_ended(parts[-1]))
-        while all(part.poll() is None for part in parts):
+        while not _one_ended(parts):
             time.sleep(0.2)
     return 1
 

@@ -16,7 +16,6 @@ import re
 import shlex
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import Protocol
 
 from bench.load import Address
+from bench.ports import Ports
 from bench.processes import surroundings
 
 USER, PASSWORD = "admin", "bench-password"
@@ -427,12 +427,7 @@ def cached(name: str, binary: str, mode: int = os.X_OK) -> str | None:
     return str(built[-1]) if built else shutil.which(binary)
 
 
-def free_port() -> int:
-    """A TCP port on 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+free_port = Ports(range(9_500, 12_000)).free  # the tests' own are above
 
 
 class Server:
@@ -480,10 +475,17 @@ class Server:
         while not self._answers():
             if self._process.poll() is not None or time.perf_counter() - begun > timeout:
                 self.stop()
-                tail = (self.home / "stderr").read_text(errors="replace")[-2000:]
-                raise RuntimeError(f"{self.stack.name} did not start: {tail}")
+                raise RuntimeError(f"{self.stack.name} did not start: {self.complaint()}")
             time.sleep(0.002)
         return time.perf_counter() - begun
+
+    def ended(self) -> bool:
+        """Whether it ended without being told to."""
+        return self._process is not None and self._process.poll() is not None
+
+    def complaint(self) -> str:
+        """The end of what it wrote to standard error."""
+        return (self.home / "stderr").read_text(errors="replace")[-2000:]
 
     def describe(self) -> str:
         """How it was started, without the folders of this machine: command, environment, configuration."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,23 +12,10 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from bench.ports import Ports
+
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
-_PORTS = range(12_000 + 2_500 * _WORKER, 12_000 + 2_500 * (_WORKER + 1))
-_turn = itertools.count(os.getpid())
-
-
-def free_port() -> int:
-    """A TCP port on 127.0.0.1 on which nobody listens, nor will before the test does or while its server is stopped.
-
-    A port that the system chooses may be taken again by then, by a server of another worker or by any client's end
-    of a connection. So each worker has ports of its own, below those of the system (Linux: from 32768), in turn.
-    """
-    for _ in _PORTS:
-        port = _PORTS[next(_turn) % len(_PORTS)]
-        with socket.socket() as sock, contextlib.suppress(OSError):
-            sock.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("all ports are taken")
+free_port = Ports(range(12_000 + 2_500 * _WORKER, 12_000 + 2_500 * (_WORKER + 1))).free  # of each worker its own
 
 
 class RegistryProcess:
