@@ -197,6 +197,7 @@ def test_any_path_is_matched_or_refused(table: Table, text: str, kind: str) -> N
         ("/v2//", {404}),
         ("/v2/_catalog", {200}),
         ("/v2/_catalog/", {404}),
+        ("/v2_catalog", {404}),
         ("/v2/_oci/ext/discover", {200}),
         ("/v2/tags/list", {400}),
         ("/v2//tags/list", {400}),

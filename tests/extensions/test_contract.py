@@ -67,6 +67,9 @@ def test_routes_answer_where_they_are_declared(client: httpx.Client) -> None:
     assert (answer.status_code, answer.json()) == (201, {"kind": "mine", "value": "x"})
     assert answer.headers["cache-control"] == "no-store"
     assert notes(client, "mine") == [["x", "some/app", None]]
+    # A part of a repository's name may end like the mark that these paths have.
+    answer = client.post("/v2/some_ext/app/_ext/stranger/notes", json={"kind": "marked", "value": "x"})
+    assert (answer.status_code, notes(client, "marked")) == (201, [["x", "some_ext/app", None]])
     shown = client.get("/stranger/a/b%20c")
     assert (shown.text, shown.headers["content-type"], shown.headers["x-stranger"]) == (
         "a/b c hello",
@@ -99,6 +102,7 @@ def test_routes_answer_where_they_are_declared(client: httpx.Client) -> None:
         ("GET", "/v2/_ext", {}, 404, "no such endpoint"),
         ("GET", "/v2/_ext/", {}, 404, "no such endpoint"),
         ("GET", "/elsewhere", {}, 404, "no such endpoint"),
+        ("GET", "/v2_ext/stranger/notes", {}, 404, "no such endpoint"),
         ("PUT", "/v2/_ext/stranger/notes", {}, 405, "GET, HEAD"),
         ("GET", "/stranger/a%00b", {}, 400, "control"),
         ("GET", "/stranger/a/..%2Fb", {}, 400, ".."),

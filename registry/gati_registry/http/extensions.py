@@ -84,7 +84,9 @@ class ExtensionRouter:
         Raises:
             RegistryError: 404 or 405.
         """
-        head, _, rest = path.partition(MARK)
+        # A whole part of the path: `a_ext/b` is a repository like others.
+        begin = 0 if path.startswith(MARK) else path.index(f"/{MARK}") + 1
+        head, rest = path[:begin], path[begin + len(MARK) :]
         extension, _, _ = rest.partition("/")
         entries = (self._repository if head else self._registry).get(extension, [])
         entry, parameters = _match(entries, MARK + rest, exchange)

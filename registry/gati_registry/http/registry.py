@@ -176,10 +176,11 @@ class RegistryApp:
         if len(raw) + len(exchange.scope["query_string"]) > MAX_PATH:
             raise RegistryError(Code.UNSUPPORTED, f"the request's path and query exceed {MAX_PATH} bytes", status=414)
         exchange.path = raw.decode("latin-1")
-        if not exchange.path.startswith("/v2"):
+        # `/v2a/…` must not be another spelling of `/v2/a/…`: proxies have rules about paths.
+        if exchange.path != "/v2" and not exchange.path.startswith("/v2/"):
             await self._extension(exchange, exchange.path, root=True)
             return None
-        path = exchange.path.removeprefix("/v2").removeprefix("/")
+        path = exchange.path[4:]
         if MARK in path and (path.startswith(MARK) or f"/{MARK}" in path) and path not in _OWN:
             await self._extension(exchange, path, root=False)
             return None
