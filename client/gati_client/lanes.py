@@ -342,7 +342,9 @@ class Lane:
         self._ahead = b""
 
     def _open(self) -> socket.socket:
-        if self._sock is not None and (time.monotonic() - self._used > _IDLE or _readable(self._sock)):
+        if self._sock is not None and (
+            self._ahead or time.monotonic() - self._used > _IDLE or _readable(self._sock)
+        ):  # what came without being asked for is no answer to what will be
             self.close()
         if self._sock is None:
             sock = socket.create_connection(self._address, self._connect)

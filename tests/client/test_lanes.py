@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from gati_client import BytesSource, Client, Descriptor, FileSource, Integrity, Layer, Network
+from gati_client.transport import Transport
 from tests.client.support import QUICK, Request, answer, answering, linked
 from tests.support.server import RegistryProcess
 
@@ -242,6 +243,22 @@ def test_a_server_that_has_something_else(tmp_path: Path) -> None:
             with pytest.raises(Integrity):
                 await client.artifacts.download_all("a/b", [(WANTED[0], tmp_path / "file")])
             assert not list(tmp_path.iterdir())
+
+    run(test)
+
+
+def test_an_answer_that_nobody_asked_for_is_none() -> None:
+    """What a server adds to an answer is not the answer to what is asked next."""
+
+    def respond(request: Request) -> bytes:
+        return answer(200, request.path.encode(), KEPT) + answer(200, b"planted", KEPT)
+
+    async def test() -> None:
+        async with answering(respond) as server:
+            transport = Transport(server.host, patience=QUICK)
+            for path in ("/v2/one", "/v2/two", "/v2/three"):
+                assert (await transport.ask("GET", path, action="answer")).body == path.encode()
+            await transport.close()
 
     run(test)
 
