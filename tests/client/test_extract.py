@@ -42,6 +42,9 @@ HOSTILE: dict[str, tuple[list[tuple[tarfile.TarInfo, bytes]], str]] = {
     "links on links": (
         [entry("d/s", kind=LINK, linkname=".."), entry("t", kind=LINK, linkname="d/s/..")], "through another",
     ),
+    "links on links that some systems see": (
+        [entry("d/S", kind=LINK, linkname=".."), entry("t", kind=LINK, linkname="d/s/..")], "through another",
+    ),
     "a link onto a file": ([entry("a", b"x"), entry("a", kind=LINK, linkname="b")], "twice"),
     "hard link out": ([entry("a", kind=HARD, linkname="../../etc/passwd")], "leads out"),
     "hard link to the root": ([entry("a", kind=HARD, linkname="/etc/passwd")], "absolute"),
@@ -116,6 +119,9 @@ def test_bombs(tmp_path: Path) -> None:
         tmp_path / "l.tgz", entry("a", bytes(1000)), *(entry(f"l{n}", kind=HARD, linkname="a") for n in range(9))
     )
     refused(tmp_path, linked, "at most 5000", Limits(total=5000))
+    refused(tmp_path, linked, "no honest archive", Limits(free=15_000, ratio=1))
+    deep = archive(tmp_path / "deep.tgz", *(entry(f"{n}/" + "a/" * 30 + "f") for n in range(4)))
+    refused(tmp_path, deep, "more than 100", Limits(members=100))
     refused(
         tmp_path,
         archive(tmp_path / "many.tgz", *(entry(f"f{n}") for n in range(101))),

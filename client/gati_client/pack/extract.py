@@ -18,7 +18,7 @@ from typing import BinaryIO, cast
 
 from gati_client.errors import Conflict, Integrity
 from gati_client.pack import tar
-from gati_client.pack.names import BadName, Collisions, checked
+from gati_client.pack.names import BadName, Collisions, checked, folded
 
 _READ = 256 * 1024
 _LINKED = 16 << 20  # bytes from which on a file is not copied: nobody edits weights by hand
@@ -196,11 +196,15 @@ class _Stream:
 
     def _more(self) -> bool:
         part = next(self._parts, b"")
-        self._seen += len(part)
-        if self._seen > self._most:
-            raise tar.BadArchive(f"it grows beyond {self._most} bytes, which no honest archive of its size does")
+        self.grow(len(part))
         self._held += part
         return bool(part)
+
+    def grow(self, size: int) -> None:
+        """The archive comes to so many bytes more."""
+        self._seen += size
+        if self._seen > self._most:
+            raise tar.BadArchive(f"it grows beyond {self._most} bytes, which no honest archive of its size does")
 
 
 class Unpacking:
@@ -251,10 +255,11 @@ class Unpacking:
     def finish(self) -> Extracted:
         """Links come last: nothing is ever written through one."""
         with _refusing("a link"):
+            links = {folded(name) for name in self._links}  # where `A` is `a`, a link through either leads through it
             for name, link in self._links.items():
                 path = PurePosixPath(name)
                 for part in (*path.parents, *_steps(path.parent, link)):
-                    if str(part) in self._links and str(part) != name:
+                    if folded(str(part)) in links and str(part) != name:
                         raise BadName(f"the link {name!r} leads through another link")
                 (self._folder / name).symlink_to(link)
         return Extracted(tuple(self._files), self._size)
@@ -266,7 +271,7 @@ class Unpacking:
         name = checked(member.name)
         if member.kind == "directory":
             if name:
-                self._collisions.add(name)
+                self._distinct(name)
                 self._parents(f"{name}/")
             return
         if member.mode & 0o6000:
@@ -275,7 +280,7 @@ class Unpacking:
         if member.kind == "symlink":
             self._links[name] = self._inside(name, member.link)
         elif member.kind == "hardlink":
-            self._copy(name, checked(member.link))
+            self._copy(name, checked(member.link), stream)
         else:
             self._write(name, member, stream)
 
@@ -284,10 +289,16 @@ class Unpacking:
             raise BadName("a file has no name")
         if name in self:
             raise BadName(f"{name!r} is there twice")
-        self._collisions.add(name)
+        self._distinct(name)
         self._parents(name)
         self._files.append(name)
         return name
+
+    def _distinct(self, name: str) -> None:
+        self._collisions.add(name)
+        # Folders that are only named on the way count as well: a name has room for many.
+        if len(self._collisions) > self._limits.members:
+            raise tar.BadArchive(f"it holds more than {self._limits.members} files and folders")
 
     def _parents(self, name: str) -> None:
         parent = name.rpartition("/")[0]
@@ -313,13 +324,14 @@ class Unpacking:
             pass
         self._regular.add(name)
 
-    def _copy(self, name: str, source: str) -> None:
+    def _copy(self, name: str, source: str, stream: _Stream) -> None:
         """A hard link, as a file of its own."""
         if source not in self._regular:
             raise BadName(f"the hard link {name!r} leads to {source[:200]!r}, which is no earlier file of the archive")
         before = self._folder / source
         status = before.stat()
         self._room(name, status.st_size)
+        stream.grow(status.st_size)
         with before.open("rb") as data, self._create(name, status.st_mode & 0o777) as out:
             shutil.copyfileobj(data, out, _READ)
         self._regular.add(name)

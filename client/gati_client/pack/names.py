@@ -55,6 +55,10 @@ class Collisions:
     def __init__(self) -> None:
         self._seen: dict[str, str] = {}
 
+    def __len__(self) -> int:
+        """How many files and folders there are."""
+        return len(self._seen)
+
     def add(self, name: str) -> None:
         """One more file or folder.
 
