@@ -99,9 +99,8 @@ def parse_head(data: bytes) -> Head:
             seen[name] = value
     old = minor == b"0"
     return Head(
-        method.decode(
-            "ascii"
-        ),  # as it is: to a proxy `head` is no HEAD, and its answer has a body (RFC 9110 section 9.1)
+        # As it is: to a proxy `head` is no HEAD, and its answer has a body.
+        method.decode("ascii"),
         target,
         "1.0" if old else "1.1",
         headers,
