@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import h2.connection
 import h2.errors
 import pytest
+from hypercorn.config import Config
+from hypercorn.events import RawData
+from hypercorn.typing import ConnectionState
 
-from tests.serving.http2 import Http2Client
+from gati_registry.serving.hypercorn_parts import Context, Http2
+from tests.serving.http2 import Http2Client, Stream
 from tests.serving.processes import demo, started, tls_flags
 from tests.support.server import RegistryProcess, wait_for
 
@@ -205,3 +212,55 @@ def test_http2_can_be_switched_off(tmp_path: Path, certificate: tuple[Path, Path
     server = demo(tmp_path / "data", *tls_flags(certificate), scheme="https", env={"GATI_HTTP__HTTP2": "false"})
     with started(server), Http2Client(server.host) as client:
         assert client.protocol is None
+
+
+def test_what_no_client_should_send_is_no_error_of_ours(server: RegistryProcess, client: Http2Client) -> None:
+    connect = client.connection.get_next_available_stream_id()
+    client.connection.send_headers(connect, [(":method", "CONNECT"), (":authority", "x:1")], end_stream=True)
+    client.streams[connect] = Stream()
+    for number in range(1, 2500, 2):
+        client.connection.prioritize(connect + 2 + number * 2, weight=1, depends_on=0)
+    assert client.get("/hello").status == 200
+    assert client.streams[connect].reset == h2.errors.ErrorCodes.PROTOCOL_ERROR
+    assert "connection ended by an unexpected error" not in server.stderr()
+
+
+class _Client:
+    """Takes what a server says, and is a connection as far as `Http2` asks for one."""
+
+    def __init__(self) -> None:
+        self.writer = self
+        self.heard = bytearray()
+
+    def get_extra_info(self, _name: str) -> None:
+        return None
+
+    async def take(self, event: Any) -> None:
+        self.heard += event.data
+
+
+def test_a_flood_of_small_frames_leaves_others_their_turn() -> None:
+    """A megabyte of pings came at once: all are answered, and the event loop goes round meanwhile."""
+    ping = bytes((0, 0, 8, 6, 0, 0, 0, 0, 0)) + b"12345678"
+    count = MIB // len(ping)
+
+    async def flood() -> int:
+        turns, over, client = 0, asyncio.Event(), _Client()
+
+        async def others() -> None:
+            nonlocal turns
+            while not over.is_set():
+                turns += 1
+                await asyncio.sleep(0)
+
+        counting = asyncio.create_task(others())
+        protocol = Http2(None, Config(), Context(None), None, ConnectionState({}), True, None, None, client.take)
+        opening = h2.connection.H2Connection()
+        opening.initiate_connection()
+        await protocol.handle(RawData(opening.data_to_send() + ping * count))
+        assert client.heard.count(b"12345678") == count
+        over.set()
+        await counting
+        return turns
+
+    assert asyncio.run(flood()) > count // 100
