@@ -141,7 +141,8 @@ class FileWriter:
             except OSError:  # tmpfs and some network file systems have no O_DIRECT
                 self._pool.give_back(lent)
         size = max(min(expected, SMALL), ALIGNMENT)
-        self._buffers = [memoryview(bytearray(size)) for _ in range(2)]
+        # Maps take memory as they fill, and give it all back: a client that stops after a few bytes holds no more.
+        self._buffers = [memoryview(mmap.mmap(-1, size)) for _ in range(2)]
 
     async def _turn(self) -> None:
         """Hand what is gathered to the threads and go on gathering."""
