@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from gati_extensions.namespaces.usage import usage
+from gati_registry.bootstrap import build
 from tests.core.support import Answer, FakeClock, image, sha256
-from tests.extensions.access.support import CONFIG, LAYER, User, World, peopled, world
+from tests.extensions.access.support import CONFIG, LAYER, User, World, configured, peopled, world
 
 pytestmark = pytest.mark.anyio
 
@@ -115,6 +116,50 @@ async def test_what_was_pushed_while_open_is_counted_later(folder: Path) -> None
     async with world(folder) as site:
         assert (await quota(site.admin, "library"))["artifacts"] == (1, 1000)
         assert (await site.nobody.pull("library/app")).status == 200
+
+
+async def test_what_a_start_has_no_time_to_count_is_counted_beside_serving(folder: Path) -> None:
+    async with peopled(folder, None, "alice", "bob"):
+        pass
+    async with world(folder, open=True) as site:
+        for name in ("users/alice/one", "users/alice/two", "library/app"):
+            assert (await site.nobody.push(name)).status == 201
+    async with build(configured(folder)) as registry:  # as if its start had come no further
+        site = World(registry)
+        job = next(one for one in registry.extensions.all("jobs") if one.name == "namespaces.count")
+        assert job.due is not None
+        assert await job.due()
+        assert not (await site.admin.done("GET", "namespaces/users/alice/quota"))["complete"]
+        assert (await site.nobody.pull("library/app")).status == 200
+        # A push counts itself, a move what it moves, and what is not counted yet is not overlooked.
+        assert (await site.admin.push("users/alice/one", "v2", b"more")).status == 201
+        await site.admin.done("PUT", "namespaces/users/alice/two", {"visibility": "private"})
+        assert (await site.admin.delete("namespaces/users/alice/two")).status == 409
+        await site.admin.done("POST", "namespaces/users/alice/two/transfer", {"to": "library/two"})
+        await job.run()
+        assert not await job.due()
+        assert (await site.admin.done("GET", "namespaces/users/alice/quota"))["complete"]
+        manifests = [image(CONFIG, LAYER), image(CONFIG, b"more")]
+        held = len(CONFIG + LAYER + b"more") + sum(map(len, manifests))
+        assert await quota(site.admin, "users/alice") == {"bytes": (held, None), "artifacts": (1, 100)}
+        held = 2 * len(CONFIG + LAYER + manifests[0])
+        assert await quota(site.admin, "library") == {"bytes": (held, None), "artifacts": (2, 1000)}
+        listed = await site.user("bob").done("GET", "/v2/_catalog")  # library/two took its visibility along
+        assert listed == {"repositories": ["library/app", "users/alice/one"]}
+
+
+async def test_a_count_goes_on_where_it_was_stopped(folder: Path) -> None:
+    async with world(folder, open=True) as site:
+        for name in ("library/a", "library/b", "library/c"):
+            assert (await site.nobody.push(name)).status == 201
+    async with build(configured(folder)) as registry:
+        await registry.metadata.write(lambda tx: tx.leases.set_fact("namespaces.counted", "0 library/b"))
+    async with world(folder) as site:
+        assert (await quota(site.admin, "library"))["artifacts"] == (1, 1000)
+    async with world(folder, open=True):  # from now on that may have changed again
+        pass
+    async with world(folder) as site:
+        assert (await quota(site.admin, "library"))["artifacts"] == (3, 1000)
 
 
 async def until(status: int, ask: Callable[[], Awaitable[Answer]]) -> Answer:
