@@ -25,9 +25,11 @@ async def quota(user: User, path: str) -> dict[str, tuple[int, int | None]]:
 async def patient(client: Client, repository: str, blob: bytes) -> Answer:
     """Push a blob as clients do: a 503 (no connection to PostgreSQL is free for seconds) says when to come again."""
     async with asyncio.timeout(120):
-        while (answer := await client.push_blob(repository, blob)).status == 503:
+        while True:
+            answer = await client.push_blob(repository, blob)
+            if answer.status != 503:
+                return answer
             await asyncio.sleep(int(answer.headers["retry-after"]))
-    return answer
 
 
 async def test_the_defaults(site: World) -> None:
