@@ -181,8 +181,7 @@ Paths = Callable[[Stock, int], Iterator[str]]
 def _get(server: Server, stock: Stock, scale: Scale, turn: int, *, paths: Paths, everywhere: bool) -> Cost:
     """GET paths of a hundred repositories again and again, or of repositories all over."""
     chosen = random.Random(stock.repositories)
-    least = min(stock.repositories, max(1, scale.few // scale.held))
-    repositories: Iterable[int] = range(least)
+    repositories: Iterable[int] = range(_least(stock, scale))
     if everywhere:
         repositories = (chosen.randrange(stock.repositories) for _ in range(_TARGETS // stock.held))
     targets = [f"/v2/{path}" for number in repositories for path in paths(stock, number)]
@@ -194,6 +193,11 @@ def _get(server: Server, stock: Stock, scale: Scale, turn: int, *, paths: Paths,
     with measured(server.pid) as usage:
         rate: Rate = wrk(server.url, connections=_CONNECTIONS, seconds=scale.seconds, targets=file)
     return usage.server / rate.requests * 1e6, rate.p50
+
+
+def _least(stock: Stock, scale: Scale) -> int:
+    """Repositories that there are in both."""
+    return min(stock.repositories, max(1, scale.few // scale.held))
 
 
 def _by_tag(stock: Stock, number: int) -> Iterator[str]:
@@ -240,10 +244,11 @@ def _push(server: Server, stock: Stock, _scale: Scale, turn: int) -> Cost:
     return _cost(server, lambda: push_all(server.address, pushes, clients=_CONNECTIONS))
 
 
-def _delete(server: Server, stock: Stock, _scale: Scale, turn: int) -> Cost:
+def _delete(server: Server, stock: Stock, scale: Scale, turn: int, *, everywhere: bool) -> Cost:
     chosen = random.Random(turn)
+    repositories = stock.repositories if everywhere else _least(stock, scale)
     made = [
-        (repository(chosen.randrange(stock.repositories)), empty_index(f"{turn} {number} {time.time_ns()}"))
+        (repository(chosen.randrange(repositories)), empty_index(f"{turn} {number} {time.time_ns()}"))
         for number in range(_COUNT)
     ]
     push_all(server.address, [push_manifest(name, manifest, f"gone-{turn}") for name, manifest in made])
@@ -320,17 +325,18 @@ def growth_rows(kept: Path | None = None) -> list[Row]:
         Operation("catalog-first", "first page of the catalog", get(_catalog_first)),
         Operation("catalog-middle", "page in the middle of the catalog", get(_catalog_middle)),
         Operation("push", "push of an artifact", _push),
-        Operation("delete", "deletion of a manifest", _delete),
+        Operation("delete", "deletion of a manifest", functools.partial(_delete, everywhere=False)),
+        Operation("delete-spread", "deletion all over", functools.partial(_delete, everywhere=True), flat=False),
     )
     return [
         Row(
             "growth",
             f"The same work where few and where many manifests are stored, in turn, {_TURNS} times each over "
-            f"{_CONNECTIONS} connections; a ratio is that of the medians. Pulls and lists ask the same hundred "
-            f"repositories in both, the first page of the catalog has 100 names, others 20; pulls all over ask for "
-            f"up to {_TARGETS:,} different manifests, more than any cache holds; {_COUNT} artifacts (config, layer of "
-            f"4 KiB, manifest) are pushed into repositories all over, and {_COUNT} manifests deleted that were just "
-            "pushed.",
+            f"{_CONNECTIONS} connections; a ratio is that of the medians. Pulls, lists and deletions go to the same "
+            f"hundred repositories in both, the first page of the catalog has 100 names, others 20; pulls all over ask "
+            f"for up to {_TARGETS:,} different manifests, more than any cache holds; {_COUNT} artifacts (config, layer "
+            f"of 4 KiB, manifest) are pushed into repositories all over, and {_COUNT} manifests deleted that were just "
+            "pushed; all over, that is of as many repositories, each of which the search then indexes anew.",
             tuple(metric for operation in operations for metric in operation.metrics()),
             functools.partial(_compare, stocks=stocks, operations=operations),
             stocks.prepare,

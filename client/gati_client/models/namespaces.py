@@ -110,7 +110,9 @@ class Published(Model):
 
 
 class Quota(Model):
-    """Limits and use. Bandwidth (bytes) and calls are of the calendar month (UTC), and of owned namespaces."""
+    """Limits and use. Bandwidth (bytes) and calls are of the calendar month (UTC), and of owned namespaces. Not
+    `complete`: of bytes and artifacts some are missing that came while nobody was counted.
+    """
 
     path: str
     bytes: Measure
@@ -118,6 +120,7 @@ class Quota(Model):
     bandwidth: Measure | None = None
     calls: Measure | None = None
     month: str
+    complete: bool = True
 
 
 class QuotaChange(Model):

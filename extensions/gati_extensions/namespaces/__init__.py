@@ -19,7 +19,7 @@ def contribute(kernel: Kernel, settings: NamespacesSettings) -> Contribution:
         QuotaGate,
         Resemblance,
     )
-    from gati_extensions.namespaces.recount import Recount
+    from gati_extensions.namespaces.recount import INTERVAL, Recount
     from gati_extensions.namespaces.routes import registry_routes, repository_routes
     from gati_extensions.namespaces.routes.doors import Doors
     from gati_extensions.namespaces.standing import Tree
@@ -52,7 +52,10 @@ def contribute(kernel: Kernel, settings: NamespacesSettings) -> Contribution:
         admissions=[traffic.admit],
         aliases=[tree.aliases],
         observers=[traffic.observe],
-        jobs=[Job("namespaces.recount", interval, recount)] if interval else [],
+        jobs=[
+            Job("namespaces.count", INTERVAL, recount.first, recount.uncounted),
+            *([Job("namespaces.recount", interval, recount)] if interval else []),
+        ],
         prepare=recount.at_first,
         api=tree,
     )

@@ -1,6 +1,16 @@
-"""Counts again what repositories hold: garbage collection takes blobs out of them without being asked."""
+"""Counts again what repositories hold: garbage collection takes blobs out of them without being asked.
+
+What came while nobody was counted (before this extension was enabled, or while the registry was open) is counted after
+the first start that counts: a little before it serves, the rest beside it. How far that came is noted with each step.
+"""
 
 from __future__ import annotations
+
+import math
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from gati_extensions.namespaces import store, usage
 from gati_extensions.namespaces.settings import NamespacesSettings
@@ -10,6 +20,15 @@ from gati_registry.extension import Database, Transaction
 
 BATCH = 100
 """Repositories or namespaces in one transaction."""
+
+AT_START = 0.5
+"""Seconds that a start spends on counting what came uncounted."""
+
+INTERVAL = 2.0
+"""Seconds between two looks at whether something is uncounted."""
+
+FACT = "namespaces.counted"
+"""How far the count came of what was uncounted."""
 
 # One statement, that is, one snapshot: pushes under way are in all of these sums or in none.
 _MISSING = (
@@ -26,62 +45,104 @@ _MISSING = (
 """Bytes that are missing in what is counted of a repository; whether it is an artifact, whether it counts as one."""
 
 
+class Place(NamedTuple):
+    """How far a count came: so many of its parts are done, and of the next one all up to a name."""
+
+    part: int = 0
+    after: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What is done with all names of a table's column, a few at a time."""
+
+    table: str
+    column: str
+    work: Callable[[Transaction, list[str]], Awaitable[None]]
+
+
 class Recount:
-    """A job; also brings in repositories from the time before this extension was enabled."""
+    """A job that counts everything, and another one that counts once what came uncounted."""
 
     def __init__(self, database: Database, tree: Tree, settings: NamespacesSettings) -> None:
         self._database = database
         self._tree = tree
         self._settings = settings
+        self._parts = (
+            _Part("repository", "name", self._repositories),
+            _Part("namespaces_repository", "name", self._gone),
+            _Part("namespaces_usage", "path", self._usage),
+        )
 
     async def __call__(self) -> None:
-        """Count everything, a few repositories at a time."""
-        after = ""
-        while names := await self._database.scan(lambda tx: _names(tx, "repository", "name", after)):  # noqa: B023 - awaited here, within the same turn
-            await self._database.write(lambda tx: self._repositories(tx, names))
-            after = names[-1]
-        after = ""
-        while gone := await self._database.scan(lambda tx: _names(tx, "namespaces_repository", "name", after)):  # noqa: B023 - awaited here, within the same turn
-            await self._database.write(lambda tx: self._gone(tx, gone))
-            after = gone[-1]
-        after = ""
-        while paths := await self._database.scan(lambda tx: _names(tx, "namespaces_usage", "path", after)):  # noqa: B023 - awaited here, within the same turn
-            await self._database.write(lambda tx: self._usage(tx, paths))
-            after = paths[-1]
+        """Count everything."""
+        place: Place | None = Place()
+        while place is not None:
+            place = await self._step(place)
+
+    # --- what came uncounted --------------------------------------------------------------------------------------
 
     async def left_out(self) -> list[str]:
         """Operations will go by uncounted."""
-        await self._database.write(lambda tx: store.set_flag(tx, "uncounted", 1))
+
+        async def work(tx: Transaction) -> None:
+            await store.set_flag(tx, "uncounted", 1)
+            await tx.leases.set_fact(FACT, "")  # also what is counted already may change
+
+        await self._database.write(work)
         return []
 
     async def at_first(self) -> list[str]:
-        """Count everything once, if it was never done or operations went by uncounted."""
-        if await self._database.read(lambda tx: store.revision(tx, "uncounted")):
-            await self()
-            await self._database.write(lambda tx: store.set_flag(tx, "uncounted", 0))
-        return []
+        """Begin with what came uncounted, if anything did: most registries are done with it at once."""
+        if not await self.uncounted() or await self._go_on(AT_START):
+            return []
+        return [
+            "what was pushed while nobody was counted is being counted; lists and quotas lack some of it until then"
+        ]
+
+    async def uncounted(self) -> bool:
+        """Whether there is something that was not counted yet."""
+        return await self._database.read(lambda tx: store.revision(tx, "uncounted")) > 0
+
+    async def first(self) -> None:
+        """Count it to the end."""
+        await self._go_on(math.inf)
+
+    async def _go_on(self, seconds: float) -> bool:
+        """Count for about so long, from where it was left; whether all is counted."""
+        until = time.monotonic() + seconds
+        part, _, after = (await self._database.read(lambda tx: tx.leases.get_fact(FACT)) or "0 ").partition(" ")
+        place: Place | None = Place(int(part), after)
+        while place is not None and time.monotonic() < until:
+            place = await self._step(place, noting=True)
+        return place is None
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    async def _step(self, place: Place, *, noting: bool = False) -> Place | None:
+        """Count the next few; where to go on, or None at the end."""
+        part = self._parts[place.part]
+        names = await self._database.scan(lambda tx: _names(tx, part, place.after))
+        following: Place | None = Place(place.part, names[-1]) if names else Place(place.part + 1)
+        if following == (len(self._parts), ""):
+            following = None
+
+        async def work(tx: Transaction) -> None:
+            await alone(tx)
+            if names:
+                await part.work(tx, names)
+            if noting:
+                await tx.leases.set_fact(FACT, f"{following.part} {following.after}" if following else "")
+            if noting and following is None:
+                await store.set_flag(tx, "uncounted", 0)
+
+        if names or noting:
+            await self._database.write(work)
+        return following
 
     async def _repositories(self, tx: Transaction, names: list[str]) -> None:
         for name in names:
-            await usage.begin(tx, self._settings, root(name))
-            visibility = (await self._tree.visibility(tx, name))[0]
-            await usage.add_repository(tx, name, visibility)
-            if await tx.run(
-                "UPDATE namespaces_repository SET visibility = :visibility"
-                " WHERE name = :name AND visibility <> :visibility",
-                name=name,
-                visibility=visibility,
-            ):
-                await self._tree.turned_out(tx, name)
-            row = await tx.one(_MISSING, name=name)
-            if row is None:
-                continue
-            if row[0]:
-                await usage.hold(tx, name, row[0])
-            if row[1] > row[2]:
-                await usage.becomes_artifact(tx, name)
-            elif row[1] < row[2]:
-                await usage.ends_as_artifact(tx, name)
+            await count(tx, self._tree, self._settings, name)
 
     async def _gone(self, tx: Transaction, names: list[str]) -> None:
         listed, values = store.within(names, "n")
@@ -97,9 +158,39 @@ class Recount:
             await usage.recount(tx, self._settings, path)
 
 
-async def _names(tx: Transaction, table: str, column: str, after: str) -> list[str]:
+async def count(tx: Transaction, tree: Tree, settings: NamespacesSettings, name: str) -> None:
+    """Add what is missing in what is counted of a repository."""
+    await usage.begin(tx, settings, root(name))
+    visibility = (await tree.visibility(tx, name))[0]
+    await usage.add_repository(tx, name, visibility)
+    if await tx.run(
+        "UPDATE namespaces_repository SET visibility = :visibility WHERE name = :name AND visibility <> :visibility",
+        name=name,
+        visibility=visibility,
+    ):
+        await tree.turned_out(tx, name)
+    row = await tx.one(_MISSING, name=name)
+    if row is None:
+        return
+    if row[0]:
+        await usage.hold(tx, name, row[0])
+    if row[1] > row[2]:
+        await usage.becomes_artifact(tx, name)
+    elif row[1] < row[2]:
+        await usage.ends_as_artifact(tx, name)
+
+
+async def alone(tx: Transaction) -> None:
+    """One count at a time, to the end of the transaction: two that find the same missing would add it twice. Pushes do
+    not wait for it."""
+    if tx.concurrent:
+        await tx.one("SELECT 1 FROM namespaces_revision WHERE name = 'uncounted' FOR NO KEY UPDATE")
+
+
+async def _names(tx: Transaction, part: _Part, after: str) -> list[str]:
     rows = await tx.all(
-        f"SELECT {column} FROM {table} WHERE {column} > :after ORDER BY {column} LIMIT {BATCH}",  # noqa: S608 - own names
+        f"SELECT {part.column} FROM {part.table} WHERE {part.column} > :after"  # noqa: S608 - own names
+        f" ORDER BY {part.column} LIMIT {BATCH}",
         after=after,
     )
     return [row[0] for row in rows]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gati_extensions.namespaces import store, usage
+from gati_extensions.namespaces import recount, store, usage
 from gati_extensions.namespaces.settings import NamespacesSettings
 from gati_extensions.namespaces.standing import Tree
 from gati_extensions.namespaces.tree import below, root
@@ -98,7 +98,9 @@ async def _move_settings(tx: Transaction, source: str, target: str, *, keep: boo
 async def _move_counts(tx: Transaction, tree: Tree, settings: NamespacesSettings, old: str, new: str) -> None:
     held = await usage.holds(tx, old)
     await tx.run("UPDATE namespaces_draft SET repository = :new WHERE repository = :old", old=old, new=new)
-    if held is None:
+    if held is None:  # a count that is under way might not come to its new name any more; it ends with the sums
+        await recount.alone(tx)
+        await recount.count(tx, tree, settings, new)
         return
     size, artifacts = held[0], int(held[1])
     await usage.give_back(tx, settings, await usage.counted(tx, old), size, artifacts)

@@ -139,10 +139,10 @@ async def drop_node(tx: Transaction, path: str) -> None:
 async def has_below(tx: Transaction, path: str) -> bool:
     """Whether a repository at or below the path holds anything, or a namespace below it has settings."""
     low, high = below(path)
-    row = await tx.one(
-        "SELECT 1 FROM namespaces_repository AS own WHERE (name = :path OR (name > :low AND name < :high))"
-        " AND (artifact = 1 OR bytes + (SELECT COALESCE(sum(held.bytes), 0) FROM namespaces_held AS held"
-        " WHERE held.name = own.name) > 0)",
+    row = await tx.one(  # asked of what is stored: not all of it may be counted yet
+        "SELECT 1 FROM repository WHERE (name = :path OR (name > :low AND name < :high))"
+        " AND (EXISTS (SELECT 1 FROM manifest WHERE manifest.repository_id = repository.id)"
+        " OR EXISTS (SELECT 1 FROM link WHERE link.repository_id = repository.id)) LIMIT 1",
         path=path,
         low=low,
         high=high,

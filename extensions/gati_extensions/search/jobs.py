@@ -63,13 +63,21 @@ class Indexer:
 
     async def step(self) -> bool:
         """Index some; whether there was anything."""
-        found = await self._database.scan(lambda tx: queue.some(tx, AT_ONCE))
+        if await self._single():
+            return True
+        found = await self._database.scan(lambda tx: queue.some(tx, 1, below=True))
         if not found:
             return False
-        await self._names([one.name for one in found if not one.below])
-        for one in found:
-            if one.below:
-                await self._below(one.name)
+        await self._below(found[0].name)
+        await self._database.write(lambda tx: queue.done(tx, found))
+        return True
+
+    async def _single(self) -> bool:
+        """Index some that were noted by their names; whether there were any."""
+        found = await self._database.scan(lambda tx: queue.some(tx, AT_ONCE, below=False))
+        if not found:
+            return False
+        await self._names([one.name for one in found])
         await self._database.write(lambda tx: queue.done(tx, found))
         return True
 
@@ -85,10 +93,12 @@ class Indexer:
             await self._methods.update(names)
 
     async def _below(self, path: str) -> None:
-        """All at and below a path: those that are there, and those that the index has."""
+        """All at and below a path: those that are there, and those that the index has. What is pushed meanwhile does
+        not wait for all of them."""
         after = ""
         while names := await self._database.scan(lambda tx: self._catalogue.names(tx, path, after, AT_ONCE)):  # noqa: B023 - awaited here, within the same turn
             await self._names(names)
+            await self._single()
             after = names[-1]
         await self._methods.below(path)
         if not await self._index.built():
@@ -104,6 +114,7 @@ class Indexer:
             names = [hit.document.name for hit in page.hits]
             there = await self._database.scan(lambda tx: self._catalogue.existing(tx, names, Visible()))  # noqa: B023 - awaited here, within the same turn
             await self._names(sorted({*names} - {*there}))
+            await self._single()
             if not page.more:
                 return
             key = page.hits[-1].key

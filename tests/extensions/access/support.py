@@ -187,6 +187,7 @@ async def peopled(
             with scratch() as first:
                 template = await template_database(what, server, partial(make, first))
             more["metadata_url"] = server.url(stack.enter_context(server.database(template)))
+            more.setdefault("postgresql.pool_wait", 60)  # many requests at once on a busy machine are not refused
         async with world(folder, clock, extensions=extensions, **more) as found:
             yield found
 

@@ -32,6 +32,7 @@ from tests.extensions.namespaces.test_quotas import (
     test_a_part_draws_from_the_whole,
     test_a_recount_mends_what_drifted,
     test_bytes_are_those_of_blobs_and_manifests,
+    test_what_a_start_has_no_time_to_count_is_counted_beside_serving,
 )
 from tests.extensions.namespaces.test_transfers import (
     test_a_namespace_moves_with_its_settings,
@@ -52,6 +53,7 @@ __all__ = [
     "test_owners_push_and_strangers_do_not", "test_revoking_a_parent_ends_its_children",
     "test_teams_and_robots_are_members", "test_the_catalog_shows_what_one_may_read", "test_usage_follows",
     "test_visibility_is_inherited_and_the_nearest_wins",
+    "test_what_a_start_has_no_time_to_count_is_counted_beside_serving",
 ]  # fmt: skip
 
 

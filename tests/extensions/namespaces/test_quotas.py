@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
 from gati_extensions.namespaces.usage import usage
-from tests.core.support import Answer, FakeClock, image, sha256
-from tests.extensions.access.support import CONFIG, LAYER, User, World, peopled, world
+from gati_registry.bootstrap import build
+from tests.core.support import Answer, Client, FakeClock, image, sha256
+from tests.extensions.access.support import CONFIG, LAYER, User, World, configured, peopled, world
+from tests.support.postgresql import PostgresServer
 
 pytestmark = pytest.mark.anyio
 
@@ -19,6 +22,16 @@ async def quota(user: User, path: str) -> dict[str, tuple[int, int | None]]:
     """Used and limit."""
     found = await user.done("GET", f"namespaces/{path}/quota")
     return {what: (found[what]["used"], found[what]["limit"]) for what in ("bytes", "artifacts")}
+
+
+async def patient(client: Client, repository: str, blob: bytes) -> Answer:
+    """Push a blob as clients do: a 503 (no connection to PostgreSQL is free for seconds) says when to come again."""
+    async with asyncio.timeout(120):
+        while True:
+            answer = await client.push_blob(repository, blob)
+            if answer.status != 503:
+                return answer
+            await asyncio.sleep(int(answer.headers["retry-after"]))
 
 
 async def test_the_defaults(site: World) -> None:
@@ -85,7 +98,7 @@ async def test_64_pushes_at_once_never_pass_the_limit(site: World, size: int) ->
     blobs = [f"{number:04}".encode() * (size // 4) + b"x" * (size % 4) for number in range(64)]
     assert {len(blob) for blob in blobs} == {size}
     answers = await asyncio.gather(
-        *(alice.client.push_blob(f"orgs/acme/app{number % 8}", blob) for number, blob in enumerate(blobs))
+        *(patient(alice.client, f"orgs/acme/app{number % 8}", blob) for number, blob in enumerate(blobs))
     )
     assert sorted(answer.status for answer in answers) == [201] * 20 + [403] * 44
     assert (await quota(alice, "orgs/acme"))["bytes"] == (limit, limit)
@@ -115,6 +128,61 @@ async def test_what_was_pushed_while_open_is_counted_later(folder: Path) -> None
     async with world(folder) as site:
         assert (await quota(site.admin, "library"))["artifacts"] == (1, 1000)
         assert (await site.nobody.pull("library/app")).status == 200
+
+
+@contextlib.asynccontextmanager
+async def uncounted(folder: Path, database: PostgresServer | None) -> AsyncIterator[World]:
+    """A registry into which three repositories were pushed while it was open, as if its start had counted nothing."""
+    async with peopled(folder, None, "alice", "bob", server=database) as first:
+        more = {"metadata_url": first.registry.settings.metadata_url} if database else {}
+        async with world(folder, open=True, **more) as site:
+            for name in ("users/alice/one", "users/alice/two", "library/app"):
+                assert (await site.nobody.push(name)).status == 201
+        async with build(configured(folder, **more)) as registry:
+            yield World(registry)
+
+
+async def test_what_a_start_has_no_time_to_count_is_counted_beside_serving(
+    folder: Path, database: PostgresServer | None
+) -> None:
+    async with uncounted(folder, database) as site:
+        job, recount = (
+            next(one for one in site.registry.extensions.all("jobs") if one.name == f"namespaces.{name}")
+            for name in ("count", "recount")
+        )
+        assert job.due is not None
+        assert await job.due()
+        assert not (await site.admin.done("GET", "namespaces/users/alice/quota"))["complete"]
+        assert (await site.nobody.pull("library/app")).status == 200
+        # A push counts itself, a move what it moves, and what is not counted yet is not overlooked.
+        assert (await site.admin.push("users/alice/one", "v2", b"more")).status == 201
+        await site.admin.done("PUT", "namespaces/users/alice/two", {"visibility": "private"})
+        assert (await site.admin.delete("namespaces/users/alice/two")).status == 409
+        await site.admin.done("POST", "namespaces/users/alice/two/transfer", {"to": "library/two"})
+        await asyncio.gather(job.run(), recount.run())  # what both find missing is added once
+        assert not await job.due()
+        assert (await site.admin.done("GET", "namespaces/users/alice/quota"))["complete"]
+        manifests = [image(CONFIG, LAYER), image(CONFIG, b"more")]
+        held = len(CONFIG + LAYER + b"more") + sum(map(len, manifests))
+        assert await quota(site.admin, "users/alice") == {"bytes": (held, None), "artifacts": (1, 100)}
+        held = 2 * len(CONFIG + LAYER + manifests[0])
+        assert await quota(site.admin, "library") == {"bytes": (held, None), "artifacts": (2, 1000)}
+        listed = await site.user("bob").done("GET", "/v2/_catalog")  # library/two took its visibility along
+        assert listed == {"repositories": ["library/app", "users/alice/one"]}
+
+
+async def test_a_count_goes_on_where_it_was_stopped(folder: Path) -> None:
+    async with world(folder, open=True) as site:
+        for name in ("library/a", "library/b", "library/c"):
+            assert (await site.nobody.push(name)).status == 201
+    async with build(configured(folder)) as registry:
+        await registry.metadata.write(lambda tx: tx.leases.set_fact("namespaces.counted", "0 library/b"))
+    async with world(folder) as site:
+        assert (await quota(site.admin, "library"))["artifacts"] == (1, 1000)
+    async with world(folder, open=True):  # from now on that may have changed again
+        pass
+    async with world(folder) as site:
+        assert (await quota(site.admin, "library"))["artifacts"] == (3, 1000)
 
 
 async def until(status: int, ask: Callable[[], Awaitable[Answer]]) -> Answer:

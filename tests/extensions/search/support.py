@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+from gati_extensions.search.opensearch import OpenSearchIndex
+from gati_extensions.search.ports import Document
 from gati_registry.jobs import Job
 from tests.extensions.access.support import User, World
 from tests.extensions.kinds.support import BASE, push
@@ -27,6 +30,25 @@ async def indexed(site: World) -> None:
         found = job(site, name)
         if found.due is None or await found.due():
             await found.run()
+    index = next(part.api.index for one, part in site.registry.extensions.parts if one.name == "search")
+    if isinstance(index, OpenSearchIndex):
+        await refreshed(index)
+
+
+async def refreshed(index: OpenSearchIndex) -> None:
+    """Let what was put be found now, instead of within the second."""
+    await index.client.indices.refresh(index="_all")
+
+
+class Refreshing(OpenSearchIndex):
+    """What was put is found at once, as in an index in the database."""
+
+    async def put(
+        self, documents: Sequence[Document], gone: Sequence[str], *, building: bool = False, revision: int = 0
+    ) -> None:
+        """Put and refresh."""
+        await super().put(documents, gone, building=building, revision=revision)
+        await refreshed(self)
 
 
 async def publish(user: User, name: str, version: str = "1.0.0", kind: str = "module", **more: Any) -> None:

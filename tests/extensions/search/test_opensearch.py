@@ -28,6 +28,7 @@ from gati_extensions.search.opensearch import OpenSearchIndex, Server
 from gati_extensions.search.ports import Document, Found, Query, Reach
 from gati_registry.errors import Unavailable
 from gati_registry.extension import Visible
+from tests.extensions.search.support import Refreshing
 from tests.support.opensearch import OpenSearchNode
 from tests.support.server import free_port
 
@@ -50,7 +51,7 @@ async def tried(node: OpenSearchNode) -> AsyncIterator[tuple[OpenSearchIndex, Tr
     truth = Truth()
     server = Server.parse(f"opensearch+{node.url}", timeout=30)
     prefix = f"t{uuid.uuid4().hex}"
-    index = OpenSearchIndex(server, truth, prefix=prefix)
+    index = Refreshing(server, truth, prefix=prefix)
     try:
         assert not await index.built()
         await index.begin()

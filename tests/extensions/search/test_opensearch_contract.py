@@ -8,10 +8,11 @@ from collections.abc import AsyncIterator, Sequence
 import apsw
 import pytest
 
-from gati_extensions.search.opensearch import OpenSearchIndex, Server
+from gati_extensions.search.opensearch import Server
 from gati_extensions.search.ports import SearchIndex
 from gati_registry.extension import Visible
 from tests.extensions.search.contract import *  # noqa: F403 - all of them
+from tests.extensions.search.support import Refreshing
 from tests.support.opensearch import OpenSearchNode
 
 pytestmark = pytest.mark.anyio
@@ -32,7 +33,7 @@ async def index(opensearch_node: OpenSearchNode) -> AsyncIterator[SearchIndex]:
     """An empty one that serves."""
     server = Server.parse(f"opensearch+{opensearch_node.url}", timeout=30)
     prefix = f"c{uuid.uuid4().hex}"
-    made = OpenSearchIndex(server, existing, prefix=prefix)
+    made = Refreshing(server, existing, prefix=prefix)
     await made.begin()
     await made.switch()
     yield made

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from gati_registry.extension import ENABLED_FACT
+from gati_extensions.search.gathering import Gathering
+from gati_extensions.search.jobs import AT_ONCE, Indexer
+from gati_extensions.search.ports import Document
+from gati_extensions.search.store import queue
+from gati_extensions.search.types.index import Methods
+from gati_registry.extension import ENABLED_FACT, Database, Transaction
 from tests.core.support import FakeClock
 from tests.extensions.access.support import User, World
 from tests.extensions.search.support import EXTENSIONS, indexed, job, names, publish, search
@@ -96,6 +102,46 @@ async def test_what_a_recount_makes_private_is_gone_at_once(site: World) -> None
     await hidden(carol, "users/bob/secret-speech", everything)
     await indexed(site)
     await hidden(carol, "users/bob/secret-speech", everything)
+
+
+class Noting:
+    """An index in which something is pushed while the first documents are put."""
+
+    def __init__(self, database: Database, name: str) -> None:
+        self._database = database
+        self._name = name
+        self.seen: list[str] = []
+
+    async def put(self, documents: Sequence[Document], gone: Sequence[str], **_: Any) -> None:
+        """Keep the names."""
+        if not self.seen:
+            await self._database.write(lambda tx: queue.note(tx, self._name, False))
+        self.seen += [*(document.name for document in documents), *gone]
+
+    async def built(self) -> bool:
+        """None is."""
+        return False
+
+
+async def test_what_is_pushed_does_not_wait_for_all_below_a_path(site: World) -> None:
+    kernel, fresh = site.registry.extensions.kernels["search"], "users/zoe/fresh"
+    catalogue, index = kernel.apis["kinds"], Noting(kernel.database, fresh)
+    listed = [f"users/alice/{number:03}" for number in range(3 * AT_ONCE)]
+
+    async def begin(tx: Transaction) -> None:
+        for name in listed:
+            await tx.run(
+                "INSERT INTO kinds_repository (name, kind, latest, digest, title, description, created_at, updated_at)"
+                " VALUES (:name, 'module', 'v1', 'sha256:none', '', '', 0, 0)", name=name,
+            )  # fmt: skip
+        await queue.note(tx, "users/alice", True)
+
+    await kernel.database.write(begin)
+    gathering = Gathering(catalogue, kernel.apis["namespaces"], readme=False)
+    await Indexer(kernel, index, catalogue, gathering, Methods(kernel.database, catalogue))()  # type: ignore[arg-type]
+    assert sorted(index.seen) == [*listed, fresh]
+    assert index.seen.index(fresh) == AT_ONCE
+    assert await kernel.database.read(queue.any_) is False
 
 
 async def test_what_changed_while_search_was_not_enabled(site: World) -> None:

@@ -171,6 +171,7 @@ class _Limits:
             bandwidth=_measure(bandwidth, limits.bandwidth) if owned else None,
             calls=_measure(calls, limits.calls) if owned else None,
             month=month,
+            complete=not await store.revision(tx, "uncounted"),
         )
 
 

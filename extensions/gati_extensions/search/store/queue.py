@@ -31,9 +31,13 @@ async def note(tx: Transaction, name: str, below: bool) -> None:
     )  # fmt: skip
 
 
-async def some(tx: Transaction, limit: int) -> Sequence[Dirty]:
-    """What waits, in no order that matters."""
-    rows = await tx.all("SELECT name, below, mark FROM search_dirty ORDER BY name, below LIMIT :limit", limit=limit)
+async def some(tx: Transaction, limit: int, *, below: bool) -> Sequence[Dirty]:
+    """What waits of either sort, in no order that matters."""
+    rows = await tx.all(
+        "SELECT name, below, mark FROM search_dirty WHERE below = :below ORDER BY name LIMIT :limit",
+        below=int(below),
+        limit=limit,
+    )
     return [Dirty(row[0], bool(row[1]), row[2]) for row in rows]
 
 
