@@ -53,6 +53,25 @@ def test_named_registries(alone: Client) -> None:
     assert written == {"registries": {"lab": {"url": "http://127.0.0.1:5002"}}}
 
 
+def test_several_add_registries_at_once(alone: Client) -> None:
+    """To a file that --config names and that is not there yet: none is lost, one of them is the default."""
+    file = alone.home / "new" / "gati.toml"
+    odd = alone.run("registry", "use", "lab", "--config", str(file))
+    assert (odd[0], str(file) in odd[2], file.parent.exists()) == (2, True, False), odd[2]
+    names = [f"lab{number}" for number in range(6)]
+    begun = [
+        subprocess.Popen(
+            [alone.program, "registry", "add", name, "127.0.0.1:5001", "--quiet", "--config", str(file)],
+            env=alone.environment(),
+        )
+        for name in names
+    ]
+    assert [each.wait(120) for each in begun] == [0] * len(names)
+    written = tomllib.loads(file.read_text())
+    assert sorted(written["registries"]) == names
+    assert written["default"] in names
+
+
 def test_columns_of_wide_letters_and_marks(alone: Client) -> None:
     """Other programs' columns begin at the same place of a terminal; no line ends with blanks."""
     for name in ("lab", "日本語", "cafe\u0301"):
