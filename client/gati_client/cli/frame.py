@@ -24,7 +24,7 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
@@ -234,6 +234,13 @@ def confirm(question: str) -> None:
     if not sys.stdin.isatty():
         raise Usage(f"{question} There is no terminal to ask on", remedy="say --yes")
     typer.confirm(question, abort=True, err=True)
+
+
+async def sure(question: str, look: Callable[[], Awaitable[object]]) -> None:
+    """As `confirm`; a question about what is not there is not asked: `look` says that first."""
+    if not current().yes:
+        await look()
+        confirm(question)
 
 
 def emit(value: Any, columns: Sequence[str] = (), *, wide: Sequence[str] = (), choosing: bool = True,

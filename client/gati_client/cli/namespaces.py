@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from gati_client.cli.api import moment, namespace_at, some
-from gati_client.cli.frame import App, confirm, connect, current, emit, say
+from gati_client.cli.frame import App, connect, current, emit, say, sure
 from gati_client.errors import Usage
 
 if TYPE_CHECKING:
@@ -69,9 +69,10 @@ async def _below(found: AsyncIterator[NamespaceItem], path: str) -> AsyncIterato
 @namespace.command()
 async def delete(path: Path) -> None:
     """Remove an empty namespace with all that is set at it."""
-    confirm(f"Delete the namespace {path}?")
     async with connect() as client:
-        await client.namespaces.delete(await namespace_at(client, path))
+        where = await namespace_at(client, path)
+        await sure(f"Delete the namespace {path}?", lambda: client.namespaces.get(where))
+        await client.namespaces.delete(where)
     say(f"{path} is removed")
 
 

@@ -68,6 +68,11 @@ def test_what_is_not_there(gati: Client, shop: Client, site: Registry, user: str
     # Who has logged in is not told to do that.
     assert "check the name" in refused(gati, 4, "init", "x", "--template", "library/nothing")
     assert "no address" in refused(gati, 2, "registry", "add", "odd", "ht!tp:/x y")
+    # Before a question about it is asked, which needs a terminal or --yes.
+    assert f"write users/{user}/log@1.2.3" in refused(gati, 2, "unpublish", "log")
+    assert "gati version list" in refused(gati, 3, "unpublish", "log@9.9.9")
+    assert "gati search" in refused(gati, 3, "namespace", "delete", "nobody")
+    assert "nobody" in refused(gati, 3, "org", "delete", "nobody")
     assert "--yes" in refused(gati, 2, "namespace", "delete", f"users/{user}")
 
 
