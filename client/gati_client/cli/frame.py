@@ -102,15 +102,18 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     "namespace": (str | None, _option("--namespace", help="Where bare names are.", envvar="GATI_NAMESPACE")),
     "token": (str | None, _option("--token", help="An API key or token, for this once.", envvar="GATI_TOKEN")),
     "output": (Output | None, _option("--output", "-o", help="How results are written.")),
-    "filter": (list[str] | None, _option("--filter", help="Only rows with FIELD=TEXT, or FIELD~PART.")),
-    "selector": (str | None, _option("--selector", help="Only what has the labels KEY=VALUE,…")),
-    "label": (list[str] | None, _option("--label", help="A label KEY=VALUE to set.")),
+    "filter": (
+        list[str] | None,
+        _option("--filter", metavar="FIELD=TEXT", help="Only rows with that, or FIELD~PART."),
+    ),
+    "selector": (str | None, _option("--selector", metavar="KEY=VALUE,…", help="Only what has these labels.")),
+    "label": (list[str] | None, _option("--label", metavar="KEY=VALUE", help="A label to set.")),
     "yes": (bool | None, _option("--yes", "-y", help="Answer every question with yes.")),
     "force": (bool | None, _option("--force", help="Also where that overwrites or breaks something.")),
     "debug": (bool | None, _option("--debug", help="Show requests, and where errors come from.")),
     "quiet": (bool | None, _option("--quiet", "-q", help="Results and errors alone.")),
     "verbose": (bool | None, _option("--verbose", "-v", help="Show requests.")),
-    "config": (Path | None, _option("--config", help="A file in place of the usual config.toml.")),
+    "config": (Path | None, _option("--config", metavar="FILE", help="A file in place of the usual config.toml.")),
 }
 COMMON = "common_"
 """How the names of the common options begin, among a command's own."""

@@ -150,16 +150,13 @@ async def policy(
         emit([each for each in found if remove or name in (None, each.name)], ("name", "enforcement", "path", "body"))
 
 
-Limit = Annotated[int | None, typer.Option(min=-1, help="-1: none.")]
-
-
 @namespace.command()
 async def quota(
     path: Path,
-    bytes_: Annotated[int | None, typer.Option("--bytes", min=-1, help="-1: none.")] = None,
-    artifacts: Limit = None,
-    bandwidth: Limit = None,
-    calls: Limit = None,
+    bytes_: Annotated[int | None, typer.Option("--bytes", min=-1, help="Bytes in all; -1: no limit.")] = None,
+    artifacts: Annotated[int | None, typer.Option(min=-1, help="How many artifacts; -1: no limit.")] = None,
+    bandwidth: Annotated[int | None, typer.Option(min=-1, help="Bytes a month; -1: no limit.")] = None,
+    calls: Annotated[int | None, typer.Option(min=-1, help="Calls of the API a month; -1: no limit.")] = None,
     reset: Annotated[bool, typer.Option("--reset", help="Go back to the default limits.")] = False,
 ) -> None:
     """Limits of a namespace and what is used of them; with options they are set, those left out to the default."""

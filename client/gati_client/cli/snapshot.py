@@ -27,7 +27,8 @@ def create(
     version: Annotated[str | None, typer.Option("--version", help="Its version; made of the time by default.")] = None,
     description: Annotated[str, typer.Option("--description", help="What it is for.")] = "",
     env: Annotated[
-        list[str] | None, typer.Option("--env", help="Only names of environment variables like this (NODE_*).")
+        list[str] | None,
+        typer.Option("--env", metavar="PATTERN", help="Only names of environment variables like this (NODE_*)."),
     ] = None,
     no_env: Annotated[bool, typer.Option("--no-env", help="No names of environment variables.")] = False,
     project: InProject = Path(),

@@ -124,6 +124,15 @@ def test_what_a_terminal_sees(alone: Client) -> None:
     assert b"\x1b[" not in at_terminal(alone, "registry", "list", "-o", "json")
 
 
+def test_help_speaks_of_values(alone: Client) -> None:
+    """Not of Python's types: a flag takes nothing, a choice is written out; no braces look like something to type."""
+    page = alone("registry", "add", "--help")
+    assert "Usage: gati registry add [OPTIONS] NAME URL " in page
+    assert "table|wide|json|yaml" in page
+    for odd in ("<", "{", "bool"):
+        assert odd not in page
+
+
 def test_completion(alone: Client) -> None:
     """bash's own completion finds commands of groups and options."""
     script = alone("completion", "bash")
