@@ -85,6 +85,23 @@ def test_columns_of_wide_letters_and_marks(alone: Client) -> None:
     assert b"\x1b[1m" in at_terminal(alone, "registry", "list")
 
 
+@pytest.mark.parametrize("width", [30, 60, 90])
+def test_narrow_terminals(alone: Client, width: int) -> None:
+    """Words of a text go on in the next line; a name stays whole, be the line too long. A pipe gets it all in one."""
+    name, text = "development-setup-of-everybody", "what somebody needs who begins to work on the shop and its parts"
+    (alone.home / "gati.json").write_text("{}")
+    (alone.home / "gati.lock").write_text('{"version": 1, "root": {}, "packages": {}}')
+    alone("snapshot", "create", name, "--version", "1.0.0", "--description", text, "--no-env")
+    shown = at_terminal(alone, "snapshot", "list", COLUMNS=str(width), NO_COLOR="1").decode().splitlines()
+    first = shown[1].split()
+    assert first[:3] == [name, "1.0.0", "0"]
+    assert " ".join([*first[3:], *(line.strip() for line in shown[2:])]) == text
+    assert len(shown) > 2
+    least = len(f"{name}  VERSION  ARTIFACTS  ") + 16
+    assert max(map(len, shown)) <= max(width, least)
+    assert alone("snapshot", "list").splitlines()[1].endswith(text)
+
+
 def test_wrong_usage_is_one_line(alone: Client, tmp_path: Path) -> None:
     """Exit code 2, nothing on standard output, one line with a way out."""
     odd = tmp_path / "odd.toml"
