@@ -95,7 +95,7 @@ async def reaching(text: str, *, publishing: bool = False) -> AsyncIterator[tupl
         try:
             yield client, Target(repository, reference, by_digest=name.digest is not None)
         except Denied as error:
-            if publishing and error.remedy == BEYOND:
+            if publishing and error.remedy == BEYOND and "namespaces" in await client.features():
                 space = repository.rpartition("/")[0]
                 raise Denied(
                     f"{client.host} does not let you publish to {repository}",

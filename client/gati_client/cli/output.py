@@ -66,11 +66,13 @@ def show(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> None:
 _LEAST = 16  # places that a column of several words keeps
 
 
-def _folded(rows: Sequence[Sequence[str]], room: int) -> list[list[str]]:
+def _folded(rows: Sequence[Sequence[str]], room: int) -> Sequence[Sequence[str]]:
     """Cells with line ends in them, so that the rows take so many places if that can be."""
     columns = list(zip(*rows, strict=True))
-    widths = [max(map(_width, column)) for column in columns]
+    widths = [max(_width(line) for cell in column for line in cell.split("\n")) for column in columns]
     over = sum(widths) + 2 * (len(widths) - 1) - room
+    if over <= 0:
+        return rows
     yielding = [number for number, column in enumerate(columns) if any(" " in cell for cell in column)]
     while over > 0 and yielding:
         widest = max(yielding, key=widths.__getitem__)
