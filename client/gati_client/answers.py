@@ -30,7 +30,17 @@ _REMEDIES = {
     413: "It is larger than this registry takes: ask its operator for its limit.",
     429: "The registry's limit is reached: try again later.",
 }
-_BEYOND = "Check the name: it is not there, or the login that you have may not do this."
+_ROLES = {
+    "pull": "reader",
+    "push": "publisher, or contributor for a draft,",
+    "delete": "publisher",
+    "publish": "publisher",
+    "maintain": "maintainer",
+    "administer": "admin",
+}
+"""Which role may do what a registry of ours names as the action that it refused."""
+
+BEYOND = "Check the name: it is not there, or the login that you have may not do this."
 """For who has logged in: a registry that hides what it has answers them as it answers strangers."""
 
 _NO_NAME = "Check the name: `gati search` finds what you may see."
@@ -63,7 +73,12 @@ def refusal(host: str, action: str, status: int, body: bytes, *, logged_in: bool
     text = f"{host} refused to {action}: {status}"
     if code or message:
         text += f" {code}: {message}" if message else f" {code}"
-    remedy = _BEYOND if status == 401 and logged_in else _REMEDIES.get(status, "")
+    remedy = BEYOND if status == 401 and logged_in else _REMEDIES.get(status, "")
+    if status == 403 and isinstance(detail, dict):
+        role, place = _ROLES.get(str(detail.get("action"))), detail.get("resource")
+        if role and isinstance(place, str):
+            where = printable(place, 300)
+            remedy = f"It needs the role {role} at {where}: ask who administers that (a key needs the scope, too)"
     if code == "NAME_UNKNOWN":
         remedy = _NO_NAME
     elif status in (401, 403) and "; " in message:

@@ -20,7 +20,7 @@ import json
 import os
 import tempfile
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,8 +60,12 @@ def path(given: Path | None = None) -> Path:
     return Path(home) / "gati" / "config.toml"
 
 
-def load(given: Path | None = None) -> Config:
+def load(given: Path | None = None, *, new: bool = False) -> Config:
     """Read it; a default one where there is none.
+
+    Args:
+        given: what --config says.
+        new: whether that may name a file that is not there yet.
 
     Raises:
         Usage: it cannot be understood, or --config names a file that is not there.
@@ -70,8 +74,9 @@ def load(given: Path | None = None) -> Config:
     try:
         document = tomllib.loads(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError):  # HOME may be no folder: /dev/null, in containers
-        if given is not None:
-            raise Usage(f"{file}: there is no such file", remedy="see --config") from None
+        if given is not None and not new:
+            remedy = "check --config; gati registry add makes the file that it names"
+            raise Usage(f"{file}: there is no such file", remedy=remedy) from None
         return Config()
     except OSError as error:
         raise Usage(f"{file} cannot be read: {error.strerror}", remedy="see --config") from None
@@ -85,6 +90,16 @@ def load(given: Path | None = None) -> Config:
     except (TypeError, ValueError):
         known = "default, namespace and [registries.NAME] with url and insecure"
         raise Usage(f"{file}: not understood", remedy=f"it may hold {known}") from None
+
+
+def change(to: Callable[[Config], Config], given: Path | None = None, *, new: bool = False) -> None:
+    """Read it, change it and write it, one process after the other; arguments and errors as for `load`."""
+    from gati_client.locks import beside
+
+    if not new:
+        load(given)  # where there is none, no folder is made for it
+    with beside(path(given)):
+        save(to(load(given, new=new)), given)
 
 
 def save(config: Config, given: Path | None = None) -> None:

@@ -14,7 +14,6 @@ import asyncio
 import base64
 import binascii
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -26,6 +25,7 @@ from typing import Any
 from gati_client.auth import Credential
 from gati_client.config import replace
 from gati_client.errors import GatiError, NotFound, Usage
+from gati_client.locks import beside
 
 TOKEN_USER = "<token>"  # noqa: S105 - what docker calls a user who logs in by a token, no secret
 """A helper's user name for what is no password but an identity token."""
@@ -80,31 +80,29 @@ class DockerCredentials:
             GatiError: the helper failed.
         """
         host = _named(host)
-        with self._locked() as document:
-            helper = self._helper(document, host)
-            if helper is not None:
-                _ask(helper, "store", json.dumps({"ServerURL": host, "Username": username, "Secret": secret}))
-                document.setdefault("auths", {})[host] = {}
-                return f"docker-credential-{helper}"
-            encoded = base64.b64encode(f"{username}:{secret}".encode()).decode()
-            document.setdefault("auths", {})[host] = {"auth": encoded}
-        return str(self._file)
+        # A helper may ask its user something: docker, which knows no lock, may write the file meanwhile.
+        helper = self._helper(self._read(), host)
+        entry = {} if helper else {"auth": base64.b64encode(f"{username}:{secret}".encode()).decode()}
+        if helper is not None:
+            _ask(helper, "store", json.dumps({"ServerURL": host, "Username": username, "Secret": secret}))
+        with self._changing() as document:
+            document["auths"] = {**(document.get("auths") or {}), host: entry}
+        return f"docker-credential-{helper}" if helper is not None else str(self._file)
 
     def erase(self, host: str) -> bool:
         """Forget a login; returns whether there was one."""
         host = _named(host)
-        with self._locked() as document:
+        helper, kept = self._helper(self._read(), host), False
+        if helper is not None:
+            kept = _of_helper(helper, host) is not None
+            with contextlib.suppress(NotFound):
+                _ask(helper, "erase", host)
+        with self._changing() as document:
             auths = document.get("auths") or {}
             keys = [key for key in auths if key == host or _host(key) == host]
             for key in keys:
                 del auths[key]
-            helper = self._helper(document, host)
-            found = bool(keys)
-            if helper is not None:
-                found = _of_helper(helper, host) is not None
-                with contextlib.suppress(NotFound):
-                    _ask(helper, "erase", host)
-            return found
+        return bool(keys) if helper is None else kept
 
     # --- the file -------------------------------------------------------------------------------------------------
 
@@ -120,11 +118,9 @@ class DockerCredentials:
         return document
 
     @contextlib.contextmanager
-    def _locked(self) -> Iterator[dict[str, Any]]:
+    def _changing(self) -> Iterator[dict[str, Any]]:
         """Change the file; another gati waits, and whoever reads sees the earlier file or the new one."""
-        self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (self._file.parent / ".gati.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with beside(self._file):
             document = self._read()
             before = json.dumps(document)
             yield document

@@ -16,9 +16,25 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.005, 0.2  # seconds between two looks
 def shared(path: Path) -> Iterator[None]:
     """Share a lock on a file, which is made and stays. Blocks while somebody holds it alone."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    with _held(path, fcntl.LOCK_SH):
+        yield
+
+
+@contextlib.contextmanager
+def beside(file: Path) -> Iterator[None]:
+    """Hold the lock of a file that is about to be read, changed and written; its folder is made, for this user alone.
+    Blocks while somebody else holds it."""
+    folder = file.resolve().parent
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _held(folder / ".gati.lock", fcntl.LOCK_EX):
+        yield
+
+
+@contextlib.contextmanager
+def _held(path: Path, how: int) -> Iterator[None]:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH)
+        fcntl.flock(descriptor, how)
         yield
     finally:
         os.close(descriptor)

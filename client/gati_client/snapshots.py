@@ -182,15 +182,17 @@ def keep(folder: Path, snapshot: Snapshot) -> Path:
     return target
 
 
-def kept(folder: Path) -> list[Snapshot]:
-    """All snapshots that the project keeps, by name and version, the newest last.
-
-    Raises:
-        Integrity: one of them is damaged.
-    """
-    root = folder / FOLDER
-    found = [read(path.parent) for path in root.glob(f"*/*/{MANIFEST}") if not path.parent.name.startswith(".")]
-    return sorted(found, key=lambda snapshot: (snapshot.name, _order(snapshot.version)))
+def kept(folder: Path, name: str = "*") -> tuple[list[Snapshot], dict[str, Integrity]]:
+    """The snapshots that the project keeps, of a name or all: by name and version, the newest last; and by
+    `name@version`, as their folders have it, what is wrong with those that are damaged."""
+    found, damaged = [], {}
+    for place in sorted((folder / FOLDER).glob(f"{name}/*")):
+        if not place.name.startswith(".") and place.is_dir():
+            try:
+                found.append(read(place))
+            except Integrity as error:
+                damaged[f"{place.parent.name}@{place.name}"] = error
+    return sorted(found, key=lambda snapshot: (snapshot.name, _order(snapshot.version))), damaged
 
 
 def _order(version: str) -> tuple[Any, ...]:
@@ -198,12 +200,22 @@ def _order(version: str) -> tuple[Any, ...]:
 
 
 def find(folder: Path, text: str) -> Snapshot | None:
-    """A kept snapshot by `name` (the newest) or `name@version`; None if there is none."""
+    """A kept snapshot by `name` (the newest) or `name@version`; None if there is none.
+
+    Raises:
+        Integrity: it is damaged.
+    """
     name, _, version = text.partition("@")
     if _NAME.fullmatch(name) is None:
         return None
-    fitting = [each for each in kept(folder) if each.name == name and version in ("", each.version)]
-    return fitting[-1] if fitting else None
+    found, damaged = kept(folder, name)
+    there = {each.version: each for each in found} | {key.rpartition("@")[2]: error for key, error in damaged.items()}
+    newest = max((each for each in there if version in ("", each)), key=_order, default=None)
+    if newest is None:
+        return None
+    if isinstance(wanted := there[newest], Integrity):
+        raise wanted
+    return wanted
 
 
 def read(folder: Path) -> Snapshot:
@@ -218,7 +230,7 @@ def read(folder: Path) -> Snapshot:
         raise Integrity(f"there is no {MANIFEST} in {folder}") from None
     names = (locks.FILE, applications.FILE)
     if not all((folder / name).is_file() and not (folder / name).is_symlink() for name in names):
-        raise Integrity(f"the snapshot lacks {' or '.join(names)}")
+        raise Integrity(f"the snapshot in {folder} lacks {' or '.join(names)}")
     return _checked(config, {name: (folder / name).read_bytes() for name in names})
 
 

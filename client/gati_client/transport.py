@@ -20,7 +20,7 @@ from functools import cached_property
 from gati_client import hosts
 from gati_client.answers import Answer, refusal
 from gati_client.auth import Credential, Credentials
-from gati_client.errors import Denied, GatiError, Integrity, Network
+from gati_client.errors import Denied, GatiError, Integrity, Network, Usage
 from gati_client.lanes import Errand, Item, Lanes, Reply, Sent, T, Take
 from gati_client.quick import httpx
 from gati_client.tokens import Challenge, Tokens, basic, parse_challenge
@@ -89,6 +89,7 @@ class Transport:
         self._lanes: Lanes | None = None
         self._straight = False
         self._met = False
+        self._closed = False
         self._misses = 0  # answers to `_short` that were not what it looks for
         self._proxied = not hosts.loopback(self.origin.host) and _proxied()
 
@@ -102,7 +103,8 @@ class Transport:
         return Tokens(self.url, self._ask_token, self._trusted_realms)
 
     async def close(self) -> None:
-        """Close all connections."""
+        """Close all connections; what is asked afterwards raises `Usage`."""
+        self._closed = True
         for client in self._clients.values():
             await client.aclose()
         self._clients.clear()
@@ -311,7 +313,12 @@ class Transport:
             _LOG.info('HTTP Request: %s %s "%s %d"', method, url, "HTTP/1.1", answer.status)
         return answer
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise Usage(f"the client of {self.host} was closed", remedy="make another one")
+
     def _open_lanes(self) -> Lanes:
+        self._check_open()
         if self._lanes is None:
             context = self._trusted() if self.origin.scheme == "https" else None
             host, port, patience = self.origin.host, self.origin.port, self.patience
@@ -470,6 +477,7 @@ class Transport:
             return await client.send(request, stream=True, follow_redirects=False)
 
     def _client(self, scheme: str) -> httpx.AsyncClient:
+        self._check_open()
         client = self._clients.get(scheme)
         if client is None:
             patience = self.patience

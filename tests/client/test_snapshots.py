@@ -68,7 +68,7 @@ def test_names_of_variables_never_values(tmp_path: Path) -> None:
     assert snapshots.missing(made, {"API_KEY": ""}) == ["NODE_ENV"]
 
 
-def test_what_is_kept(tmp_path: Path) -> None:
+def test_what_is_kept(tmp_path: Path, home: Path) -> None:
     folder = project(tmp_path / "p")
     with pytest.raises(Usage, match="no name of a snapshot"):
         snapshots.capture(folder, "../up", "1.0.0")
@@ -79,7 +79,7 @@ def test_what_is_kept(tmp_path: Path) -> None:
         snapshots.keep(folder, snapshots.capture(folder, "dev", version))
     with pytest.raises(Conflict, match=r"dev@1\.9\.0 already"):
         snapshots.keep(folder, snapshots.capture(folder, "dev", "1.9.0"))
-    assert [each.version for each in snapshots.kept(folder)] == ["1.9.0", "1.10.0"]
+    assert [each.version for each in snapshots.kept(folder)[0]] == ["1.9.0", "1.10.0"]
     newest, older = snapshots.find(folder, "dev"), snapshots.find(folder, "dev@1.9.0")
     assert newest is not None
     assert older is not None
@@ -87,9 +87,18 @@ def test_what_is_kept(tmp_path: Path) -> None:
     assert newest.document["modules"] == [{"name": "orgs/acme/log", "version": "1.2.0", "digest": SHA}]
     assert newest.document["models"] == [{"name": "orgs/acme/small", "version": "1.0.0", "digest": SHA}]
     assert snapshots.find(folder, "users/x/dev") is None
+    # One that is damaged keeps nobody from the others, and is told.
     (folder / ".gati/snapshots/dev/1.9.0/gati.lock").write_text("{}")
     with pytest.raises(Integrity, match=r"of dev@1\.9\.0 is not the one that it was made of"):
-        snapshots.kept(folder)
+        snapshots.find(folder, "dev@1.9.0")
+    assert snapshots.find(folder, "dev") == newest
+    code, out, err = replace(program(home), cwd=folder).run("snapshot", "list", "--output", "json")
+    assert (code, [each["version"] for each in json.loads(out)]) == (6, ["1.10.0"])
+    assert err.startswith("gati: dev@1.9.0 is damaged: "), err
+    assert err.count("\n") == 1
+    (folder / ".gati/snapshots/dev/1.10.0/gati-snapshot.json").unlink()
+    with pytest.raises(Integrity, match=r"no gati-snapshot\.json"):
+        snapshots.find(folder, "dev")  # an older one is not what was asked for
     (tmp_path / "empty").mkdir()
     with pytest.raises(NotFound, match=r"no gati\.lock"):
         snapshots.capture(tmp_path / "empty", "dev", "1.0.0")

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from gati_client import Client, Credential, Denied, GatiError, Network, NotFound, StaticCredentials
+from gati_client import Client, Credential, Denied, GatiError, Network, NotFound, StaticCredentials, SyncClient, Usage
 from gati_client.models import NewKey, NewOrg
 from gati_client.tokens import Challenge, parse_challenge
-from gati_client.transfer.model import MANIFEST
+from gati_client.transfer.model import MANIFEST, Descriptor
 from gati_client.transport import _seconds
 from tests.client.conftest import Guarded
 from tests.client.support import QUICK, Request, answer, answering, bearer, gather
@@ -169,6 +169,36 @@ def test_nobody_there() -> None:
         async with Client(f"127.0.0.1:{free_port()}", patience=QUICK) as client:
             with pytest.raises(Network, match="cannot give manifest"):
                 await client.artifacts.manifest("a/b", "v1")
+
+    run(test)
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_who_was_closed_asks_nothing(tmp_path: Path, *, used: bool) -> None:
+    """By the short way and the careful one, whether there was a connection or not; and the blocking client too."""
+    target = tmp_path / "blob"
+
+    async def test() -> None:
+        async with answering(answer(200, RAW, {"Content-Type": MANIFEST})) as server:
+            client = Client(server.host, patience=QUICK)
+            blocking = await asyncio.to_thread(SyncClient, server.host, patience=QUICK)
+            if used:
+                await client.artifacts.manifest("a/b", "v1")
+                await asyncio.to_thread(blocking.artifacts.manifest, "a/b", "v1")
+            for _ in range(2):  # once more does no harm
+                await client.close()
+                await asyncio.to_thread(blocking.close)
+            asked = len(server.requests)
+            described = Descriptor(MANIFEST, f"sha256:{'0' * 64}", 5)
+            for work in (
+                client.artifacts.manifest("a/b", "v1"),
+                client.artifacts.download("a/b", described, target),
+                client.keys.create(NewKey(name="k", scopes=["read"])),
+                asyncio.to_thread(blocking.artifacts.manifest, "a/b", "v1"),
+            ):
+                with pytest.raises(Usage, match=f"client of {server.host} was closed"):
+                    await work
+            assert len(server.requests) == asked
 
     run(test)
 

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
+from gati_client.answers import BEYOND
 from gati_client.cli.frame import configuration, connect, current, say
 from gati_client.errors import Denied, NotFound, Usage
 from gati_client.names import LEVELS
@@ -93,12 +94,44 @@ async def reaching(text: str, *, publishing: bool = False) -> AsyncIterator[tupl
         reference = name.digest or (tag_of(name.version) if name.version else None)
         try:
             yield client, Target(repository, reference, by_digest=name.digest is not None)
+        except Denied as error:
+            if publishing and error.remedy == BEYOND and "namespaces" in await client.features():
+                space = repository.rpartition("/")[0]
+                raise Denied(
+                    f"{client.host} does not let you publish to {repository}",
+                    remedy=f"gati namespace get {space} tells whether it is there; its admins give the role publisher",
+                ) from None
+            raise
         except NotFound as error:
             if error.code == "NAME_UNKNOWN":
                 raise NotFound(f"{client.host} has no {repository} that you may see", remedy=error.remedy) from None
             if reference is not None and not error.remedy:
                 error.remedy = f"gati version list {repository} shows those there are"
             raise
+
+
+@asynccontextmanager
+async def reaching_namespace(text: str) -> AsyncIterator[tuple[Client, str]]:
+    """A client for the usual registry, and the path of a namespace there."""
+    async with connect() as client:
+        path = await namespace_at(client, text)
+        try:
+            yield client, path
+        except NotFound as error:
+            if error.code != "NAME_UNKNOWN":
+                raise
+            raise NotFound(f"{client.host} has no namespace {path} that you may see", remedy=_way_in(path)) from None
+
+
+def _way_in(path: str) -> str:
+    """What to do where a namespace is not there, or is not shown."""
+    level, _, rest = path.partition("/")
+    owner = rest.partition("/")[0]
+    if level == "orgs" and owner:
+        return f"gati org create {owner} makes it where the name is free; else ask its owner for a role there"
+    if level == "users" and owner:
+        return f"check the name; if you mean an organization, gati org create {owner} makes it"
+    return "gati namespace list shows those that you may see"
 
 
 async def some(items: AsyncIterator[T], limit: int = 10_000) -> list[T]:

@@ -24,7 +24,7 @@ import inspect
 import json
 import os
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from datetime import datetime
 from pathlib import Path
@@ -102,15 +102,18 @@ _OPTIONS: dict[str, tuple[Any, Any]] = {
     "namespace": (str | None, _option("--namespace", help="Where bare names are.", envvar="GATI_NAMESPACE")),
     "token": (str | None, _option("--token", help="An API key or token, for this once.", envvar="GATI_TOKEN")),
     "output": (Output | None, _option("--output", "-o", help="How results are written.")),
-    "filter": (list[str] | None, _option("--filter", help="Only rows with FIELD=TEXT, or FIELD~PART.")),
-    "selector": (str | None, _option("--selector", help="Only what has the labels KEY=VALUE,…")),
-    "label": (list[str] | None, _option("--label", help="A label KEY=VALUE to set.")),
+    "filter": (
+        list[str] | None,
+        _option("--filter", metavar="FIELD=TEXT", help="Only rows with that, or FIELD~PART."),
+    ),
+    "selector": (str | None, _option("--selector", metavar="KEY=VALUE,…", help="Only what has these labels.")),
+    "label": (list[str] | None, _option("--label", metavar="KEY=VALUE", help="A label to set.")),
     "yes": (bool | None, _option("--yes", "-y", help="Answer every question with yes.")),
     "force": (bool | None, _option("--force", help="Also where that overwrites or breaks something.")),
     "debug": (bool | None, _option("--debug", help="Show requests, and where errors come from.")),
     "quiet": (bool | None, _option("--quiet", "-q", help="Results and errors alone.")),
     "verbose": (bool | None, _option("--verbose", "-v", help="Show requests.")),
-    "config": (Path | None, _option("--config", help="A file in place of the usual config.toml.")),
+    "config": (Path | None, _option("--config", metavar="FILE", help="A file in place of the usual config.toml.")),
 }
 COMMON = "common_"
 """How the names of the common options begin, among a command's own."""
@@ -234,6 +237,13 @@ def confirm(question: str) -> None:
     if not sys.stdin.isatty():
         raise Usage(f"{question} There is no terminal to ask on", remedy="say --yes")
     typer.confirm(question, abort=True, err=True)
+
+
+async def sure(question: str, look: Callable[[], Awaitable[object]]) -> None:
+    """As `confirm`; a question about what is not there is not asked: `look` says that first."""
+    if not current().yes:
+        await look()
+        confirm(question)
 
 
 def emit(value: Any, columns: Sequence[str] = (), *, wide: Sequence[str] = (), choosing: bool = True,

@@ -33,7 +33,7 @@ async def init(
     answers: Annotated[
         Path | None, typer.Option("--answers", help="A file (JSON, TOML, YAML) with answers, by name.")
     ] = None,
-    set_: Annotated[list[str] | None, typer.Option("--set", help="One answer, NAME=VALUE.")] = None,
+    set_: Annotated[list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="One answer.")] = None,
     update: Annotated[
         bool, typer.Option("--update", help="Merge what a newer version of the project's template changed.")
     ] = False,

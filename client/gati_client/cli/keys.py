@@ -25,7 +25,7 @@ async def create(
     ] = None,
     path: Annotated[str, typer.Option(help="The namespace or repository that it is bound to.")] = "",
     days: Annotated[int | None, typer.Option(min=1, help="How long it lives; for ever, if absent.")] = None,
-    account: Annotated[str, typer.Option(help="One of your robots.")] = "",
+    account: Annotated[str, typer.Option(help="For one of your robots; for yourself, if absent.")] = "",
 ) -> None:
     """Make an API key. Its secret is shown now and never again."""
     from gati_client.models import NewKey
@@ -38,7 +38,7 @@ async def create(
 
 
 @key.command("list")
-async def list_(account: Annotated[str, typer.Option(help="One of your robots.")] = "") -> None:
+async def list_(account: Annotated[str, typer.Option(help="Those of one of your robots.")] = "") -> None:
     """Your API keys, without their secrets."""
     async with connect() as client:
         emit(await some(client.keys.list(account or None)), _COLUMNS, wide=("account", "created_at"))

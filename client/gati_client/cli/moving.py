@@ -45,7 +45,7 @@ async def copy(
 
 @app.command()
 async def export(
-    names: Annotated[list[str], typer.Argument(metavar="NAME@VERSION...", help="What to export, of one repository.")],
+    names: Annotated[list[str], typer.Argument(metavar="NAME@VERSION", help="What to export, of one repository.")],
     to: Annotated[Path, typer.Option(help="The folder; made if it is not there.")],
 ) -> None:
     """Write artifacts into an OCI layout, a folder that other tools read too."""

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from gati_client.cli.api import moment, namespace_at, some
-from gati_client.cli.frame import App, confirm, connect, current, emit, say
+from gati_client.cli.api import moment, namespace_at, reaching_namespace, some
+from gati_client.cli.frame import App, connect, current, emit, say, sure
 from gati_client.errors import Usage
 
 if TYPE_CHECKING:
@@ -36,15 +36,15 @@ async def create(
     from gati_client.models import NamespaceChange
 
     change = NamespaceChange(visibility=visibility, description=description, labels=current().labels)
-    async with connect() as client:
-        emit(await client.namespaces.put(await namespace_at(client, path), change), (*_COLUMNS, "owner", "labels"))
+    async with reaching_namespace(path) as (client, where):
+        emit(await client.namespaces.put(where, change), (*_COLUMNS, "owner", "labels"))
 
 
 @namespace.command()
 async def get(path: Path) -> None:
     """A namespace."""
-    async with connect() as client:
-        emit(await client.namespaces.get(await namespace_at(client, path)), (*_COLUMNS, "owner", "labels", "verified"))
+    async with reaching_namespace(path) as (client, where):
+        emit(await client.namespaces.get(where), (*_COLUMNS, "owner", "labels", "verified"))
 
 
 @namespace.command("list")
@@ -69,9 +69,9 @@ async def _below(found: AsyncIterator[NamespaceItem], path: str) -> AsyncIterato
 @namespace.command()
 async def delete(path: Path) -> None:
     """Remove an empty namespace with all that is set at it."""
-    confirm(f"Delete the namespace {path}?")
-    async with connect() as client:
-        await client.namespaces.delete(await namespace_at(client, path))
+    async with reaching_namespace(path) as (client, where):
+        await sure(f"Delete the namespace {path}?", lambda: client.namespaces.get(where))
+        await client.namespaces.delete(where)
     say(f"{path} is removed")
 
 
@@ -86,8 +86,7 @@ async def audit(
     until: Annotated[datetime | None, typer.Option(help="Until then.")] = None,
 ) -> None:
     """Who did what in a namespace and below, newest first."""
-    async with connect() as client:
-        where = await namespace_at(client, path)
+    async with reaching_namespace(path) as (client, where):
         found = client.audit.entries(
             namespace=where,
             actor=actor,
@@ -113,8 +112,7 @@ async def members(
     from gati_client.models import MemberChange
 
     roles = [_role(text) for text in give or []]
-    async with connect() as client:
-        where = await namespace_at(client, path)
+    async with reaching_namespace(path) as (client, where):
         for (kind, name), role in roles:
             await client.namespaces.put_member(where, kind, name, MemberChange(role=role))
         for text in remove or []:
@@ -138,8 +136,7 @@ async def policy(
         raise Usage("which policy?", remedy=f"write gati namespace policy {path} NAME")
     from gati_client.models import PolicyChange
 
-    async with connect() as client:
-        where = await namespace_at(client, path)
+    async with reaching_namespace(path) as (client, where):
         if name is not None and remove:
             await client.namespaces.delete_policy(where, name)
         elif name is not None and (enforcement or body):
@@ -149,24 +146,20 @@ async def policy(
         emit([each for each in found if remove or name in (None, each.name)], ("name", "enforcement", "path", "body"))
 
 
-Limit = Annotated[int | None, typer.Option(min=-1, help="-1: none.")]
-
-
 @namespace.command()
 async def quota(
     path: Path,
-    bytes_: Annotated[int | None, typer.Option("--bytes", min=-1, help="-1: none.")] = None,
-    artifacts: Limit = None,
-    bandwidth: Limit = None,
-    calls: Limit = None,
+    bytes_: Annotated[int | None, typer.Option("--bytes", min=-1, help="Bytes in all; -1: no limit.")] = None,
+    artifacts: Annotated[int | None, typer.Option(min=-1, help="How many artifacts; -1: no limit.")] = None,
+    bandwidth: Annotated[int | None, typer.Option(min=-1, help="Bytes a month; -1: no limit.")] = None,
+    calls: Annotated[int | None, typer.Option(min=-1, help="Calls of the API a month; -1: no limit.")] = None,
     reset: Annotated[bool, typer.Option("--reset", help="Go back to the default limits.")] = False,
 ) -> None:
     """Limits of a namespace and what is used of them; with options they are set, those left out to the default."""
     from gati_client.models import QuotaChange
 
     limits = (bytes_, artifacts, bandwidth, calls)
-    async with connect() as client:
-        where = await namespace_at(client, path)
+    async with reaching_namespace(path) as (client, where):
         if reset:
             await client.namespaces.delete_quota(where)
         elif any(limit is not None for limit in limits):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from gati_client.cli.api import some
-from gati_client.cli.frame import App, confirm, connect, emit, say
+from gati_client.cli.frame import App, connect, emit, say, sure
 
 app = App()
 org = App(help="Organizations, their members and teams.")
@@ -51,8 +51,8 @@ async def get(name: Organization) -> None:
 @org.command()
 async def delete(name: Organization) -> None:
     """Delete an organization; its name stays taken."""
-    confirm(f"Delete the organization {name}?")
     async with connect() as client:
+        await sure(f"Delete the organization {name}?", lambda: client.orgs.get(name))
         await client.orgs.delete(name)
     say(f"{name} is deleted")
 

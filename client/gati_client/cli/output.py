@@ -1,6 +1,6 @@
-"""How results look: fields and tables, folded and coloured on a terminal, aligned for other programs.
+"""How results look: fields and tables, aligned; folded between words on a terminal that is narrow.
 
-Rich is for terminals alone: it takes longer to import than what else a script's call does.
+Rich is for bars of progress alone: it takes longer to import than what else a call does.
 """
 
 from __future__ import annotations
@@ -8,9 +8,10 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -47,32 +48,60 @@ def cell(value: Any) -> str:
 
 
 def show(rows: Sequence[Sequence[str]], header: Sequence[str] = ()) -> None:
-    """A table. Without a header, the first column says what the second is."""
-    if not (sys.stdout.isatty() or os.environ.get("FORCE_COLOR")):
-        _align([header, *rows] if header else rows)
-        return
-    from rich.table import Table
-    from rich.text import Text
+    """A table. Without a header, the first column says what the second is.
 
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold", show_header=bool(header))
-    for name in header:
-        table.add_column(name, overflow="fold")
-    if not header:
-        table.add_column(style="bold", no_wrap=True)
-        table.add_column(overflow="fold")
-    for row in rows:
-        table.add_row(*map(Text, row))
-    console().print(table, soft_wrap=False)
+    On a terminal that is too narrow cells of several words go on in further lines. No word is broken: names, digests
+    and addresses can be copied, and a line that is still too long is the terminal's to wrap. Other programs get every
+    row in one line.
+    """
+    lines = [header, *rows] if header else rows
+    terminal = sys.stdout.isatty()
+    if terminal:
+        lines = _folded(lines, shutil.get_terminal_size().columns)
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    bold = (terminal or os.environ.get("FORCE_COLOR")) and not plain
+    _align(lines, ("row" if header else "column") if bold else "")
 
 
-def _align(rows: Sequence[Sequence[str]]) -> None:
-    """A table for other programs: nothing is folded, no line ends with blanks."""
+_LEAST = 16  # places that a column of several words keeps
+
+
+def _folded(rows: Sequence[Sequence[str]], room: int) -> Sequence[Sequence[str]]:
+    """Cells with line ends in them, so that the rows take so many places if that can be."""
+    columns = list(zip(*rows, strict=True))
+    widths = [max(_width(line) for cell in column for line in cell.split("\n")) for column in columns]
+    over = sum(widths) + 2 * (len(widths) - 1) - room
+    if over <= 0:
+        return rows
+    yielding = [number for number, column in enumerate(columns) if any(" " in cell for cell in column)]
+    while over > 0 and yielding:
+        widest = max(yielding, key=widths.__getitem__)
+        if widths[widest] <= _LEAST:
+            break
+        widths[widest], over = widths[widest] - 1, over - 1
+    return [
+        [_wrapped(cell, widths[number]) if number in yielding else cell for number, cell in enumerate(row)]
+        for row in rows
+    ]
+
+
+def _wrapped(text: str, width: int) -> str:
+    import textwrap
+
+    wrap = functools.partial(textwrap.wrap, width=width, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(line for part in text.split("\n") for line in wrap(part) or [""])
+
+
+def _align(rows: Sequence[Sequence[str]], bold: Literal["row", "column", ""]) -> None:
+    """Columns that begin at the same place, the first row or column bold; no line ends with blanks."""
     lines = [[text.split("\n") for text in row] for row in rows]
     widths = [max(map(_width, itertools.chain(*column))) for column in zip(*lines, strict=True)]
-    for row in lines:
+    for number, row in enumerate(lines):
         for parts in itertools.zip_longest(*row, fillvalue=""):
-            padded = (part + " " * (width - _width(part)) for part, width in zip(parts, widths, strict=True))
-            sys.stdout.write("  ".join(padded).rstrip() + "\n")
+            padded = [part + " " * (width - _width(part)) for part, width in zip(parts, widths, strict=True)]
+            line = "  ".join(padded).rstrip()
+            end = len(parts[0]) if bold == "column" else len(line) if bold and not number else 0
+            sys.stdout.write(f"\x1b[1m{line[:end]}\x1b[0m{line[end:]}\n" if end else f"{line}\n")
 
 
 def _width(text: str) -> int:

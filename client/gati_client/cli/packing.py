@@ -20,7 +20,7 @@ cache = App(help="What was downloaded, shared by all projects.")
 app.add_typer(cache, name="cache")
 
 Folder = Annotated[Path, typer.Argument(help="The folder of the artifact, or its gati-<kind>.json.")]
-AllowSecret = Annotated[bool, typer.Option("--allow-secret", help="Also where something looks like a secret.")]
+AllowSecret = Annotated[bool, typer.Option("--allow-secret", help="Go on even if something looks like a secret.")]
 
 
 @app.command()

@@ -26,8 +26,8 @@ app.add_typer(deps, name="deps")
 lock = App(help="gati.lock, from and to the locks of other ecosystems.")
 app.add_typer(lock, name="lock")
 
-Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Such as @acme/mail, or @acme/mail@^1.2.")]
-Some = Annotated[list[str] | None, typer.Argument(metavar="[NAME...]", help="Which ones; all, if absent.")]
+Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Such as @acme/mail, or @acme/mail@^1.2.")]
+Some = Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Which ones; all, if absent.")]
 Dev = Annotated[bool, typer.Option("--dev", help="Only for who works on the project.")]
 Strategy = Literal["highest", "lowest", "newest", "most-downloaded", "locked-first", "manual"]
 _COLUMNS = ("name", "version", "digest")

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from gati_client.cli.frame import COMMON, App
+from gati_client.cli.tree import metavar
 
 EXIT_CODES = (
     (0, "done"),
@@ -101,14 +102,14 @@ def _options(command: Any) -> list[Any]:
 def _usage(words: str, command: Any) -> str:
     parts = [words]
     for param in _arguments(command):
-        name = param.name.upper() + ("..." if param.nargs == -1 else "")
+        name = metavar(param) + ("..." if param.nargs == -1 else "")
         parts.append(name if param.required else f"[{name}]")
     return " ".join([*parts, *(["[OPTIONS]"] if _options(command) else [])])
 
 
 def _spelling(option: Any) -> str:
     names = ", ".join([*option.opts, *option.secondary_opts])
-    return names if option.is_flag else f"{names} {option.name.removeprefix(COMMON).upper()}"
+    return names if option.is_flag else f"{names} {metavar(option)}"
 
 
 def _common() -> list[Any]:
@@ -132,7 +133,7 @@ def as_markdown() -> str:
         "",
         "| option | |",
         "|---|---|",
-        *(f"| `{_spelling(option)}` | {_cell(option.help)} |" for option in _common()),
+        *(f"| `{_cell(_spelling(option))}` | {_cell(option.help)} |" for option in _common()),
         "",
         "## Exit codes and environment",
         "",
@@ -150,10 +151,10 @@ def as_markdown() -> str:
             chapter = first
             lines += ["", f"## {chapter}"]
         lines += ["", f"### `{_usage(words, command)}`", "", command.help or ""]
-        rows = [(f"`{param.name.upper()}`", param.help) for param in _arguments(command) if param.help]
+        rows = [(f"`{metavar(param)}`", param.help) for param in _arguments(command) if param.help]
         rows += [(f"`{_spelling(option)}`", option.help) for option in _options(command)]
         if rows:
-            lines += ["", "| | |", "|---|---|", *(f"| {name} | {_cell(text)} |" for name, text in rows)]
+            lines += ["", "| | |", "|---|---|", *(f"| {_cell(name)} | {_cell(text)} |" for name, text in rows)]
     return "\n".join(lines) + "\n"
 
 

@@ -30,22 +30,27 @@ def add(
     insecure: Annotated[bool, typer.Option("--insecure", help="Allow plain HTTP beyond this machine.")] = False,
 ) -> None:
     """Give a registry a name. The first one becomes the default."""
-    known = configuration()
-    if name in known.registries and not current().force:
-        raise Conflict(f"{name} is {known.registries[name].url}", remedy="say --force to replace it")
     registry_url(url, insecure=insecure)  # says what is wrong with it now, not at its first use
-    registries = {**known.registries, name: config.Registry(url, insecure)}
-    config.save(dataclasses.replace(known, registries=registries, default=known.default or name), current().config)
+
+    def added(known: config.Config) -> config.Config:
+        if name in known.registries and not current().force:
+            raise Conflict(f"{name} is {known.registries[name].url}", remedy="say --force to replace it")
+        registries = {**known.registries, name: config.Registry(url, insecure)}
+        return dataclasses.replace(known, registries=registries, default=known.default or name)
+
+    config.change(added, current().config, new=True)
     say(f"{name} is {url}")
 
 
 @registry.command()
 def use(name: Named) -> None:
     """Make a registry the default."""
-    known = configuration()
-    if name not in known.registries:
-        raise NotFound(f"there is no registry {name}", remedy="gati registry list shows those there are")
-    config.save(dataclasses.replace(known, default=name), current().config)
+
+    def used(known: config.Config) -> config.Config:
+        _check(name, known)
+        return dataclasses.replace(known, default=name)
+
+    config.change(used, current().config)
     say(f"{name} is the default now")
 
 
@@ -66,12 +71,20 @@ def list_() -> None:
 @registry.command()
 def remove(name: Named) -> None:
     """Forget a registry; logins stay."""
-    known = configuration()
+
+    def removed(known: config.Config) -> config.Config:
+        _check(name, known)
+        registries = {key: entry for key, entry in known.registries.items() if key != name}
+        return dataclasses.replace(
+            known, registries=registries, default=None if known.default == name else known.default
+        )
+
+    config.change(removed, current().config)
+
+
+def _check(name: str, known: config.Config) -> None:
     if name not in known.registries:
         raise NotFound(f"there is no registry {name}", remedy="gati registry list shows those there are")
-    registries = {key: entry for key, entry in known.registries.items() if key != name}
-    default = None if known.default == name else known.default
-    config.save(dataclasses.replace(known, registries=registries, default=default), current().config)
 
 
 @registry.command()

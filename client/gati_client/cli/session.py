@@ -40,8 +40,8 @@ async def login(
 ) -> None:
     """Log in, for gati, docker and oras alike.
 
-    Without options in the browser: a code is shown that you confirm there. The login is kept where docker keeps its
-    own, in its credential helper if there is one.
+    Without options in the browser: a code is shown that you confirm there.
+    The login is kept where docker keeps its own, in its credential helper if there is one.
     """
     import asyncio
 

@@ -10,7 +10,7 @@ import typer
 
 from gati_client.cli.frame import App, current, emit, progress, say
 from gati_client.cli.project import connect_locked
-from gati_client.errors import NotFound
+from gati_client.errors import Integrity, NotFound
 
 if TYPE_CHECKING:
     from gati_client.snapshots import Snapshot
@@ -27,7 +27,8 @@ def create(
     version: Annotated[str | None, typer.Option("--version", help="Its version; made of the time by default.")] = None,
     description: Annotated[str, typer.Option("--description", help="What it is for.")] = "",
     env: Annotated[
-        list[str] | None, typer.Option("--env", help="Only names of environment variables like this (NODE_*).")
+        list[str] | None,
+        typer.Option("--env", metavar="PATTERN", help="Only names of environment variables like this (NODE_*)."),
     ] = None,
     no_env: Annotated[bool, typer.Option("--no-env", help="No names of environment variables.")] = False,
     project: InProject = Path(),
@@ -113,21 +114,26 @@ async def list_(
     from gati_client import snapshots
     from gati_client.cli.api import reaching
 
+    damaged: dict[str, Integrity] = {}
     if shared is None:
+        found, damaged = snapshots.kept(project)
         rows = [
             {
-                "name": found.name,
-                "version": found.version,
-                "artifacts": len(found.artifacts),
-                "description": found.document.get("description", ""),
+                "name": each.name,
+                "version": each.version,
+                "artifacts": len(each.artifacts),
+                "description": each.document.get("description", ""),
             }
-            for found in snapshots.kept(project)
+            for each in found
         ]
     else:
         async with reaching(shared) as (client, target):
             tags = [tag async for tag in client.artifacts.tags(target.repository)]
         rows = [{"name": target.repository, "version": tag.replace("_", "+")} for tag in tags if tag[:1].isdigit()]
     emit(rows, ("name", "version", *(("artifacts", "description") if shared is None else ())))
+    if damaged:
+        said = "; ".join(f"{name} is damaged: {error}" for name, error in damaged.items())
+        raise Integrity(said, remedy=f"remove its folder in {project / snapshots.FOLDER}")
 
 
 async def _found(wanted: str, folder: Path) -> Snapshot:

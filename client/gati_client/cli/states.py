@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gati_client.cli.api import moment, reaching
-from gati_client.cli.frame import App, confirm, emit, say
+from gati_client.cli.frame import App, emit, say, sure
 
 if TYPE_CHECKING:
     from gati_client.models import Version
@@ -24,10 +24,15 @@ Why = Annotated[str, typer.Option("--reason", help="Why.")]
 _COLUMNS = ("repository", "version", "state", "digest")
 
 
-async def _turned(name: str, said: str, turn: Callable[[Versions, str, str], Awaitable[Version]]) -> None:
-    """Change a version's state, and tell the new one."""
+async def _turned(
+    name: str, said: str, turn: Callable[[Versions, str, str], Awaitable[Version]], question: str = ""
+) -> None:
+    """Change a version's state, once the user says yes to the question if there is one, and tell the new one."""
     async with reaching(name) as (client, target):
-        found = await turn(client.versions, target.repository, target.version)
+        versions, where = client.versions, (target.repository, target.version)
+        if question:
+            await sure(question, lambda: versions.get(*where))
+        found = await turn(versions, *where)
         emit(found, _COLUMNS)
         say(f"{target.repository} {found.version or found.tag}: {said}")
 
@@ -35,8 +40,8 @@ async def _turned(name: str, said: str, turn: Callable[[Versions, str, str], Awa
 @app.command()
 async def unpublish(name: Versioned, reason: Why = "") -> None:
     """Take a version out of lists and searches; its digest can still be pulled."""
-    confirm(f"Unpublish {name}?")
-    await _turned(name, "no longer published", lambda versions, *where: versions.unpublish(*where, reason))
+    question = f"Unpublish {name}?"
+    await _turned(name, "no longer published", lambda versions, *where: versions.unpublish(*where, reason), question)
 
 
 @app.command()

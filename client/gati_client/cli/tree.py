@@ -11,6 +11,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
@@ -28,12 +29,38 @@ Make = Callable[[], Any]
 
 
 def _plainly(params: list[Any]) -> list[Any]:
-    """Options and arguments, `--help` among them, which are to be read by `Plain`."""
+    """Options and arguments, `--help` among them, which are to be read by `Plain` and shown by `metavar`."""
     for param in params:
         if param._runtime_param is None:
             descriptor = param.type_descriptor
             param._runtime_param = Plain(descriptor.parameter_info, descriptor.annotation, descriptor)
+            param.metavar = metavar(param)
+            if param.param_type_name == "argument":
+                param.display_type_rich = _no_type  # `NAME` alone, not `NAME <str>`
     return params
+
+
+def metavar(param: Any) -> str:
+    """What help shows for the value of an option or argument: what was declared, its choices, or a word; nothing for a
+    flag."""
+    if param.metavar is not None:
+        return str(param.metavar)
+    if getattr(param, "is_flag", False):
+        return ""
+    kind = param.type_descriptor.annotation
+    kind = get_args(kind)[0] if get_origin(kind) is list else kind
+    if get_origin(kind) is Literal:
+        return "|".join(get_args(kind))
+    if param.param_type_name == "option":
+        return _VALUES.get(kind) or str(max(param.opts, key=len)).lstrip("-").replace("-", "_").upper()
+    return str(param.name).upper()
+
+
+_VALUES = {int: "N", datetime: "TIME", Path: "PATH"}
+
+
+def _no_type(ctx: Any) -> None:
+    """No type at all."""
 
 
 class Command(TyperCommand):
@@ -42,6 +69,10 @@ class Command(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         """All of them."""
         return _plainly(super().get_params(ctx))
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """`[OPTIONS] NAME [FOLDER]`; Typer's `{NAME}` would look like something to type."""
+        return [piece.strip("{}").replace("}...", "...") for piece in super().collect_usage_pieces(ctx)]
 
 
 class Group(TyperGroup):

@@ -43,7 +43,7 @@ async def channels(name: Named) -> None:
 async def promote(
     name: Annotated[str, typer.Argument(metavar="NAME@VERSION", help="Which version, such as @acme/mail@1.2.0.")],
     channel: Annotated[str, typer.Argument(help="latest, stable, beta, alpha, canary, edge, nightly or your own.")],
-    expected: Annotated[str | None, typer.Option(help="Only if the channel names this digest until now.")] = None,
+    expected: Annotated[str | None, typer.Option(help="Only if the channel names this digest now.")] = None,
 ) -> None:
     """Let a channel name a version."""
     from gati_client.models import ChannelChange

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,16 @@ def test_what_is_written_leaves_the_rest(tmp_path: Path) -> None:
     assert found.erase("registry.example")
     assert not found.erase("registry.example")
     assert found.stored("other") == Credential("a", "b")
+
+
+def test_several_log_in_at_once(tmp_path: Path) -> None:
+    """Each has a lock of its own on the file, as processes have: no login is lost."""
+    hosts = [f"host{number}" for number in range(12)]
+    (tmp_path / "config.json").write_text(json.dumps({"auths": None, "detachKeys": "ctrl-x"}))
+    with ThreadPoolExecutor(len(hosts)) as threads:
+        list(threads.map(lambda host: DockerCredentials(folder=tmp_path).store(host, "ada", host), hosts))
+    written = json.loads((tmp_path / "config.json").read_text())
+    assert written == {"detachKeys": "ctrl-x", "auths": {host: auth(f"ada:{host}") for host in hosts}}
 
 
 @pytest.mark.parametrize(

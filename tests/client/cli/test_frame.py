@@ -53,6 +53,25 @@ def test_named_registries(alone: Client) -> None:
     assert written == {"registries": {"lab": {"url": "http://127.0.0.1:5002"}}}
 
 
+def test_several_add_registries_at_once(alone: Client) -> None:
+    """To a file that --config names and that is not there yet: none is lost, one of them is the default."""
+    file = alone.home / "new" / "gati.toml"
+    odd = alone.run("registry", "use", "lab", "--config", str(file))
+    assert (odd[0], str(file) in odd[2], file.parent.exists()) == (2, True, False), odd[2]
+    names = [f"lab{number}" for number in range(6)]
+    begun = [
+        subprocess.Popen(
+            [alone.program, "registry", "add", name, "127.0.0.1:5001", "--quiet", "--config", str(file)],
+            env=alone.environment(),
+        )
+        for name in names
+    ]
+    assert [each.wait(120) for each in begun] == [0] * len(names)
+    written = tomllib.loads(file.read_text())
+    assert sorted(written["registries"]) == names
+    assert written["default"] in names
+
+
 def test_columns_of_wide_letters_and_marks(alone: Client) -> None:
     """Other programs' columns begin at the same place of a terminal; no line ends with blanks."""
     for name in ("lab", "日本語", "cafe\u0301"):
@@ -64,6 +83,23 @@ def test_columns_of_wide_letters_and_marks(alone: Client) -> None:
         "日本語  127.0.0.1:5001  no",
     ]
     assert b"\x1b[1m" in at_terminal(alone, "registry", "list")
+
+
+@pytest.mark.parametrize("width", [30, 60, 90])
+def test_narrow_terminals(alone: Client, width: int) -> None:
+    """Words of a text go on in the next line; a name stays whole, be the line too long. A pipe gets it all in one."""
+    name, text = "development-setup-of-everybody", "what somebody needs who begins to work on the shop and its parts"
+    (alone.home / "gati.json").write_text("{}")
+    (alone.home / "gati.lock").write_text('{"version": 1, "root": {}, "packages": {}}')
+    alone("snapshot", "create", name, "--version", "1.0.0", "--description", text, "--no-env")
+    shown = at_terminal(alone, "snapshot", "list", COLUMNS=str(width), NO_COLOR="1").decode().splitlines()
+    first = shown[1].split()
+    assert first[:3] == [name, "1.0.0", "0"]
+    assert " ".join([*first[3:], *(line.strip() for line in shown[2:])]) == text
+    assert len(shown) > 2
+    least = len(f"{name}  VERSION  ARTIFACTS  ") + 16
+    assert max(map(len, shown)) <= max(width, least)
+    assert alone("snapshot", "list").splitlines()[1].endswith(text)
 
 
 def test_wrong_usage_is_one_line(alone: Client, tmp_path: Path) -> None:
@@ -103,6 +139,15 @@ def test_what_a_terminal_sees(alone: Client) -> None:
     assert b"http://127.0.0.1:5001" in plain
     assert "\x1b" not in alone("registry", "list")
     assert b"\x1b[" not in at_terminal(alone, "registry", "list", "-o", "json")
+
+
+def test_help_speaks_of_values(alone: Client) -> None:
+    """Not of Python's types: a flag takes nothing, a choice is written out; no braces look like something to type."""
+    page = alone("registry", "add", "--help")
+    assert "Usage: gati registry add [OPTIONS] NAME URL " in page
+    assert "table|wide|json|yaml" in page
+    for odd in ("<", "{", "bool"):
+        assert odd not in page
 
 
 def test_completion(alone: Client) -> None:

@@ -90,19 +90,23 @@ def test_in_a_browser(site: Registry, home: Path, user: str) -> None:
     command = [str(GATI), "registry", "login", "--no-browser"]
     gati = program(home, site)
     with subprocess.Popen(command, env=gati.environment(), cwd=home, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        line = process.stderr.readline()
-        found = re.search(r"code ([A-Z]{4}-[A-Z]{4}) at (http\S+)", line)
-        assert found, line
-        assert found[2].startswith(f"{site.url}/v2/_ext/identity/device?user_code=")
-        confirmed = httpx.post(
-            f"{site.url}/v2/_ext/identity/device/confirm",
-            json={"user_code": found[1], "decision": "approve"},
-            auth=(user, PASSWORD),
-        )
-        assert confirmed.status_code == 204, confirmed.text
-        said = process.stderr.read()
-        assert process.wait(60) == 0, said
+        try:
+            assert process.stderr is not None
+            line = process.stderr.readline()
+            found = re.search(r"code ([A-Z]{4}-[A-Z]{4}) at (http\S+)", line)
+            assert found, line
+            assert found[2].startswith(f"{site.url}/v2/_ext/identity/device?user_code=")
+            confirmed = httpx.post(
+                f"{site.url}/v2/_ext/identity/device/confirm",
+                json={"user_code": found[1], "decision": "approve"},
+                auth=(user, PASSWORD),
+                timeout=60,
+            )
+            assert confirmed.status_code == 204, confirmed.text
+            said = process.stderr.read()
+            assert process.wait(60) == 0, said
+        finally:
+            process.kill()  # it would wait for a confirmation that does not come any more
     assert "gati_" not in said
     me = json.loads(gati("whoami", "-o", "json"))
     assert (me["name"], me["method"]) == (user, "api-key")

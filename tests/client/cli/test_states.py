@@ -139,11 +139,12 @@ def test_validate(gati: Client, home: Path) -> None:
 
 
 def test_login_of_somebody_else(gati: Client, name: str, site: Registry, tmp_path: Path) -> None:
-    """What is not mine is denied, with exit code 4."""
+    """What is not mine is denied, with exit code 4 and a word about the role that it takes."""
     folder = tmp_path / "other"
     folder.mkdir()
     log_in(site, folder, sign_up(site))
-    assert program(folder, site).run("yank", f"{name}@1.2.3")[0] == 4
+    code, _, err = program(folder, site).run("yank", f"{name}@1.2.3")
+    assert (code, f"the role maintainer at {name}" in err) == (4, True), err
 
 
 def test_edit(gati: Client, name: str) -> None:

@@ -62,12 +62,20 @@ def test_what_is_not_there(gati: Client, shop: Client, site: Registry, user: str
     assert "check the name" in refused(shop, 3, "add", "nobody/nothing")
     assert "there are 1.2.3" in refused(shop, 5, "add", "log@^9")
     assert not (shop.cwd or Path()).joinpath("gati.json").exists()
-    assert "gati search" in refused(gati, 3, "namespace", "get", "nobody")
+    assert "gati org create nobody" in refused(gati, 3, "namespace", "get", "nobody")
+    assert "gati org create nobody" in refused(gati, 3, "namespace", "create", "@nobody/team")
+    lay(shop.home / "thing", "config", CONFIGS["config"])
+    assert "gati namespace get orgs/nobody" in refused(gati, 4, "publish", "thing", "--to", "@nobody/thing", "-q")
     assert "gati module create" in refused(gati, 2, "module", "publish", "nowhere")
     assert "gati search" in refused(gati, 3, "init", "x", "--template", f"users/{user}/nothing")
     # Who has logged in is not told to do that.
     assert "check the name" in refused(gati, 4, "init", "x", "--template", "library/nothing")
     assert "no address" in refused(gati, 2, "registry", "add", "odd", "ht!tp:/x y")
+    # Before a question about it is asked, which needs a terminal or --yes.
+    assert f"write users/{user}/log@1.2.3" in refused(gati, 2, "unpublish", "log")
+    assert "gati version list" in refused(gati, 3, "unpublish", "log@9.9.9")
+    assert "gati org create nobody" in refused(gati, 3, "namespace", "delete", "@nobody")
+    assert "nobody" in refused(gati, 3, "org", "delete", "nobody")
     assert "--yes" in refused(gati, 2, "namespace", "delete", f"users/{user}")
 
 
