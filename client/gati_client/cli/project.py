@@ -217,7 +217,12 @@ def lock_export(
 @deps.command("add")
 def deps_add(names: Names) -> None:
     """Let the artifact in this folder need others: NAME@RANGE."""
+    from gati_client.project import ranges
+
     wished = _wished(names)
+    for name, text in wished:
+        if not ranges.understood(text):
+            raise Usage(f"{name}: {text!r} is neither a range nor a channel", remedy="write ^1.2, ~1.2.3 or stable")
     _change(lambda entries: entries.update({name: text or "*" for name, text in wished}))
 
 

@@ -206,4 +206,4 @@ def _misused(error: Any) -> int:
         error.show()
         return 2
     where = error.ctx.command_path if getattr(error, "ctx", None) is not None else "gati"
-    return _failed(error.format_message().rstrip("."), f"see {where} --help", 2)
+    return _failed(error.format_message().replace("Value error, ", "").rstrip("."), f"see {where} --help", 2)

@@ -161,3 +161,13 @@ def test_deps_of_an_artifact(gati: Client) -> None:
     own("deps", "remove", "@acme/log")
     assert json.loads(own("deps", "list", "-o", "json")) == [{"name": "library/more", "range": "*"}]
     assert own.run("deps", "remove", "@acme/log")[0] == 3
+    for slip in ("^^1", "not a range", "1.2.3.4"):
+        assert own.run("deps", "add", f"lib.more@{slip}")[0] == 2
+    own("deps", "add", "lib.more@>=1 <3 || ^5", "lib.other@stable")
+
+
+def test_a_manifest_of_another_kind(gati: Client) -> None:
+    folder = lay(gati.home / "x", module("x", "1.0.0"))
+    code, _, err = gati.run("plugin", "publish", "--dry-run", str(folder / "gati-module.json"))
+    assert code == 2
+    assert "it is a module" in err
