@@ -161,9 +161,17 @@ async def diff(
             new = await _unpacked(after if whole else f"{same}@{after}", Path(name) / "b")
         found = diffs.compare(old, new)
         if patch:
-            sys.stdout.writelines(diffs.patch(old, new, found))
+            if current().output in ("json", "yaml"):
+                raise Usage("--patch writes a patch", remedy="leave it out, or --output")
+            lines = diffs.patch(old, new, found)
+            sys.stdout.writelines(map(_visible, lines) if sys.stdout.isatty() else lines)
         else:
             emit(found, ("change", "path", "before", "after"), none="no file differs")
+
+
+def _visible(line: str) -> str:
+    """A line of a stranger's file as a terminal may have it: control characters are written out."""
+    return "".join(each if each.isprintable() or each in "\t\n" else ascii(each)[1:-1] for each in line)
 
 
 async def _unpacked(text: str, folder: Path) -> Path:
