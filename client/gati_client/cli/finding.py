@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import typer
 
 from gati_client.cli.api import namespace_at
-from gati_client.cli.frame import App, connect, current, emit, say
+from gati_client.cli.frame import App, asking, connect, current, emit, say
 from gati_client.errors import GatiError, Usage, printable
 
 if TYPE_CHECKING:
@@ -222,7 +222,8 @@ async def _pick(client: Client, items: Sequence[Any]) -> None:
 
     for number, item in enumerate(items, 1):
         say(f"{number:3}  {item['repository']}")
-    text = typer.prompt("Which one (Enter: none)", default="", show_default=False, err=True).strip()
+    with asking():
+        text = typer.prompt("Which one (Enter: none)", default="", show_default=False, err=True).strip()
     if not text:
         return
     if not text.isdecimal() or not 1 <= int(text) <= len(items):

@@ -233,7 +233,21 @@ def confirm(question: str) -> None:
         return
     if not sys.stdin.isatty():
         raise Usage(f"{question} There is no terminal to ask on", remedy="say --yes")
-    typer.confirm(question, abort=True, err=True)
+    with asking():
+        typer.confirm(question, abort=True, err=True)
+
+
+@contextlib.contextmanager
+def asking() -> Iterator[None]:
+    """While somebody is asked something: Ctrl-C ends that at once. asyncio would only take a note of it, and cancel
+    when the answer has come."""
+    import signal
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def emit(value: Any, columns: Sequence[str] = (), *, wide: Sequence[str] = (), choosing: bool = True,

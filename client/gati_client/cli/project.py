@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from gati_client.cli.api import connect_named, reaching
-from gati_client.cli.frame import App, configuration, current, emit, progress, say
+from gati_client.cli.frame import App, asking, configuration, current, emit, progress, say
 from gati_client.cli.output import write
 from gati_client.errors import NotFound, Usage
 
@@ -341,4 +341,5 @@ def _approve(keys: Sequence[str]) -> bool:
         return False
     for key in keys:
         say(f"new: {key}")
-    return typer.confirm(f"Install {len(keys)} that nobody approved yet?", err=True)
+    with asking():
+        return typer.confirm(f"Install {len(keys)} that nobody approved yet?", err=True)
