@@ -155,7 +155,8 @@ async def searched(client: Client, query: Mapping[str, Any]) -> Any:
         Usage: the query is none; where it is wrong was shown.
     """
     if "search" not in await client.features():
-        raise GatiError(f"this needs the extension search, which {client.host} does not have")
+        raise GatiError(f"this needs the extension search, which {client.host} does not have",
+                        remedy="use a Gati registry with that extension enabled")  # fmt: skip
     pairs = [(name, each) for name, value in query.items() for each in (value if isinstance(value, list) else [value])]
     text = urlencode([(name, each) for name, each in pairs if each not in (None, "")])
     try:

@@ -270,12 +270,13 @@ def emit(value: Any, columns: Sequence[str] = (), *, wide: Sequence[str] = (), c
     if rows and choosing:
         plain = [row for row in plain if _chosen(row)]
     output = current().output
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     if output == "json":
-        sys.stdout.write(json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(plain, indent=2, ensure_ascii=not unicode) + "\n")
     elif output == "yaml":
         import yaml
 
-        sys.stdout.write(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
+        sys.stdout.write(yaml.safe_dump(plain, sort_keys=False, allow_unicode=unicode))
     elif rows:
         _table(plain, [*columns, *(wide if output == "wide" else ())] if columns else (), none)
     elif isinstance(plain, Mapping):

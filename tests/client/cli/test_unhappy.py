@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from gati_client.pack import archive
 from tests.client.cli.conftest import GATI, program, pushed
@@ -187,3 +188,18 @@ def test_nobody_reads(home: Path) -> None:
         shell = Client(Path("/bin/sh"), home, ("-c", f'"$0" "$@" {end}', str(GATI)))
         code, _, err = shell.run(*words)
         assert (code, err) == (0, "")
+
+
+def test_nobody_reads_why(home: Path) -> None:
+    """The exit code is the same where standard error is closed."""
+    shell = Client(Path("/bin/sh"), home, ("-c", '"$0" registry use nowhere 2>&-', str(GATI)))
+    assert shell.run()[:2] == (3, "")
+
+
+def test_an_encoding_that_lacks_letters(home: Path) -> None:
+    """JSON and YAML hold them as these have it, words for people as it goes."""
+    lay(home / "x", "library", {**CONFIGS["library"], "dependencies": {"x": "Grüße"}})
+    own = Client(GATI, home, env={"PYTHONIOENCODING": "ascii"}, cwd=home / "x")
+    assert "Gr\\xfc\\xdfe" in own("deps", "list")
+    for form in ("json", "yaml"):
+        assert yaml.safe_load(own("deps", "list", "-o", form)) == [{"name": "x", "range": "Grüße"}]
