@@ -203,3 +203,19 @@ def test_an_encoding_that_lacks_letters(home: Path) -> None:
     assert "Gr\\xfc\\xdfe" in own("deps", "list")
     for form in ("json", "yaml"):
         assert yaml.safe_load(own("deps", "list", "-o", form)) == [{"name": "x", "range": "Grüße"}]
+
+
+def test_proxies_and_authorities_that_are_none(site: Registry, home: Path) -> None:
+    """The variable is named, and no password of a proxy; this machine's registry is asked without one."""
+    (home / "junk.pem").write_text("no certificate\n")
+    port = free_port()
+    own = program(home, SSL_CERT_FILE=str(home / "junk.pem"), GATI_REGISTRY=f"https://127.0.0.1:{port}")
+    assert "SSL_CERT_FILE: " in refused(own, 2, "info", "x")
+    code, out, _ = own.run("doctor")
+    assert code == 1
+    assert "SSL_CERT_FILE: " in out
+    own = program(home, HTTPS_PROXY="socks9://u:a-secret@proxy.example", GATI_REGISTRY="registry.example")
+    said = refused(own, 2, "info", "x")
+    assert "HTTPS_PROXY" in said
+    assert "secret" not in said
+    assert "answers within" in program(home, site, HTTP_PROXY=f"http://127.0.0.1:{port}")("doctor")
