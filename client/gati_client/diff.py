@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -76,4 +77,4 @@ def _lines(path: Path) -> list[str] | None:
         text = path.read_bytes().decode()
     except UnicodeDecodeError:
         return None
-    return None if "\0" in text else text.splitlines(keepends=True)
+    return None if "\0" in text else list(io.StringIO(text, newline="\n"))  # lines as patch knows them

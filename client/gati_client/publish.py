@@ -130,6 +130,8 @@ def manifest_of(folder: Path, kind: str | None = None) -> tuple[str, Path]:
             raise Usage(f"there is no folder {folder}", remedy=f"gati {kind or '<kind>'} create NAME makes one")
         raise Usage(f"{folder} holds no gati-{kind or '<kind>'}.json",
                     remedy=f"gati {kind or '<kind>'} create NAME makes one")  # fmt: skip
+    if kind is not None and matching[0][0] != kind:
+        raise Usage(f"{matching[0][1]} is no {kind}", remedy=f"it is a {matching[0][0]}")
     if len(matching) > 1:
         raise Usage(f"{folder} holds manifests of several kinds: {', '.join(found for found, _ in matching)}",
                     remedy=f"say which: gati {matching[0][0]} publish")  # fmt: skip

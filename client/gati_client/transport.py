@@ -487,22 +487,37 @@ class Transport:
             from gati_client.wire import Wire
 
             proxied = self._proxied
-            client = self._clients[scheme] = httpx.AsyncClient(
-                # This machine's own servers are not behind its proxy.
-                transport=None if proxied else Wire(context, self._connections),
-                verify=context or False,
-                trust_env=proxied,
-                timeout=httpx.Timeout(patience.piece, connect=patience.connect, pool=None),
-                limits=httpx.Limits(max_connections=self._connections, max_keepalive_connections=self._connections),
-                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-                headers=_HEADERS,
-            )
+            try:
+                client = self._clients[scheme] = httpx.AsyncClient(
+                    # This machine's own servers are not behind its proxy.
+                    transport=None if proxied else Wire(context, self._connections),
+                    verify=context or False,
+                    trust_env=proxied,
+                    timeout=httpx.Timeout(patience.piece, connect=patience.connect, pool=None),
+                    limits=httpx.Limits(max_connections=self._connections, max_keepalive_connections=self._connections),
+                    cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                    headers=_HEADERS,
+                )
+            except (ValueError, ImportError, httpx.InvalidURL):
+                # Its address may hold a password, and is not repeated.
+                raise Usage("a proxy in the environment is none that can be used",
+                            remedy="let HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name http:// or https:// ones"
+                            ) from None  # fmt: skip
         return client
 
     def _trusted(self) -> ssl.SSLContext:
         if self._context is None:
             self._context = _authorities()
         return self._context
+
+    async def greet(self) -> httpx.Response:
+        """What the registry says to somebody without credentials who asks for its front door.
+
+        Raises:
+            Usage: the environment's proxies or authorities are none.
+            httpx.HTTPError: it did not answer.
+        """
+        return await self._client(self.origin.scheme).get(f"{self.url}/v2/", timeout=20)
 
     async def pause(self, turn: int, retry_after: str | None = None) -> None:
         """Wait longer from turn to turn, or as long as the server says, within reason."""
@@ -592,7 +607,11 @@ def _seconds(retry_after: str | None) -> float:
 
 def _authorities() -> ssl.SSLContext:
     """Whom to trust: SSL_CERT_FILE or SSL_CERT_DIR, else what the machine trusts, else what came with httpx."""
-    context = ssl.create_default_context()  # OpenSSL reads the two variables itself
+    context = ssl.create_default_context()  # OpenSSL reads the two variables itself, and says nothing if it cannot
+    named = os.environ.get("SSL_CERT_FILE")
+    if named and not context.cert_store_stats()["x509"]:
+        raise Usage(f"SSL_CERT_FILE: {named} holds no certificate that can be read",
+                    remedy="name a file of PEM certificates, or unset it")  # fmt: skip
     paths = ssl.get_default_verify_paths()
     if not any(path and os.path.exists(path) for path in (paths.cafile, paths.capath)):
         import certifi

@@ -58,7 +58,9 @@ def at(*path: str) -> Callable[[dict[str, Any], Any], None]:
 
 APP, LOG = ("packages", "orgs/acme/app@1.2.0"), ("packages", "users/bob/log@2.0.0+b1")
 TAMPERED: list[tuple[tuple[str, ...], Any, str]] = [
-    (("version",), 2, "version is 2"),
+    (("version",), 0, "version is 0"),
+    (("version",), 2, "is of version 2"),
+    (("root", "dependencies"), {"orgs/../app": "^1.0.0"}, "gati.lock is refused: 'orgs/../app' is no name"),
     (("packages",), [], "objects"),
     (("root",), 1, "objects"),
     (("root", "dependencies"), {"a": 1}, "texts"),
@@ -92,6 +94,14 @@ def test_tampered(tmp_path: Path, path: tuple[str, ...], value: Any, words: str)
         locks.load(tmp_path)
     assert words in str(raised.value), raised.value
     assert raised.value.exit_code == 6
+
+
+def test_of_a_later_gati(tmp_path: Path) -> None:
+    """Nobody is told to throw it away."""
+    (tmp_path / "gati.lock").write_text(json.dumps({**LOCK.document(), "version": 2}))
+    with pytest.raises(Integrity) as caught:
+        locks.load(tmp_path)
+    assert caught.value.remedy == "use a newer gati"
 
 
 def test_texts_that_are_none(tmp_path: Path) -> None:

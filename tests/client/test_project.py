@@ -109,6 +109,17 @@ async def test_what_does_not_fit_changes_nothing(workshop: Workshop) -> None:
     assert {path.name: path.read_bytes() for path in project.folder.iterdir()} == before
 
 
+async def test_another_range_by_the_short_name(workshop: Workshop) -> None:
+    for version in ("1.0.0", "2.0.0"):
+        await workshop.publish("library/moved", version)
+        await workshop.publish("orgs/short/moved", version)
+    project = workshop.project("app")
+    await project.add(["moved@1.0.0", "@short/moved@1.0.0"])
+    await project.add(["moved@2.0.0", "short/moved@2.0.0"])
+    assert asked(project) == {"library/moved": "2.0.0", "orgs/short/moved": "2.0.0"}
+    assert set(locks.load(project.folder).packages) == {"library/moved@2.0.0", "orgs/short/moved@2.0.0"}
+
+
 async def test_a_prerelease_alone(workshop: Workshop) -> None:
     await workshop.publish("orgs/early/x", "1.0.0-beta.1")
     project = workshop.project("app")

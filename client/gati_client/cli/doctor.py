@@ -98,10 +98,9 @@ async def _reached(client: Client) -> tuple[Line, Line | None]:
     import httpx
 
     try:
-        async with httpx.AsyncClient(timeout=20) as http:
-            began = time.monotonic()
-            answer = await http.get(f"{client.transport.url}/v2/")
-            took = time.monotonic() - began
+        began = time.monotonic()
+        answer = await client.transport.greet()
+        took = time.monotonic() - began
     except httpx.HTTPError as error:
         return Line("connection", "failed", f"{client.transport.url}: {error}", _remedy(str(error))), None
     if answer.status_code not in (200, 401):

@@ -13,7 +13,7 @@ from urllib.parse import urlencode
 import typer
 
 from gati_client.cli.api import namespace_at
-from gati_client.cli.frame import App, connect, current, emit, say
+from gati_client.cli.frame import App, asking, connect, current, emit, say
 from gati_client.errors import GatiError, Usage, printable
 
 if TYPE_CHECKING:
@@ -155,7 +155,8 @@ async def searched(client: Client, query: Mapping[str, Any]) -> Any:
         Usage: the query is none; where it is wrong was shown.
     """
     if "search" not in await client.features():
-        raise GatiError(f"this needs the extension search, which {client.host} does not have")
+        raise GatiError(f"this needs the extension search, which {client.host} does not have",
+                        remedy="use a Gati registry with that extension enabled")  # fmt: skip
     pairs = [(name, each) for name, value in query.items() for each in (value if isinstance(value, list) else [value])]
     text = urlencode([(name, each) for name, each in pairs if each not in (None, "")])
     try:
@@ -222,7 +223,8 @@ async def _pick(client: Client, items: Sequence[Any]) -> None:
 
     for number, item in enumerate(items, 1):
         say(f"{number:3}  {item['repository']}")
-    text = typer.prompt("Which one (Enter: none)", default="", show_default=False, err=True).strip()
+    with asking():
+        text = typer.prompt("Which one (Enter: none)", default="", show_default=False, err=True).strip()
     if not text:
         return
     if not text.isdecimal() or not 1 <= int(text) <= len(items):

@@ -236,7 +236,21 @@ def confirm(question: str) -> None:
         return
     if not sys.stdin.isatty():
         raise Usage(f"{question} There is no terminal to ask on", remedy="say --yes")
-    typer.confirm(question, abort=True, err=True)
+    with asking():
+        typer.confirm(question, abort=True, err=True)
+
+
+@contextlib.contextmanager
+def asking() -> Iterator[None]:
+    """While somebody is asked something: Ctrl-C ends that at once. asyncio would only take a note of it, and cancel
+    when the answer has come."""
+    import signal
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 async def sure(question: str, look: Callable[[], Awaitable[object]]) -> None:
@@ -266,12 +280,13 @@ def emit(value: Any, columns: Sequence[str] = (), *, wide: Sequence[str] = (), c
     if rows and choosing:
         plain = [row for row in plain if _chosen(row)]
     output = current().output
+    unicode = (sys.stdout.encoding or "").lower().startswith("utf")
     if output == "json":
-        sys.stdout.write(json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
+        sys.stdout.write(json.dumps(plain, indent=2, ensure_ascii=not unicode) + "\n")
     elif output == "yaml":
         import yaml
 
-        sys.stdout.write(yaml.safe_dump(plain, sort_keys=False, allow_unicode=True))
+        sys.stdout.write(yaml.safe_dump(plain, sort_keys=False, allow_unicode=unicode))
     elif rows:
         _table(plain, [*columns, *(wide if output == "wide" else ())] if columns else (), none)
     elif isinstance(plain, Mapping):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gati_client.cli.frame import App, current, emit, progress, say
+from gati_client.cli.frame import App, asking, current, emit, progress, say
 from gati_client.cli.output import console
 from gati_client.errors import Conflict, Usage
 
@@ -193,13 +193,14 @@ def _ask(variable: Variable, default: Any, wrong: str) -> str | None:
     hint = f" [{show(default)}]" if default not in (None, "") and variable.type != "secret" else ""
     if variable.type == "boolean":
         hint = " [Y/n]" if default else " [y/N]"
-    text: str = typer.prompt(
-        f"{variable.name}{several}{hint}",
-        default="",
-        show_default=False,
-        hide_input=variable.type == "secret",
-        err=True,
-    )
+    with asking():
+        text: str = typer.prompt(
+            f"{variable.name}{several}{hint}",
+            default="",
+            show_default=False,
+            hide_input=variable.type == "secret",
+            err=True,
+        )
     return text or None
 
 
@@ -217,4 +218,5 @@ def _consent(commands: list[list[str]], allowed: bool) -> bool:
     if current().yes or not sys.stdin.isatty():
         say("they are not run; --allow-hooks would")
         return False
-    return typer.confirm("Run these commands?", default=False, err=True)
+    with asking():
+        return typer.confirm("Run these commands?", default=False, err=True)

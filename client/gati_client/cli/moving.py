@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -28,8 +29,11 @@ async def copy(
         hosts = {Name.parse(name).registry for name in (source, target)}
         if len(hosts - {None}) > 1:
             raise Usage("two registries, and one token", remedy="say --registry HOST for the one that it is of")
-    async with reaching(source) as (there, origin), reaching(target, publishing=True) as (here, place):
+    async with contextlib.AsyncExitStack() as stack:
+        there, origin = await stack.enter_async_context(reaching(source))
         reference = origin.reference or "latest"
+        await there.artifacts.manifest(origin.repository, reference)  # what is missing here is not missing there
+        here, place = await stack.enter_async_context(reaching(target, publishing=True))
         tag = place.reference or (None if origin.by_digest else reference)
         if tag is None:
             raise Usage(f"under which tag shall {source} be?", remedy=f"write {target}:TAG")
@@ -71,6 +75,8 @@ async def import_(
     reference: Annotated[str | None, typer.Option("--ref", help="The branch, tag or full commit, of git.")] = None,
 ) -> None:
     """Push everything of an OCI layout; with --from, make an artifact's folder of what npm or git have."""
+    from gati_client.transfer.layout import tag_of
+
     if origin is not None:
         _adopt(origin, source, to, reference)
         return
@@ -81,8 +87,11 @@ async def import_(
         raise Usage("which repository shall it go into?", remedy=f"gati import {source} NAME")
     async with reaching(to, publishing=True) as (client, target):
         with progress() as report:
-            await client.artifacts.import_layout(folder, target.repository, report)
-        emit({"registry": client.host, "repository": target.repository, "folder": str(folder)})
+            found = await client.artifacts.import_layout(folder, target.repository, report)
+        references = [tag_of(entry) or entry.digest for entry in found]
+        emit({
+            "registry": client.host, "repository": target.repository, "references": references, "folder": str(folder),
+        })  # fmt: skip
 
 
 def _adopt(origin: Literal["npm", "git"], source: str, to: str | None, reference: str | None) -> None:

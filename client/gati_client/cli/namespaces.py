@@ -131,7 +131,7 @@ async def policy(
     body: Annotated[str | None, typer.Option(help="What it says, as JSON.")] = None,
     remove: Annotated[bool, typer.Option("--remove", help="Remove what is set here.")] = False,
 ) -> None:
-    """Policies that hold at a namespace; with a name one is set or removed."""
+    """Policies that hold at a namespace; with a name one is set or removed. What is not said of one stays as it is."""
     if name is None and (remove or enforcement or body):
         raise Usage("which policy?", remedy=f"write gati namespace policy {path} NAME")
     from gati_client.models import PolicyChange
@@ -139,11 +139,18 @@ async def policy(
     async with reaching_namespace(path) as (client, where):
         if name is not None and remove:
             await client.namespaces.delete_policy(where, name)
-        elif name is not None and (enforcement or body):
-            change = PolicyChange(enforcement=enforcement or "enforce", body=_json(body or "{}"))
-            await client.namespaces.put_policy(where, name, change)
+            say(f"{name} is not set at {where} any more")
         found = await client.namespaces.policies(where)
-        emit([each for each in found if remove or name in (None, each.name)], ("name", "enforcement", "path", "body"))
+        if name is not None and (enforcement or body):
+            here = [each.model_dump() for each in found if (each.name, each.path) == (name, where)]
+            said = {"enforcement": enforcement, "body": None if body is None else _json(body)}
+            change = {**(here[0] if here else {}), **{key: value for key, value in said.items() if value is not None}}
+            found = [await client.namespaces.put_policy(where, name, PolicyChange.model_validate(change))]
+        emit(
+            [each for each in found if remove or name in (None, each.name)],
+            ("name", "enforcement", "path", "body"),
+            none="" if remove else "nothing found",
+        )
 
 
 @namespace.command()

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from gati_client.cli.api import connect_named, reaching
-from gati_client.cli.frame import App, configuration, current, emit, progress, say
+from gati_client.cli.frame import App, asking, configuration, current, emit, progress, say
 from gati_client.cli.output import write
 from gati_client.errors import NotFound, Usage
 
@@ -161,9 +161,17 @@ async def diff(
             new = await _unpacked(after if whole else f"{same}@{after}", Path(name) / "b")
         found = diffs.compare(old, new)
         if patch:
-            sys.stdout.writelines(diffs.patch(old, new, found))
+            if current().output in ("json", "yaml"):
+                raise Usage("--patch writes a patch", remedy="leave it out, or --output")
+            lines = diffs.patch(old, new, found)
+            sys.stdout.writelines(map(_visible, lines) if sys.stdout.isatty() else lines)
         else:
             emit(found, ("change", "path", "before", "after"), none="no file differs")
+
+
+def _visible(line: str) -> str:
+    """A line of a stranger's file as a terminal may have it: control characters are written out."""
+    return "".join(each if each.isprintable() or each in "\t\n" else ascii(each)[1:-1] for each in line)
 
 
 async def _unpacked(text: str, folder: Path) -> Path:
@@ -217,7 +225,12 @@ def lock_export(
 @deps.command("add")
 def deps_add(names: Names) -> None:
     """Let the artifact in this folder need others: NAME@RANGE."""
+    from gati_client.project import ranges
+
     wished = _wished(names)
+    for name, text in wished:
+        if not ranges.understood(text):
+            raise Usage(f"{name}: {text!r} is neither a range nor a channel", remedy="write ^1.2, ~1.2.3 or stable")
     _change(lambda entries: entries.update({name: text or "*" for name, text in wished}))
 
 
@@ -328,4 +341,5 @@ def _approve(keys: Sequence[str]) -> bool:
         return False
     for key in keys:
         say(f"new: {key}")
-    return typer.confirm(f"Install {len(keys)} that nobody approved yet?", err=True)
+    with asking():
+        return typer.confirm(f"Install {len(keys)} that nobody approved yet?", err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import io
 import os
 import sys
 from collections.abc import Mapping
@@ -142,8 +143,11 @@ def main() -> int:
 
         completion._sanitize_help_text = lambda text: text  # none has rich's tags, and rich takes long to import
         completion.completion_init()
-    if sys.stdout is None:  # closed by who started us
-        sys.stdout = os.fdopen(os.open(os.devnull, os.O_WRONLY), "w")
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started us
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_WRONLY), "w"))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # what a terminal's encoding lacks is no reason to stop
     try:
         code = typer.main.get_group(app).main(prog_name="gati", standalone_mode=False)
         sys.stdout.flush()
@@ -206,4 +210,4 @@ def _misused(error: Any) -> int:
         error.show()
         return 2
     where = error.ctx.command_path if getattr(error, "ctx", None) is not None else "gati"
-    return _failed(error.format_message().rstrip("."), f"see {where} --help", 2)
+    return _failed(error.format_message().replace("Value error, ", "").rstrip("."), f"see {where} --help", 2)

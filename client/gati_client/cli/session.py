@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gati_client.cli.frame import App, connect, current, emit, say
+from gati_client.cli.frame import App, asking, connect, current, emit, say
 from gati_client.errors import Denied, GatiError, Network, NotFound, Usage, printable
 
 if TYPE_CHECKING:
@@ -111,7 +111,8 @@ def _line(what: str) -> str:
 def _asked(username: str) -> str:
     if not sys.stdin.isatty():
         raise Usage("there is no terminal to ask for the password on", remedy="say --password-stdin")
-    return str(typer.prompt(f"Password of {username}", hide_input=True, err=True))
+    with asking():
+        return str(typer.prompt(f"Password of {username}", hide_input=True, err=True))
 
 
 async def _proved(host: str, registry: str | None, name: str, secret: str) -> str:

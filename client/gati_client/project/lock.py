@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gati_client.errors import Conflict, Integrity, NotFound
+from gati_client.errors import Conflict, Integrity, NotFound, Usage
 from gati_client.project import files, ranges
 from gati_client.project.manifest import Application
 
@@ -149,8 +149,11 @@ def parse(document: Mapping[str, Any]) -> Lock:
         Integrity: a digest and an integrity differ, a dependency is missing, there are packages that nobody wants,
             or anything is not written as gati writes it.
     """
-    if document.get("version") != 1:
-        raise _bad(f"its version is {document.get('version')!r}; this gati reads version 1")
+    version = document.get("version")
+    if isinstance(version, int) and version > 1:
+        raise Integrity(f"{FILE} is of version {version}; this gati reads version 1", remedy="use a newer gati")
+    if version != 1:
+        raise _bad(f"its version is {version!r}; this gati reads version 1")
     root, entries = document.get("root", {}), document.get("packages", {})
     if not isinstance(root, dict) or not isinstance(entries, dict):
         raise _bad("root and packages must be objects")
@@ -215,7 +218,10 @@ def _consistent(lock: Lock) -> None:
                 raise _bad(f"{key} needs {wanted}@{version}, which is not in it")
     for key in ("dependencies", "devDependencies"):
         for name, text in lock.root.get(key, {}).items():
-            found = lock.named(repository(name))
+            try:
+                found = lock.named(repository(name))
+            except Usage as error:
+                raise _bad(str(error)) from None
             if found is None:
                 raise _bad(f"{name} is wanted and not in it")
             if ranges.admits(text, found.rpartition("@")[2]) is False:

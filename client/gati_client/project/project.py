@@ -151,14 +151,18 @@ class Project:
     @_alone
     async def add(self, names: Sequence[str], *, dev: bool = False, namespace: str | None = None) -> Resolved:
         """Ask for these artifacts too (`NAME`, `NAME@RANGE`), and lock what that comes to. Of what has no range the
-        newest is taken, and what is compatible with it later. Nothing is installed yet."""
-        application, open_ = self.application, []
+        newest is taken, and what is compatible with it later. What is asked for already gets the new range. Nothing
+        is installed yet."""
+        application, lock, open_ = self.application, self.lock, []
+        wishes = []
         for text in names:
             name, wanted = wish(text, namespace)
+            name = _asked(application, lock, name) or name
+            wishes.append((name, wanted))
             application = application.with_dependencies({name: wanted or "*"}, dev=dev)
             if not wanted:
                 open_.append(name)
-        given_up = [wish(text, namespace)[0] for text in names]
+        given_up = [name for name, _ in wishes]
         try:
             found = await self.resolve(application, without=given_up)
         except Conflict:
@@ -168,8 +172,7 @@ class Project:
             application = application.with_dependencies(dict.fromkeys(open_, "latest"), dev=dev)
             found = await self.resolve(application, without=given_up)
         placed = {}
-        for text in names:
-            name, wanted = wish(text, namespace)
+        for name, wanted in wishes:
             key = found.lock.named(name)
             if key is None:
                 continue
@@ -190,11 +193,8 @@ class Project:
             NotFound: one of them is not asked for.
         """
         application, lock = self.application, self.lock
-        asked = {**application.dependencies, **application.dev_dependencies}
         for text in names:
-            name = wish(text, namespace)[0]
-            key = lock.named(name) if lock is not None else None
-            found = next((one for one in (name, key.rpartition("@")[0] if key else name) if one in asked), None)
+            found = _asked(application, lock, wish(text, namespace)[0])
             if found is None:
                 raise NotFound(f"{text} is not in gati.json", remedy="gati tree shows what is")
             application = application.without({found})
@@ -333,6 +333,13 @@ def wish(text: str, namespace: str | None) -> tuple[str, str]:
     ):
         return name.repository.removeprefix("library/"), wanted  # bare: the registry knows whose it is
     return name.repository, wanted
+
+
+def _asked(application: Application, lock: Lock | None, name: str) -> str | None:
+    """The name under which `gati.json` asks for it: this one, or what the lock says that a short one meant."""
+    asked = {**application.dependencies, **application.dev_dependencies}
+    key = lock.named(name) if lock is not None else None
+    return next((one for one in (name, key.rpartition("@")[0] if key else name) if one in asked), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ _PARTIAL = re.compile(
     r"v?(\d{1,18}|[xX*])(?:\.(\d{1,18}|[xX*])(?:\.(\d{1,18}|[xX*])(?:-([0-9A-Za-z.-]+))?(?:[+_][0-9A-Za-z.-]+)?)?)?",
     re.ASCII,
 )
+_CHANNEL = re.compile(r"(?![vV]\d)[A-Za-z_][A-Za-z0-9._-]{0,127}|sha(256|512):[0-9a-f]+", re.ASCII)
+"""A tag that begins as no version does, or a digest."""
 _HYPHEN = re.compile(r"\s*(\S+)\s+-\s+(\S+)\s*")
 _TOKEN = re.compile(r"\s*(\^|~>?|>=|<=|>|<|=)?\s*([^\s<>=^~|]+)")
 
@@ -62,6 +64,11 @@ def admits(text: str, version: str) -> bool | None:
     if own is None or alternatives is None:
         return None
     return any(_within(bounds, own) for bounds in alternatives)
+
+
+def understood(text: str) -> bool:
+    """Whether it is a range, a channel or a digest, and no slip of the pen."""
+    return parse(text) is not None or _CHANNEL.fullmatch(text.strip()) is not None
 
 
 def parse(text: str) -> list[Bounds] | None:

@@ -87,13 +87,17 @@ async def import_layout(
     for entry in _index(folder):
         manifest = _manifest(folder, entry)
         await _push(target, folder, repository, manifest, done, 0, progress)
-        name = entry.annotations.get(_TAG)
-        if name:
-            # Some write the whole name of an image there.
-            tag = name.rpartition("/")[2].rpartition(":")[2]
+        tag = tag_of(entry)
+        if tag:
             await target.put_manifest(repository, manifest, [tag])
         imported.append(entry)
     return imported
+
+
+def tag_of(entry: Descriptor) -> str:
+    """The tag that a layout's index gives; empty, if none."""
+    # Some write the whole name of an image there.
+    return entry.annotations.get(_TAG, "").rpartition("/")[2].rpartition(":")[2]
 
 
 async def _push(
@@ -115,7 +119,11 @@ async def _push(
     for child in manifest.children:
         if child.digest not in taken:
             await _push(target, folder, repository, _manifest(folder, child), done, depth + 1, progress)
-    sources = [FileSource(_blob(folder, blob.digest), blob.digest) for blob in blobs]
+    paths = [_blob(folder, blob.digest) for blob in blobs]
+    for path in paths:
+        if not path.is_file():
+            raise NotFound(f"{path} is not there: the layout is not whole", remedy="export it once more")
+    sources = [FileSource(path, blob.digest) for path, blob in zip(paths, blobs, strict=True)]
     for source, blob in zip(sources, blobs, strict=True):
         if source.size != blob.size:
             raise Integrity(f"{source.path} has {source.size} bytes and not {blob.size}")

@@ -44,6 +44,12 @@ def test_an_organization_and_its_namespace(site: Registry, gati: Client, user: s
 
     (found,) = asked(gati, "namespace", "policy", path, "kinds.versions", "--enforcement", "warn")
     assert (found["name"], found["enforcement"], found["path"]) == ("kinds.versions", "warn", path)
+    # Half of it changed leaves the other half.
+    asked(gati, "namespace", "policy", path, "kinds.versions", "--body", '{"kinds": ["module"]}')
+    (found,) = asked(gati, "namespace", "policy", path, "kinds.versions", "--enforcement", "enforce")
+    assert (found["enforcement"], found["body"]) == ("enforce", {"kinds": ["module"]})
+    (found,) = asked(gati, "namespace", "policy", path, "kinds.versions", "--body", "{}")
+    assert (found["enforcement"], found["body"]) == ("enforce", {})
     gati("namespace", "policy", path, "kinds.versions", "--remove")
     assert "kinds.versions" not in [row["name"] for row in asked(gati, "namespace", "policy", path)]
 

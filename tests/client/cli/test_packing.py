@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from gati_client.project.lock import Lock, Package
-from tests.client.cli.conftest import GATI
+from tests.client.cli.conftest import GATI, at_terminal
 from tests.client.packs import lay, tree
 from tests.client.projects import module
 from tests.clients.client import Client
@@ -29,7 +29,7 @@ def test_a_round(gati: Client) -> None:
     assert "README.md" in shown
     published = json.loads(gati("publish", "log", "-o", "json"))
     assert (published["repository"], published["tags"]) == ("orgs/round/log", ["1.0.0", "latest"])
-    (source / "README.md").write_text("hello again\n")
+    (source / "README.md").write_text("hello again\n\33[31mred\f\n")
     (source / "gati-module.json").write_text(module("@round/log", "1.1.0")["gati-module.json"])
     gati("module", "publish", "log")
 
@@ -41,8 +41,10 @@ def test_a_round(gati: Client) -> None:
     assert (row["current"], row["wanted"], row["latest"]) == ("1.0.0", "1.0.0", "1.1.0")
     assert (gati.home / "app/gati_modules/orgs/round/log/README.md").read_text() == "hello\n"
     app("module", "install", "@round/log")
-    assert (gati.home / "app/gati_modules/orgs/round/log/README.md").read_text() == "hello again\n"
-    assert "+hello again" in app("diff", "@round/log@1.0.0", "1.1.0", "--patch")
+    assert (gati.home / "app/gati_modules/orgs/round/log/README.md").read_text() == "hello again\n\33[31mred\f\n"
+    between = ("diff", "@round/log@1.0.0", "1.1.0", "--patch")
+    assert "-hello\n+hello again\n+\33[31mred\f\n" in app(*between)
+    assert b"+\\x1b[31mred\\x0c\r\n" in at_terminal(app, *between)  # a stranger's file does nothing to a terminal
     assert app("audit") == ""
     app("install", "--frozen", "--offline")
     app("remove", "@round/log")
@@ -161,3 +163,13 @@ def test_deps_of_an_artifact(gati: Client) -> None:
     own("deps", "remove", "@acme/log")
     assert json.loads(own("deps", "list", "-o", "json")) == [{"name": "library/more", "range": "*"}]
     assert own.run("deps", "remove", "@acme/log")[0] == 3
+    for slip in ("^^1", "not a range", "1.2.3.4"):
+        assert own.run("deps", "add", f"lib.more@{slip}")[0] == 2
+    own("deps", "add", "lib.more@>=1 <3 || ^5", "lib.other@stable")
+
+
+def test_a_manifest_of_another_kind(gati: Client) -> None:
+    folder = lay(gati.home / "x", module("x", "1.0.0"))
+    code, _, err = gati.run("plugin", "publish", "--dry-run", str(folder / "gati-module.json"))
+    assert code == 2
+    assert "it is a module" in err

@@ -110,9 +110,22 @@ def test_copy_export_import(gati: Client, site: Registry, name: str, user: str, 
     }  # fmt: skip
     assert json.loads((layout / "oci-layout").read_text()) == {"imageLayoutVersion": "1.0.0"}
     said = asked(gati, "import", str(layout), f"users/{user}/imported")
-    assert said == {"registry": site.host, "repository": f"users/{user}/imported", "folder": str(layout)}
+    assert said == {
+        "registry": site.host, "repository": f"users/{user}/imported", "references": ["1.2.3", referrer],
+        "folder": str(layout),
+    }  # fmt: skip
     assert site.manifest(f"users/{user}/imported", "1.2.3").data == subject.data
     assert gati.run("import", str(tmp_path), f"users/{user}/imported")[0] == 2
+    # A layout without names, as crane writes it, and one that is not whole.
+    index = json.loads((layout / "index.json").read_text())
+    for entry in index["manifests"]:
+        entry.pop("annotations", None)
+    (layout / "index.json").write_text(json.dumps(index))
+    assert digest in asked(gati, "import", str(layout), f"users/{user}/unnamed")["references"]
+    (layout / "blobs/sha256" / digest_of(b"{}").removeprefix("sha256:")).unlink()
+    code, _, err = gati.run("import", str(layout), f"users/{user}/broken")
+    assert code == 3
+    assert "not whole" in err
 
 
 @pytest.mark.client
@@ -165,6 +178,9 @@ def test_edit(gati: Client, name: str) -> None:
 
 def test_copy_to_another_registry(gati: Client, site: Registry, registry: RegistryProcess, name: str) -> None:
     there = f"{registry.host}/mirror/{name}"
+    code, _, err = gati.run("copy", f"{name}-nothing@1.2.3", there)
+    assert code == 3
+    assert f"{site.host} has no {name}-nothing" in err  # it is not the other registry that lacks something
     copied = asked(gati, "copy", f"{name}@1.2.3", there)
     assert copied["registry"] == registry.host
     back = asked(gati, "--registry", registry.url, "info", f"{there}@1.2.3")

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import signal
+import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
 from gati_client.pack import archive
 from tests.client.cli.conftest import GATI, program, pushed
@@ -52,6 +57,30 @@ def test_wrong_credentials(site: Registry, home: Path, user: str) -> None:
     assert "does not know this API key" in refused(gati, 4, "login", "--token-stdin", stdin="gati_nothing")
     assert "--password-stdin" in refused(gati, 2, "login")
     assert "say --password-stdin" in refused(gati, 2, "login", "-u", user)
+
+
+def test_stopped_at_a_question(gati: Client, user: str) -> None:
+    """Ctrl-C ends a question, also one that a coroutine asks, without an answer to it."""
+    for arguments, question in (
+        (("key", "revoke", json.loads(gati("key", "create", "x", "-o", "json"))["id"]), b"[y/N]"),
+        (("login", "-u", user), b"Password of"),
+    ):
+        parent, child = pty.openpty()
+        process = subprocess.Popen(
+            [gati.program, *arguments], env=gati.environment(), stdin=child, stdout=child, stderr=child,
+            start_new_session=True,
+        )  # fmt: skip
+        os.close(child)
+        try:
+            seen = b""
+            while question not in seen:
+                seen += os.read(parent, 65536)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 1
+        finally:
+            process.kill()
+            process.wait()
+            os.close(parent)
 
 
 def test_what_is_not_there(gati: Client, shop: Client, site: Registry, user: str) -> None:
@@ -167,3 +196,34 @@ def test_nobody_reads(home: Path) -> None:
         shell = Client(Path("/bin/sh"), home, ("-c", f'"$0" "$@" {end}', str(GATI)))
         code, _, err = shell.run(*words)
         assert (code, err) == (0, "")
+
+
+def test_nobody_reads_why(home: Path) -> None:
+    """The exit code is the same where standard error is closed."""
+    shell = Client(Path("/bin/sh"), home, ("-c", '"$0" registry use nowhere 2>&-', str(GATI)))
+    assert shell.run()[:2] == (3, "")
+
+
+def test_an_encoding_that_lacks_letters(home: Path) -> None:
+    """JSON and YAML hold them as these have it, words for people as it goes."""
+    lay(home / "x", "library", {**CONFIGS["library"], "dependencies": {"x": "Grüße"}})
+    own = Client(GATI, home, env={"PYTHONIOENCODING": "ascii"}, cwd=home / "x")
+    assert "Gr\\xfc\\xdfe" in own("deps", "list")
+    for form in ("json", "yaml"):
+        assert yaml.safe_load(own("deps", "list", "-o", form)) == [{"name": "x", "range": "Grüße"}]
+
+
+def test_proxies_and_authorities_that_are_none(site: Registry, home: Path) -> None:
+    """The variable is named, and no password of a proxy; this machine's registry is asked without one."""
+    (home / "junk.pem").write_text("no certificate\n")
+    port = free_port()
+    own = program(home, SSL_CERT_FILE=str(home / "junk.pem"), GATI_REGISTRY=f"https://127.0.0.1:{port}")
+    assert "SSL_CERT_FILE: " in refused(own, 2, "info", "x")
+    code, out, _ = own.run("doctor")
+    assert code == 1
+    assert "SSL_CERT_FILE: " in out
+    own = program(home, HTTPS_PROXY="socks9://u:a-secret@proxy.example", GATI_REGISTRY="registry.example")
+    said = refused(own, 2, "info", "x")
+    assert "HTTPS_PROXY" in said
+    assert "secret" not in said
+    assert "answers within" in program(home, site, HTTP_PROXY=f"http://127.0.0.1:{port}")("doctor")
