@@ -162,6 +162,9 @@ def unavailable(error: apsw.Error) -> Unavailable:
 def apply_migrations(connection: apsw.Connection, known: list[migrate.Migration]) -> list[str]:
     """Bring the schema up to date; what was run. Safe beside other processes that do the same.
 
+    Each migration has a transaction of its own, but a database without any gets them all in one: a first start syncs
+    the disk once.
+
     Raises:
         migrate.MigrationError: the database is newer than this program or was tampered with.
     """
@@ -175,19 +178,20 @@ def apply_migrations(connection: apsw.Connection, known: list[migrate.Migration]
         try:
             rows = connection.execute("SELECT owner, number, checksum FROM schema_migration").fetchall()
             todo = migrate.outstanding(known, {(str(row[0]), int(str(row[1]))): str(row[2]) for row in rows})
-            if todo:
-                connection.execute(todo[0].sql)
+            now = todo[:1] if rows else todo
+            for step in now:
+                connection.execute(step.sql)
                 connection.execute(
                     "INSERT INTO schema_migration VALUES (?, ?, ?, ?)",
-                    (todo[0].owner, todo[0].number, todo[0].checksum, time.time_ns() // 1_000_000),
+                    (step.owner, step.number, step.checksum, time.time_ns() // 1_000_000),
                 )
             connection.execute("COMMIT")
         except BaseException:
             connection.execute("ROLLBACK")
             raise
-        if not todo:
+        ran += map(str, now)
+        if len(now) == len(todo):
             return ran
-        ran.append(str(todo[0]))
 
 
 def is_transaction(tx: SqliteTransaction) -> Transaction:
