@@ -204,9 +204,9 @@ async def worker(settings: Settings, clock: Clock) -> AsyncIterator[Site]:
         yield Site(registry, app, part.api)
 
 
-async def started(folder: Path) -> None:
+async def started(folder: Path, metadata_url: str | None = None, **identity: Any) -> None:
     """What the first start leaves; the administrator's password is checked at once."""
-    async with build(await prepared(folder)) as registry:
+    async with build(await prepared(folder, metadata_url, **identity)) as registry:
         await lighten(registry, ADMIN_PASSWORD)
 
 
