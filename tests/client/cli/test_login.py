@@ -99,6 +99,7 @@ def test_in_a_browser(site: Registry, home: Path, user: str) -> None:
             f"{site.url}/v2/_ext/identity/device/confirm",
             json={"user_code": found[1], "decision": "approve"},
             auth=(user, PASSWORD),
+            timeout=60,
         )
         assert confirmed.status_code == 204, confirmed.text
         said = process.stderr.read()
