@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cached_property
 from urllib.parse import urlsplit
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -50,10 +51,15 @@ class WebFetcher:
     def __init__(
         self, context: ssl.SSLContext | None = None, *, networks: Sequence[Network] = (), longest: float = LONGEST
     ) -> None:
-        self._context = context or ssl.create_default_context()
+        self._given = context
         self._networks = tuple(networks)
         self._longest = longest
         self._threads: ThreadPoolExecutor | None = None
+
+    @cached_property
+    def _context(self) -> ssl.SSLContext:
+        # Only when something is fetched: reading the machine's authorities takes 30 ms.
+        return self._given or ssl.create_default_context()
 
     async def fetch(self, url: str, limit: int) -> bytes | None:
         """A file of at most `limit` bytes; None where there is none.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
@@ -25,6 +26,7 @@ def parser(more: Mapping[str, Command] | None = None) -> argparse.ArgumentParser
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code (`ExitCode`)."""
+    gc.set_threshold(20_000, 20, 20)  # what a start makes stays: the collector would look at it again and again
     given = list(sys.argv[1:] if argv is None else argv)
     name = next((word for word in given if not word.startswith("-")), "")
     arguments = parser({} if name in COMMANDS or "--version" in given else _of_extensions()).parse_args(given)

@@ -7,6 +7,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -22,8 +23,10 @@ from gati_registry.settings import Settings, SettingsError
 _NAME = re.compile(r"[a-z][a-z0-9-]{1,30}")
 
 
-def installed() -> dict[str, EntryPoint]:
-    """Entry points of all installed extensions, by name.
+@cache
+def installed() -> Mapping[str, EntryPoint]:
+    """Entry points of all installed extensions, by name; as they were when this process first asked: it reads the
+    metadata of all distributions, and a start needs it several times.
 
     Raises:
         SettingsError: two distributions bring the same name.

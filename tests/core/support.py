@@ -39,7 +39,7 @@ from gati_registry.service.lists import ListService
 from gati_registry.service.manifests import ManifestService
 from gati_registry.service.observers import Observers
 from gati_registry.service.uploads import UploadLimits, UploadService
-from gati_registry.settings import Blobs, Encryption, Gc, Manifests, Paging, Settings, Uploads
+from gati_registry.settings import Blobs, Encryption, Gc, Manifests, Paging, Postgresql, Settings, Uploads
 from tests.core.contract_blobs import Store
 
 GRACE, UNDO, READERS, EXPIRY = 1000, 100, 50, 3000
@@ -270,6 +270,7 @@ def configure(
         extensions=(),
         metadata_url=_database_of(data),
         open=open,
+        postgresql=Postgresql(pool_wait=60, unit_timeout=60),  # on a busy machine, with many at once
         blobs=Blobs(inline_bytes=INLINE, max_bytes=max_blob),
         gc=Gc(grace=GRACE, undo=UNDO, readers=READERS),
         uploads=Uploads(expiry=EXPIRY, max_open=max_open),

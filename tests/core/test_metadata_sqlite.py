@@ -276,6 +276,20 @@ async def test_processes_that_start_together_migrate_once(path: Path, location: 
     assert ran == [str(migration) for migration in load("sqlite")]
 
 
+async def test_a_new_database_has_all_migrations_or_none_and_an_old_one_those_that_went_well(path: Path) -> None:
+    good, better = Migration("core", 1, "CREATE TABLE one (x)"), Migration("core", 2, "CREATE TABLE two (x)")
+    for ran, broken, mended in (
+        ([str(good), str(better)], better, better),
+        (["core 0004"], Migration("core", 4, ""), Migration("core", 4, "CREATE TABLE four (x)")),
+    ):
+        known = [good] if broken is better else [good, better, Migration("core", 3, "CREATE TABLE three (x)")]
+        with pytest.raises(apsw.SQLError):
+            SqliteMetadata(path, [*known, Migration("core", broken.number, "CREATE TABLE nothing")])
+        opened = SqliteMetadata(path, [*known, mended])
+        assert opened.migrations_run == ran
+        await opened.close()
+
+
 async def alter(path: Path, sql: str) -> None:
     """Make a database and change its history."""
     await SqliteMetadata(path).close()

@@ -254,7 +254,7 @@ def test_the_tls_example_is_right(site: Site, tmp_path: Path) -> None:
     trust = ssl.create_default_context(cafile=certificate)
     with (
         running_nginx(tmp_path / "nginx", [replica.host for replica in site.replicas], changes),
-        httpx.Client(base_url=url, verify=trust, trust_env=False) as client,
+        httpx.Client(base_url=url, verify=trust, trust_env=False, timeout=60) as client,
     ):
         started = client.post("/v2/a/b/blobs/uploads/")
         assert started.status_code == 202

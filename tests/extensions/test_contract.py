@@ -37,7 +37,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RegistryProce
 
 @pytest.fixture
 def client(registry: RegistryProcess) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=registry.url) as made:
+    with httpx.Client(base_url=registry.url, timeout=60) as made:
         yield made
 
 
@@ -208,12 +208,12 @@ def test_reactions_come_after_the_commit_are_repeated_and_keep_their_order(clien
 
 def test_an_event_outlives_the_process(tmp_path: Path) -> None:
     server = RegistryProcess(tmp_path / "data", env=environment()).start()
-    with httpx.Client(base_url=server.url) as client:
+    with httpx.Client(base_url=server.url, timeout=60) as client:
         assert push(client, "late/app", "v1").status_code == 201
     server.kill()  # before its second attempt
     server.start()
     try:
-        with httpx.Client(base_url=server.url) as client:
+        with httpx.Client(base_url=server.url, timeout=60) as client:
             wait_for(lambda: notes(client, "reaction") == [["tag.move", "late/app", "v1"]], timeout=90, interval=0.5)
     finally:
         server.kill()
@@ -286,7 +286,7 @@ def test_an_authenticator_and_the_authorizer_decide(tmp_path: Path) -> None:
     more = {"GATI_STRANGER__DECIDES": "true", "GATI_ADMIN_PASSWORD_FILE": str(password), "GATI_STRANGER__WORD": "ill"}
     server = RegistryProcess(tmp_path / "data", args=[], env=environment(**more)).start()
     try:
-        with httpx.Client(base_url=server.url) as client:
+        with httpx.Client(base_url=server.url, timeout=60) as client:
             challenged = client.get("/v2/")
             assert (challenged.status_code, problem(challenged)["code"]) == (401, "UNAUTHORIZED")
             assert challenged.headers["www-authenticate"] == f'Bearer realm="{server.url}/stranger/token"'

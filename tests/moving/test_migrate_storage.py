@@ -28,7 +28,7 @@ def files(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 def user(server: str, path: str) -> httpx.Response:
     """Something that an extension keeps."""
-    return httpx.get(f"{server}{path}", auth=("alice", PASSWORD), trust_env=False)
+    return httpx.get(f"{server}{path}", auth=("alice", PASSWORD), trust_env=False, timeout=60)
 
 
 def test_to_postgresql_and_s3_and_back(tmp_path: Path, minio: MinioServer, prefix: str, server: PostgresServer) -> None:

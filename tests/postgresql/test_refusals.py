@@ -132,7 +132,7 @@ def test_another_collation_changes_no_order(server: PostgresServer, tmp_path: Pa
     tags = sorted(["B", "a", "Z", "b", "_", "A.1", "a-1", "a.1", "a_1", "1", "É".encode().hex()])
     names = sorted(["b", "a-b", "a/b", "a.b", "a_b", "a0", "a", "z/a", "aa"])
     try:
-        with httpx.Client(base_url=registry.url, trust_env=False) as client:
+        with httpx.Client(base_url=registry.url, trust_env=False, timeout=60) as client:
             manifest = b'{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}'
             media_type = {"Content-Type": "application/vnd.oci.image.index.v1+json"}
             for name, tag in [("a", tag) for tag in tags] + [(name, "v1") for name in names]:

@@ -267,9 +267,9 @@ def test_a_redirect_is_for_get_alone_and_carries_ranges(minio: MinioServer, pref
             assert answer.headers["cache-control"] == "no-store"
             url = answer.headers["location"]
             assert url.startswith(f"http://localhost:{minio.port}/")
-            part = httpx.get(url, headers={"Range": "bytes=5-9"}, trust_env=False)
+            part = httpx.get(url, headers={"Range": "bytes=5-9"}, trust_env=False, timeout=60)
             assert (part.status_code, part.content) == (206, data[5:10])
-            assert httpx.put(url, content=b"x", trust_env=False).status_code == 403
+            assert httpx.put(url, content=b"x", trust_env=False, timeout=60).status_code == 403
             home = tmp_path / "home"
             home.mkdir()
             assert Client(require("crane"), home)("blob", f"{client.host}/a/b@{small}") == "small"

@@ -28,10 +28,17 @@ LONG: Sequence[str] = (
     "tests/clients/test_cosign.py",
     "tests/benchmark/test_smoke.py",
     "tests/conformance/test_replicas.py",
+    "tests/conformance/test_suite.py",
+    "tests/deploy/test_rolling.py",
+    "tests/postgresql/test_serving.py",
+    "tests/moving/test_backup.py",
+    "tests/extensions/test_contract.py",
     "tests/operating/test_commands.py",
     "tests/s3/test_ceph.py",
     "tests/serving/test_shutdown.py",
     "tests/serving/test_slow_clients.py",
+    "tests/serving/test_downloads.py",
+    "tests/serving/test_receiving.py",
     "tests/extensions/access/test_matrix.py",
 )
 """Files that take longest. They are begun first: begun last, one of them would run alone at the end."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.metadata
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 from pydantic import BaseModel
@@ -192,8 +193,9 @@ class Kinds:
         return found or UNKNOWN
 
 
+@cache
 def installed() -> Kinds:
-    """Ours, and those of installed distributions.
+    """Ours, and those of installed distributions; as they were when this process first asked.
 
     Raises:
         ValueError: one of them is no kind, or two claim the same.

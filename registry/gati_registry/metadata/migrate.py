@@ -1,6 +1,6 @@
 """Forward migrations with checksums.
 
-A migration is a file `NNNN.<engine>.sql`; it runs once, in order, in its own transaction, and its SHA-256 is kept, so
+A migration is a file `NNNN.<engine>.sql`; it runs once, in order, in a transaction, and its SHA-256 is kept, so
 that a file changed after the fact stops the start instead of leaving two databases that only look alike.
 """
 

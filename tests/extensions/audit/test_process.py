@@ -58,7 +58,7 @@ def verify(server: RegistryProcess, *more: str) -> tuple[int, dict[str, Any]]:
 
 
 def entries(server: RegistryProcess, **query: str) -> list[dict[str, Any]]:
-    answer = httpx.get(f"{server.url}/v2/_ext/audit/entries", params={"limit": 1000, **query}, auth=ADMIN)
+    answer = httpx.get(f"{server.url}/v2/_ext/audit/entries", params={"limit": 1000, **query}, auth=ADMIN, timeout=60)
     found: list[dict[str, Any]] = answer.raise_for_status().json()["items"]
     return found
 
@@ -67,7 +67,7 @@ def test_a_crash_loses_no_acknowledged_write(server: RegistryProcess) -> None:
     acknowledged: list[str] = []
 
     def push(worker: int) -> None:
-        with httpx.Client(base_url=server.url, auth=ADMIN) as client, contextlib.suppress(httpx.HTTPError):
+        with httpx.Client(base_url=server.url, auth=ADMIN, timeout=60) as client, contextlib.suppress(httpx.HTTPError):
             client.post(f"/v2/library/app/blobs/uploads/?digest={sha256(CONFIG)}", content=CONFIG).raise_for_status()
             for number in range(10_000):
                 data = image(CONFIG, annotations={"n": f"{worker}.{number}"})
@@ -89,7 +89,9 @@ def test_a_crash_loses_no_acknowledged_write(server: RegistryProcess) -> None:
     query: dict[str, str] = {"category": "write", "action": "manifest.put"}
     logged: set[str] = set()
     while True:
-        answer = httpx.get(f"{server.url}/v2/_ext/audit/entries", params={"limit": "1000", **query}, auth=ADMIN).json()
+        answer = httpx.get(
+            f"{server.url}/v2/_ext/audit/entries", params={"limit": "1000", **query}, auth=ADMIN, timeout=60
+        ).json()
         found = [entry["detail"]["digest"] for entry in answer["items"]]
         assert not logged & set(found), "nothing is logged twice"
         logged |= set(found)
@@ -104,14 +106,14 @@ def test_a_crash_loses_no_acknowledged_write(server: RegistryProcess) -> None:
 
 
 def test_the_command_finds_what_was_done_to_a_stopped_server(server: RegistryProcess, tmp_path: Path) -> None:
-    with httpx.Client(base_url=server.url, auth=ADMIN) as client:
+    with httpx.Client(base_url=server.url, auth=ADMIN, timeout=60) as client:
         client.post(f"/v2/library/app/blobs/uploads/?digest={sha256(CONFIG)}", content=CONFIG).raise_for_status()
         client.put("/v2/library/app/manifests/v1", content=image(CONFIG), headers={"Content-Type": IMAGE})
         client.get("/v2/library/app/manifests/v1").raise_for_status()
-    httpx.get(f"{server.url}/v2/")
+    httpx.get(f"{server.url}/v2/", timeout=60)
     wait_for(lambda: {entry["action"] for entry in entries(server)} >= {"manifest.put", "pull", "challenge"})
     note = httpx.get(
-        f"{server.url}/v2/_ext/audit/checkpoint", headers={"Accept": "text/plain"}, auth=ADMIN
+        f"{server.url}/v2/_ext/audit/checkpoint", headers={"Accept": "text/plain"}, auth=ADMIN, timeout=60
     ).raise_for_status()
     kept = tmp_path / "checkpoint"
     kept.write_text(note.text)

@@ -25,6 +25,7 @@ from gati_registry.service.core import Deciding
 from gati_registry.settings import Settings, load
 from tests.core.support import Answer, Client, image
 from tests.extensions.identity.rules.gati_rules import Rules
+from tests.support.passwords import lighten
 from tests.support.server import RegistryProcess, running
 
 ADMIN_PASSWORD = "correct horse battery"
@@ -201,6 +202,12 @@ async def worker(settings: Settings, clock: Clock) -> AsyncIterator[Site]:
             Locations(None, ()),
         )
         yield Site(registry, app, part.api)
+
+
+async def started(folder: Path, metadata_url: str | None = None, **identity: Any) -> None:
+    """What the first start leaves; the administrator's password is checked at once."""
+    async with build(await prepared(folder, metadata_url, **identity)) as registry:
+        await lighten(registry, ADMIN_PASSWORD)
 
 
 async def prepared(folder: Path, metadata_url: str | None = None, **identity: Any) -> Settings:

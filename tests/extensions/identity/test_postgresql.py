@@ -11,8 +11,8 @@ import pytest
 from gati_extensions.identity.parts import Parts
 from gati_registry.bootstrap import prepare
 from gati_registry.errors import RegistryError
-from tests.core.support import FakeClock
-from tests.extensions.identity.support import Site, configured, key_file, prepared, worker
+from tests.core.support import FakeClock, scratch
+from tests.extensions.identity.support import Site, configured, key_file, prepared, started, worker
 from tests.extensions.identity.test_device import (
     test_a_device_is_connected,
     test_how_many_may_wait,
@@ -48,6 +48,7 @@ from tests.extensions.identity.test_users import (
     test_users_page_by_cursor,
 )
 from tests.support.postgresql import PostgresServer
+from tests.support.templates import template_database
 
 __all__ = [
     "acme",
@@ -82,11 +83,23 @@ __all__ = [
 pytestmark = pytest.mark.anyio
 
 
+@pytest.fixture(scope="module")
+def key(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The file of the key that seals secrets in the databases of `site`."""
+    return str(key_file(tmp_path_factory.mktemp("key") / "secret.key"))
+
+
 @pytest.fixture
-async def site(postgresql: PostgresServer, folder: Path, clock: FakeClock) -> AsyncIterator[Site]:
+async def site(postgresql: PostgresServer, folder: Path, clock: FakeClock, key: str) -> AsyncIterator[Site]:
     """A replica where everybody may sign up."""
-    with postgresql.database() as name:
-        settings = await prepared(folder, metadata_url=postgresql.url(name), signup="open")
+
+    async def make(url: str) -> None:
+        with scratch() as first:
+            await started(first, url, secret_key_file=key)
+
+    template = await template_database(f"identity {key}", postgresql, make)
+    with postgresql.database(template) as name:
+        settings = await prepared(folder, metadata_url=postgresql.url(name), signup="open", secret_key_file=key)
         async with worker(settings, clock) as built:
             yield built
 

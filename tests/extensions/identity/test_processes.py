@@ -32,7 +32,7 @@ def command(folder: Path, *arguments: str, stdin: str = "") -> subprocess.Comple
 def test_no_secret_is_stored_or_logged(tmp_path: Path) -> None:
     """Keys, passwords, tokens, cookies: neither in the data folder nor in what the server wrote."""
     secrets = [PASSWORD, "wrong password", ADMIN_PASSWORD, "changed password"]
-    with server(tmp_path, GATI_LOG__LEVEL="debug") as running, httpx.Client(base_url=running.url) as http:
+    with server(tmp_path, GATI_LOG__LEVEL="debug") as running, httpx.Client(base_url=running.url, timeout=60) as http:
         http.post(f"{EXT}/users", json={"name": "alice", "password": PASSWORD}).raise_for_status()
         alice = httpx.BasicAuth("alice", PASSWORD)
         made = http.post(f"{EXT}/keys", json={"name": "x", "scopes": ["publish"]}, auth=alice).json()
@@ -71,9 +71,9 @@ def test_what_is_revoked_ends_in_every_worker(tmp_path: Path) -> None:
 
         def statuses(headers: dict[str, str]) -> set[int]:
             """Of connections of their own, so that both workers are asked."""
-            return {httpx.get(f"{running.url}/v2/", headers=headers).status_code for _ in range(16)}
+            return {httpx.get(f"{running.url}/v2/", headers=headers, timeout=60).status_code for _ in range(16)}
 
-        with httpx.Client(base_url=running.url) as http:
+        with httpx.Client(base_url=running.url, timeout=60) as http:
             http.post(f"{EXT}/users", json={"name": "alice", "password": PASSWORD}).raise_for_status()
             alice, admin = httpx.BasicAuth("alice", PASSWORD), httpx.BasicAuth("admin", ADMIN_PASSWORD)
             key = http.post(f"{EXT}/keys", json={"name": "x", "scopes": ["read"]}, auth=alice).json()
@@ -94,7 +94,7 @@ def test_commands(tmp_path: Path) -> None:
     assert told["name"] == "alice"
     assert len(told["password"]) >= 20
     assert command(tmp_path, "user", "create", "boss", "--admin", "--password-stdin", stdin=f"{PASSWORD}\n").stdout
-    with server(tmp_path) as running, httpx.Client(base_url=running.url) as http:
+    with server(tmp_path) as running, httpx.Client(base_url=running.url, timeout=60) as http:
         assert http.get("/v2/", auth=("alice", told["password"])).status_code == 200
         assert http.get(f"{EXT}/users", auth=("boss", PASSWORD)).status_code == 200
         assert http.get(f"{EXT}/users", auth=("alice", told["password"])).status_code == 403

@@ -139,8 +139,9 @@ def connect(path: Path, *, writer: bool, cache: int | None = None) -> apsw.Conne
         # Without it, a build with STAT4 (apsw's) compiles a cached statement again at each binding: a join of three
         # tables by their keys takes 25 microseconds instead of 4.
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
+        _wal(connection)
         connection.execute(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA mmap_size = 0; PRAGMA foreign_keys = ON;"
+            "PRAGMA synchronous = FULL; PRAGMA mmap_size = 0; PRAGMA foreign_keys = ON;"
             f"PRAGMA cache_size = {-(cache or (16384 if writer else 8192))}; PRAGMA temp_store = MEMORY;"
             "PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 2000"
         ).fetchall()  # a row that nobody takes would stop at its statement
@@ -149,6 +150,22 @@ def connect(path: Path, *, writer: bool, cache: int | None = None) -> apsw.Conne
     except apsw.Error as error:
         raise unavailable(error) from error
     return connection
+
+
+def _wal(connection: apsw.Connection) -> None:
+    """Use the write-ahead log. While another process makes the database, or its last connection tidies up, SQLite says
+    that it is busy without asking the busy handler (https://www.sqlite.org/wal.html#sometimes_queries_return_sqlite_busy_in_wal_mode).
+    """
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL").fetchall()
+        except apsw.BusyError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.005)
+        else:
+            return
 
 
 def unavailable(error: apsw.Error) -> Unavailable:
@@ -161,6 +178,9 @@ def unavailable(error: apsw.Error) -> Unavailable:
 
 def apply_migrations(connection: apsw.Connection, known: list[migrate.Migration]) -> list[str]:
     """Bring the schema up to date; what was run. Safe beside other processes that do the same.
+
+    Each migration has a transaction of its own, but a database without any gets them all in one: a first start syncs
+    the disk once.
 
     Raises:
         migrate.MigrationError: the database is newer than this program or was tampered with.
@@ -175,19 +195,20 @@ def apply_migrations(connection: apsw.Connection, known: list[migrate.Migration]
         try:
             rows = connection.execute("SELECT owner, number, checksum FROM schema_migration").fetchall()
             todo = migrate.outstanding(known, {(str(row[0]), int(str(row[1]))): str(row[2]) for row in rows})
-            if todo:
-                connection.execute(todo[0].sql)
+            now = todo[:1] if rows else todo
+            for step in now:
+                connection.execute(step.sql)
                 connection.execute(
                     "INSERT INTO schema_migration VALUES (?, ?, ?, ?)",
-                    (todo[0].owner, todo[0].number, todo[0].checksum, time.time_ns() // 1_000_000),
+                    (step.owner, step.number, step.checksum, time.time_ns() // 1_000_000),
                 )
             connection.execute("COMMIT")
         except BaseException:
             connection.execute("ROLLBACK")
             raise
-        if not todo:
+        ran += map(str, now)
+        if len(now) == len(todo):
             return ran
-        ran.append(str(todo[0]))
 
 
 def is_transaction(tx: SqliteTransaction) -> Transaction:

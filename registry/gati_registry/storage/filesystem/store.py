@@ -60,9 +60,9 @@ class FilesystemBlobs:
         for algorithm in ALGORITHMS:
             base = os.path.join(blobs, algorithm)
             make_folder(base)
-            for number in range(256):
+            for name in {f"{number:02x}" for number in range(256)}.difference(os.listdir(base)):
                 with contextlib.suppress(FileExistsError):
-                    os.mkdir(os.path.join(base, f"{number:02x}"))
+                    os.mkdir(os.path.join(base, name))
             sync_folder(base)
 
     # --- staging ------------------------------------------------------------------------------------------------
