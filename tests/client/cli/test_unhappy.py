@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import signal
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -57,30 +53,6 @@ def test_wrong_credentials(site: Registry, home: Path, user: str) -> None:
     assert "does not know this API key" in refused(gati, 4, "login", "--token-stdin", stdin="gati_nothing")
     assert "--password-stdin" in refused(gati, 2, "login")
     assert "say --password-stdin" in refused(gati, 2, "login", "-u", user)
-
-
-def test_stopped_at_a_question(gati: Client, user: str) -> None:
-    """Ctrl-C ends a question, also one that a coroutine asks, without an answer to it."""
-    for arguments, question in (
-        (("key", "revoke", json.loads(gati("key", "create", "x", "-o", "json"))["id"]), b"[y/N]"),
-        (("login", "-u", user), b"Password of"),
-    ):
-        parent, child = pty.openpty()
-        process = subprocess.Popen(
-            [gati.program, *arguments], env=gati.environment(), stdin=child, stdout=child, stderr=child,
-            start_new_session=True,
-        )  # fmt: skip
-        os.close(child)
-        try:
-            seen = b""
-            while question not in seen:
-                seen += os.read(parent, 65536)
-            process.send_signal(signal.SIGINT)
-            assert process.wait(60) == 1
-        finally:
-            process.kill()
-            process.wait()
-            os.close(parent)
 
 
 def test_what_is_not_there(gati: Client, shop: Client, site: Registry, user: str) -> None:
