@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import random
 import ssl
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
@@ -23,6 +22,7 @@ from gati_client.auth import Credential, Credentials
 from gati_client.errors import Denied, GatiError, Integrity, Network, Usage
 from gati_client.lanes import Errand, Item, Lanes, Reply, Sent, T, Take
 from gati_client.quick import httpx
+from gati_client.surroundings import authorities, proxied
 from gati_client.tokens import Challenge, Tokens, basic, parse_challenge
 
 MAX_DOCUMENT = 32 << 20
@@ -91,7 +91,7 @@ class Transport:
         self._met = False
         self._closed = False
         self._misses = 0  # answers to `_short` that were not what it looks for
-        self._proxied = not hosts.loopback(self.origin.host) and _proxied()
+        self._proxied = not hosts.loopback(self.origin.host) and proxied()
 
     @cached_property
     def url(self) -> httpx.URL:
@@ -507,7 +507,7 @@ class Transport:
 
     def _trusted(self) -> ssl.SSLContext:
         if self._context is None:
-            self._context = _authorities()
+            self._context = authorities()
         return self._context
 
     async def greet(self) -> httpx.Response:
@@ -524,12 +524,6 @@ class Transport:
         delay = self.patience.first_delay * 2 ** (turn - 1) * random.uniform(0.7, 1.3)  # noqa: S311 - no secret
         asked = _seconds(retry_after)
         await asyncio.sleep(min(self.patience.longest_delay, max(delay, asked)))
-
-
-def _proxied() -> bool:
-    from urllib.request import getproxies
-
-    return bool({"http", "https", "all"} & set(getproxies()))
 
 
 async def pieces(response: httpx.Response, patience: Patience) -> AsyncIterator[bytes]:
@@ -603,18 +597,3 @@ def _seconds(retry_after: str | None) -> float:
     if when.tzinfo is None:
         when = when.replace(tzinfo=datetime.UTC)
     return max(0.0, (when - datetime.datetime.now(datetime.UTC)).total_seconds())
-
-
-def _authorities() -> ssl.SSLContext:
-    """Whom to trust: SSL_CERT_FILE or SSL_CERT_DIR, else what the machine trusts, else what came with httpx."""
-    context = ssl.create_default_context()  # OpenSSL reads the two variables itself, and says nothing if it cannot
-    named = os.environ.get("SSL_CERT_FILE")
-    if named and not context.cert_store_stats()["x509"]:
-        raise Usage(f"SSL_CERT_FILE: {named} holds no certificate that can be read",
-                    remedy="name a file of PEM certificates, or unset it")  # fmt: skip
-    paths = ssl.get_default_verify_paths()
-    if not any(path and os.path.exists(path) for path in (paths.cafile, paths.capath)):
-        import certifi
-
-        context.load_verify_locations(certifi.where())
-    return context

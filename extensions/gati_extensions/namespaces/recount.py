@@ -54,10 +54,9 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What is done with all names of a table's column, a few at a time."""
+    """What is done with all names that a statement lists, a few at a time."""
 
-    table: str
-    column: str
+    names: str
     work: Callable[[Transaction, list[str]], Awaitable[None]]
 
 
@@ -69,9 +68,9 @@ class Recount:
         self._tree = tree
         self._settings = settings
         self._parts = (
-            _Part("repository", "name", self._repositories),
-            _Part("namespaces_repository", "name", self._gone),
-            _Part("namespaces_usage", "path", self._usage),
+            _Part("SELECT name FROM repository WHERE name > :after ORDER BY name LIMIT :limit", self._repositories),
+            _Part("SELECT name FROM namespaces_repository WHERE name > :after ORDER BY name LIMIT :limit", self._gone),
+            _Part("SELECT path FROM namespaces_usage WHERE path > :after ORDER BY path LIMIT :limit", self._usage),
         )
 
     async def __call__(self) -> None:
@@ -122,7 +121,8 @@ class Recount:
     async def _step(self, place: Place, *, noting: bool = False) -> Place | None:
         """Count the next few; where to go on, or None at the end."""
         part = self._parts[place.part]
-        names = await self._database.scan(lambda tx: _names(tx, part, place.after))
+        rows = await self._database.scan(lambda tx: tx.all(part.names, after=place.after, limit=BATCH))
+        names = [row[0] for row in rows]
         following: Place | None = Place(place.part, names[-1]) if names else Place(place.part + 1)
         if following == (len(self._parts), ""):
             following = None
@@ -185,12 +185,3 @@ async def alone(tx: Transaction) -> None:
     not wait for it."""
     if tx.concurrent:
         await tx.one("SELECT 1 FROM namespaces_revision WHERE name = 'uncounted' FOR NO KEY UPDATE")
-
-
-async def _names(tx: Transaction, part: _Part, after: str) -> list[str]:
-    rows = await tx.all(
-        f"SELECT {part.column} FROM {part.table} WHERE {part.column} > :after"  # noqa: S608 - own names
-        f" ORDER BY {part.column} LIMIT {BATCH}",
-        after=after,
-    )
-    return [row[0] for row in rows]

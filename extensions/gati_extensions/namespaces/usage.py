@@ -185,7 +185,7 @@ async def _take_part(tx: Transaction, path: str, size: int, artifacts: int) -> b
 
 def _taking(tx: Transaction) -> str:
     return (
-        "UPDATE namespaces_spare SET bytes = bytes - :size, artifacts = artifacts - :artifacts"  # noqa: S608 - a lock's name
+        "UPDATE namespaces_spare SET bytes = bytes - :size, artifacts = artifacts - :artifacts"  # noqa: S608 - `_locked` is ours
         " WHERE path = :path AND slot = (SELECT slot FROM namespaces_spare"
         " WHERE path = :path AND bytes >= :size AND artifacts >= :artifacts"
         f" LIMIT 1{_locked(tx, 'UPDATE SKIP LOCKED')})"
@@ -403,7 +403,7 @@ async def hold(tx: Transaction, name: str, size: int) -> None:
 
 def _holding(tx: Transaction) -> str:
     return (
-        "UPDATE namespaces_held SET bytes = bytes + :size WHERE name = :name AND slot = (SELECT slot"  # noqa: S608 - a lock
+        "UPDATE namespaces_held SET bytes = bytes + :size WHERE name = :name AND slot = (SELECT slot"  # noqa: S608 - `_locked` is ours
         f" FROM namespaces_held WHERE name = :name LIMIT 1{_locked(tx, 'UPDATE SKIP LOCKED')})"
     )
 
